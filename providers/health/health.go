@@ -1,0 +1,84 @@
+// Package health answers whether this process lives and is ready for work.
+package health
+
+import (
+	"context"
+	"sort"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/fx"
+)
+
+// Check is one condition of readiness. Run writes nothing and respects its
+// context's deadline.
+type Check struct {
+	Name string
+	Run  func(ctx context.Context) error
+}
+
+// Out is how a module contributes a Check.
+type Out struct {
+	fx.Out
+	Check Check `group:"checks"`
+}
+
+// deadline bounds each check of one request to /readyz.
+const deadline = 2 * time.Second
+
+// Checks are all conditions of this process, run together.
+type Checks struct {
+	checks   []Check
+	stopping atomic.Bool
+}
+
+type params struct {
+	fx.In
+	Checks []Check `group:"checks"`
+}
+
+// Module provides *Checks.
+var Module = fx.Module("health", fx.Provide(New))
+
+// New collects the checks; group order is random, ours is by name.
+func New(p params) *Checks {
+	checks := append([]Check(nil), p.Checks...)
+	sort.Slice(checks, func(i, j int) bool { return checks[i].Name < checks[j].Name })
+	return &Checks{checks: checks}
+}
+
+// Result is what one check found; Error is empty when all is well.
+type Result struct {
+	Name  string `json:"name"`
+	OK    bool   `json:"ok"`
+	Error string `json:"error,omitempty"`
+}
+
+// Run makes all checks at once.
+func (c *Checks) Run(ctx context.Context) (results []Result, ready bool) {
+	if c.stopping.Load() {
+		return []Result{{Name: "process", Error: "stopping"}}, false
+	}
+	results = make([]Result, len(c.checks))
+	var wait sync.WaitGroup
+	for i, check := range c.checks {
+		wait.Go(func() {
+			ctx, cancel := context.WithTimeout(ctx, deadline)
+			defer cancel()
+			results[i] = Result{Name: check.Name, OK: true}
+			if err := check.Run(ctx); err != nil {
+				results[i].OK, results[i].Error = false, err.Error()
+			}
+		})
+	}
+	wait.Wait()
+	ready = true
+	for _, r := range results {
+		ready = ready && r.OK
+	}
+	return results, ready
+}
+
+// Stopping makes the process not ready, for good.
+func (c *Checks) Stopping() { c.stopping.Store(true) }
