@@ -1,0 +1,2 @@
+DROP TABLE uaol_jobs.steps;
+DROP TABLE uaol_jobs.jobs;

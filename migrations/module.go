@@ -1,0 +1,100 @@
+package migrations
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"go.uber.org/fx"
+	"go.uber.org/zap"
+
+	"uaol/providers/config"
+	"uaol/providers/health"
+	"uaol/providers/postgres"
+	"uaol/services"
+)
+
+// Config says whether this process migrates when it starts.
+type Config struct {
+	config.Process
+	Migrate *bool  `env:"UAOL_MIGRATE" want:"true or false" doc:"whether the start applies migrations; default: in development only"`
+	URL     string `env:"UAOL_MIGRATE_DATABASE_URL" secret:"true" doc:"a direct connection for migrations, when DATABASE_URL goes through a pooler in transaction mode"`
+}
+
+// AtStart reports whether the start applies migrations.
+func (c Config) AtStart() bool {
+	if c.Migrate != nil {
+		return *c.Migrate
+	}
+	return !c.Production()
+}
+
+// Set is the services of this process that own tables.
+type Set []services.Name
+
+// Module provides the Current state of this process.
+var Module = fx.Module("migrations",
+	config.For[Config](),
+	fx.Provide(NewCurrent, checks),
+)
+
+// Current is the state of this process's tables: what depends on it starts
+// after the migrations have run.
+type Current struct {
+	owners Set
+	pool   *pgxpool.Pool
+}
+
+type params struct {
+	fx.In
+	Config    Config
+	Pool      *pgxpool.Pool
+	Owners    Set
+	Log       *zap.Logger
+	Lifecycle fx.Lifecycle
+}
+
+// NewCurrent ties the migrations to the process's start, after the pool's.
+func NewCurrent(p params) *Current {
+	current := &Current{owners: p.Owners, pool: p.Pool}
+	log := p.Log.Named("migrations")
+	p.Lifecycle.Append(fx.StartHook(func(ctx context.Context) error {
+		if !p.Config.AtStart() || len(p.Owners) == 0 {
+			return nil
+		}
+		if states, err := Status(ctx, p.Pool, p.Owners...); err == nil && Behind(states) == "" {
+			log.Info("migrations complete", zap.Int("services", len(states)))
+			return nil
+		}
+		url := p.Config.URL
+		if url == "" {
+			url = p.Pool.Config().ConnString()
+		}
+		if err := Up(ctx, url); err != nil {
+			return fmt.Errorf("the database's tables could not be brought up to date: %s", postgres.Cause(err))
+		}
+		states, err := Status(ctx, p.Pool, p.Owners...)
+		if err != nil {
+			return err
+		}
+		log.Info("migrations complete", zap.Int("services", len(states)))
+		return nil
+	}))
+	return current
+}
+
+// checks contributes readiness: the database answers and its tables are as new
+// as this binary.
+func checks(current *Current) health.Out {
+	return health.Out{Check: health.Check{Name: "database", Run: func(ctx context.Context) error {
+		states, err := Status(ctx, current.pool, current.owners...)
+		if err != nil {
+			return errors.New("the database cannot be reached: " + postgres.Cause(err))
+		}
+		if behind := Behind(states); behind != "" {
+			return errors.New("migrations are missing (run `uaol migrate up`): " + behind)
+		}
+		return current.pool.Ping(ctx)
+	}}}
+}

@@ -1,0 +1,93 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"uaol/services"
+)
+
+// classify gives a database error its kind. It is the one place that knows
+// SQLSTATEs; see appendix A of PostgreSQL's manual.
+func classify(err error) error {
+	if err == nil {
+		return nil
+	}
+	var known *services.Error
+	if errors.As(err, &known) {
+		return err
+	}
+	if errors.Is(err, pgx.ErrNoRows) {
+		return services.Errorf(services.NotFound, "Not found").Because(err)
+	}
+	if errors.Is(err, context.Canceled) {
+		return err
+	}
+	var pg *pgconn.PgError
+	if !errors.As(err, &pg) { // the connection, not the statement
+		return services.Errorf(services.Unavailable, "The database cannot be reached; try again").Because(err)
+	}
+	switch {
+	case pg.Code == "22021", pg.Code == "22P05", pg.Code == "22P02": // a NUL, broken UTF-8, half a surrogate
+		return services.Errorf(services.Invalid, "A text holds a character that cannot be stored").Because(err)
+	case strings.HasPrefix(pg.Code, "54"): // program_limit_exceeded
+		return services.Errorf(services.Invalid, "The input is too large or too complex to be stored").Because(err)
+	case pg.Code == "22003": // numeric value out of range
+		return services.Errorf(services.Invalid, "A number is out of range").Because(err)
+	case pg.Code == "23505":
+		return services.Errorf(services.Conflict, "It exists already").WithDetails(nil).Because(err)
+	case retryable(err), strings.HasPrefix(pg.Code, "08"), strings.HasPrefix(pg.Code, "53"),
+		strings.HasPrefix(pg.Code, "57P"), pg.Code == "57014", pg.Code == "3D000", strings.HasPrefix(pg.Code, "28"):
+		return services.Errorf(services.Unavailable, "The database cannot serve this just now; try again").Because(err)
+	}
+	return fmt.Errorf("database: %w", err)
+}
+
+// Violates reports whether err is the violation of the named constraint or index.
+func Violates(err error, constraint string) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && pg.ConstraintName == constraint
+}
+
+// retryable errors mean that the statement had no effect and may have one now.
+func retryable(err error) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && (pg.Code == "40001" || pg.Code == "40P01")
+}
+
+// permanent errors are refusals that waiting does not mend: a wrong password,
+// a database that does not exist.
+func permanent(err error) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && (strings.HasPrefix(pg.Code, "28") || pg.Code == "3D000")
+}
+
+// Cause is an error's innermost text without the connection string around it:
+// "connection refused", "password authentication failed for user …".
+func Cause(err error) string {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		return pg.Message
+	}
+	var dns *net.DNSError
+	if errors.As(err, &dns) {
+		return "cannot look up " + dns.Name + ": " + dns.Err
+	}
+	var op *net.OpError
+	if errors.As(err, &op) {
+		return op.Err.Error()
+	}
+	for {
+		inner := errors.Unwrap(err)
+		if inner == nil {
+			return err.Error()
+		}
+		err = inner
+	}
+}
