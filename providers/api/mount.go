@@ -1,0 +1,270 @@
+package api
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net/http"
+	"reflect"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humagin"
+	"github.com/gin-gonic/gin"
+
+	"uaol/services"
+)
+
+// Guards are what stands before an operation's handler.
+type Guards struct {
+	Authenticator services.Authenticator // nil: only public operations can be used
+	Service       ServiceGuard           // nil: internal operations refuse everybody
+	Limit         func(c *gin.Context, caller services.Caller) error
+}
+
+// ServiceGuard tells which service of ours a token belongs to and for whom it acts.
+type ServiceGuard interface {
+	VerifyService(token, audience string) (services.Caller, error)
+}
+
+// Mount adds the operations to the router, under all paths they answer on.
+func Mount(router gin.IRouter, guards Guards, bare bool, operations ...Operation) {
+	names := &naming{}
+	api := newAPI(&adapter{router: router, guards: guards}, names)
+	for i := range operations {
+		for _, path := range operations[i].Paths(bare) {
+			op := operations[i]
+			op.Path = path
+			names.prefix = op.tag()
+			op.mount(router, guards, api)
+		}
+	}
+}
+
+func (op *Operation) mount(router gin.IRouter, guards Guards, api huma.API) {
+	if op.raw != nil {
+		raw := op.raw
+		router.Handle(op.Method, GinPath(op.Path), guards.admit(op), func(c *gin.Context) {
+			raw(c, services.CallerFrom(c.Request.Context()))
+		})
+		return
+	}
+	op.register(op, api)
+}
+
+// Document is the OpenAPI description of the operations.
+func Document(title, version string, operations []Operation) *huma.OpenAPI {
+	names := &naming{}
+	api := newAPI(nowhere{}, names)
+	api.OpenAPI().Info = &huma.Info{Title: title, Version: version}
+	for i := range operations {
+		names.prefix = operations[i].tag()
+		if op := &operations[i]; op.raw != nil {
+			described := op.huma()
+			api.OpenAPI().AddOperation(&described)
+		} else {
+			op.register(op, api)
+		}
+	}
+	return api.OpenAPI()
+}
+
+func newAPI(a huma.Adapter, names *naming) huma.API {
+	cfg := huma.DefaultConfig("UAOL", "")
+	cfg.Components.Schemas = huma.NewMapRegistry("#/components/schemas/", names.of)
+	cfg.Components.SecuritySchemes = securitySchemes
+	cfg.OpenAPIPath, cfg.DocsPath, cfg.SchemasPath = "", "", ""
+	cfg.CreateHooks = nil // they would add $schema members and Link headers
+	cfg.AllowAdditionalPropertiesByDefault = true
+	cfg.Transformers = []huma.Transformer{contractErrors}
+	return huma.NewAPI(cfg, a)
+}
+
+// naming keeps equally named types of different packages apart: types that have
+// a name go by their package, bodies that have none by their operation's tag.
+type naming struct{ prefix string }
+
+func (n *naming) of(t reflect.Type, hint string) string {
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	name, prefix := huma.DefaultSchemaNamer(t, hint), ""
+	if t.Name() == "" {
+		prefix = n.prefix
+	} else if service, ok := strings.CutPrefix(t.PkgPath(), "uaol/services/"); ok && !strings.Contains(t.Name(), "[") {
+		prefix = service
+	}
+	for _, part := range strings.FieldsFunc(prefix, func(r rune) bool { return r == '/' || r == '-' }) {
+		name = strings.ToUpper(part[:1]) + part[1:] + name
+	}
+	return name
+}
+
+// nowhere is an adapter for operations that are described but not served here.
+type nowhere struct{}
+
+func (nowhere) Handle(*huma.Operation, func(huma.Context))   {}
+func (nowhere) ServeHTTP(http.ResponseWriter, *http.Request) {}
+
+// adapter puts huma's handlers on gin, behind the guards.
+type adapter struct {
+	router gin.IRouter
+	guards Guards
+}
+
+func (a *adapter) ServeHTTP(http.ResponseWriter, *http.Request) {}
+
+func (a *adapter) Handle(op *huma.Operation, handler func(huma.Context)) {
+	a.router.Handle(op.Method, GinPath(op.Path), a.guards.admit(operationOf(op)), func(c *gin.Context) {
+		handler(&requestContext{humaContext: humagin.NewContext(op, c), gin: c})
+	})
+}
+
+// GinPath is a path with {name} parameters in the router's form.
+func GinPath(path string) string {
+	return strings.NewReplacer("{", ":", "}", "").Replace(path)
+}
+
+// admit authenticates the request and lets it pass if its caller may use op.
+func (g Guards) admit(op *Operation) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		c.Request.Body = http.MaxBytesReader(c.Writer, c.Request.Body, op.MaxBody+1)
+		caller, err := g.limited(c, op)
+		if err != nil {
+			Fail(c, err)
+			return
+		}
+		c.Request = c.Request.WithContext(services.WithCaller(c.Request.Context(), caller))
+		c.Next()
+	}
+}
+
+// limited identifies the caller and counts the request. Without credentials it
+// counts by address, and before a guest could be made; so do credentials that
+// are refused. Others count by their account.
+func (g Guards) limited(c *gin.Context, op *Operation) (services.Caller, error) {
+	if g.Limit == nil || op.Access == Service {
+		return g.identify(c, op)
+	}
+	given := Credentials(c.Request)
+	if given.Bearer == "" && given.APIKey == "" {
+		if err := g.Limit(c, services.Caller{}); err != nil {
+			return services.Caller{}, err
+		}
+		return g.identify(c, op)
+	}
+	caller, err := g.identify(c, op)
+	switch {
+	case services.Is(err, services.Unauthenticated):
+		if limit := g.Limit(c, services.Caller{}); limit != nil {
+			err = limit
+		}
+	case err == nil:
+		err = g.Limit(c, caller)
+	}
+	return caller, err
+}
+
+func (g Guards) identify(c *gin.Context, op *Operation) (services.Caller, error) {
+	credentials := Credentials(c.Request)
+	if op.Access == Service {
+		if g.Service == nil {
+			return services.Caller{}, services.Errorf(services.Unauthenticated, "Service token required")
+		}
+		return g.Service.VerifyService(credentials.Bearer, op.service())
+	}
+	if g.Authenticator == nil {
+		if op.Access == Public {
+			return services.Caller{}, nil
+		}
+		return services.Caller{}, services.Errorf(services.Unavailable, "The auth service is not available")
+	}
+	credentials.Guest = op.Access == Guest
+	credentials.Address = c.ClientIP()
+	caller, guestID, err := g.Authenticator.Authenticate(c.Request.Context(), credentials)
+	if err != nil {
+		return caller, err
+	}
+	if guestID != "" {
+		c.Header(GuestHeader, guestID)
+	}
+	switch {
+	case op.Access >= User && (!caller.Known() || caller.Role == services.RoleGuest):
+		return caller, services.Errorf(services.Unauthenticated, "No token provided")
+	case op.Access == Admin && !caller.Admin():
+		return caller, services.Errorf(services.Forbidden, "Only a platform admin may do this")
+	}
+	return caller, nil
+}
+
+// GuestHeader names a guest's session, in requests and in answers.
+const GuestHeader = "X-Guest-Id"
+
+// RequestHeader carries the id under which a request is logged everywhere.
+const RequestHeader = "X-Request-Id"
+
+// Credentials reads what a request says about its caller.
+func Credentials(r *http.Request) services.Credentials {
+	var c services.Credentials
+	if header := r.Header.Get("Authorization"); header != "" {
+		scheme, token, _ := strings.Cut(header, " ")
+		c.Bearer = strings.TrimSpace(token)
+		c.Foreign = !strings.EqualFold(scheme, "Bearer") || c.Bearer == ""
+	}
+	c.APIKey = r.Header.Get("X-API-Key")
+	c.GuestID = r.Header.Get(GuestHeader)
+	return c
+}
+
+// requestContext is humagin's, in the contract's terms: an empty body is {},
+// and errors are plain JSON with the contract's statuses.
+type requestContext struct {
+	humaContext
+	gin *gin.Context
+}
+
+type humaContext = huma.Context // under its own name it would hide its method Context
+
+func (r *requestContext) Unwrap() huma.Context { return r.humaContext }
+
+func (r *requestContext) SetStatus(status int) { r.humaContext.SetStatus(contractStatus(status)) }
+
+func (r *requestContext) SetHeader(name, value string) {
+	if value == "application/problem+json" || value == "application/json" {
+		value = "application/json; charset=utf-8"
+	}
+	r.humaContext.SetHeader(name, value)
+}
+
+func (r *requestContext) BodyReader() io.Reader {
+	if r.gin.Request.ContentLength == 0 {
+		return strings.NewReader("{}")
+	}
+	if r.gin.Request.ContentLength < 0 { // chunked: empty only once it has been read
+		return &emptyObject{body: r.gin.Request.Body}
+	}
+	return r.gin.Request.Body
+}
+
+// emptyObject reads as {} when its body turns out to be empty.
+type emptyObject struct {
+	body io.Reader
+	read bool
+}
+
+func (e *emptyObject) Read(p []byte) (int, error) {
+	n, err := e.body.Read(p)
+	if n == 0 && errors.Is(err, io.EOF) && !e.read {
+		e.read, e.body = true, bytes.NewReader(nil)
+		return copy(p, "{}"), nil
+	}
+	e.read = e.read || n > 0
+	return n, err
+}
+
+// noteFailure tells the access log what really went wrong.
+func noteFailure(ctx huma.Context, err error) {
+	if r, ok := ctx.(*requestContext); ok && err != nil {
+		_ = r.gin.Error(err)
+	}
+}

@@ -1,0 +1,181 @@
+// Package api turns typed operations into HTTP routes. A route is declared
+// once, as an Operation; authentication, validation, the contract's envelope
+// and the OpenAPI document all come from that one declaration.
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/gin-gonic/gin"
+
+	"uaol/services"
+)
+
+// Access says who may use an operation.
+type Access int
+
+// The levels of access, each including the ones after it where that makes sense.
+const (
+	Public  Access = iota // anyone; bad credentials are refused all the same
+	Guest                 // anyone, but as an account: without credentials a guest session is made
+	User                  // accounts with credentials of their own
+	Admin                 // platform admins
+	Service               // other services of ours, with a service token
+)
+
+// MaxJSON is the most a JSON body may hold, in bytes, unless the operation
+// says otherwise.
+const MaxJSON = 2 << 20
+
+// Operation is one route as data. Services export theirs without needing
+// their handler, so that every process knows the whole API.
+type Operation struct {
+	Method  string
+	Path    string // with {name} for parameters
+	Summary string
+	Access  Access
+	Status  int               // of success
+	Says    map[string]string // the contract's exact message for a fault, by its path
+	MaxBody int64             // bytes
+
+	also []string // further paths
+	bare string   // its path on its own service's port, where no gateway adds a prefix
+
+	register func(op *Operation, api huma.API)
+	raw      func(c *gin.Context, caller services.Caller)
+}
+
+// Option changes a new operation.
+type Option func(*Operation)
+
+// Allow sets who may use it; the default is User.
+func Allow(access Access) Option { return func(op *Operation) { op.Access = access } }
+
+// Status sets the status of success; the default is 200.
+func Status(status int) Option { return func(op *Operation) { op.Status = status } }
+
+// Says gives the contract's exact message for the fault at a path, such as
+// "body.email".
+func Says(path, message string) Option {
+	return func(op *Operation) { op.Says[path] = message }
+}
+
+// MaxBody sets the most bytes its body may hold.
+func MaxBody(bytes int64) Option { return func(op *Operation) { op.MaxBody = bytes } }
+
+// Also lets it answer under a further path.
+func Also(path string) Option { return func(op *Operation) { op.also = append(op.also, path) } }
+
+// Bare lets it answer under a path without the gateway's prefix too, in a
+// process that does not run the gateway.
+func Bare(path string) Option { return func(op *Operation) { op.bare = path } }
+
+// Paths lists where it answers; bare says that the process has no gateway.
+func (op *Operation) Paths(bare bool) []string {
+	paths := append([]string{op.Path}, op.also...)
+	if bare && op.bare != "" {
+		paths = append(paths, op.bare)
+	}
+	return paths
+}
+
+// Handler is a typed operation's function. I is a huma input struct: fields
+// tagged path, query or header, and a Body. O is the body on the wire: one of
+// Data, Page and Message, or a type of its own.
+type Handler[I, O any] func(ctx context.Context, caller services.Caller, in *I) (O, error)
+
+// Get declares a GET operation.
+func Get[I, O any](path, summary string, h Handler[I, O], options ...Option) Operation {
+	return typed(http.MethodGet, path, summary, h, options)
+}
+
+// Post declares a POST operation.
+func Post[I, O any](path, summary string, h Handler[I, O], options ...Option) Operation {
+	return typed(http.MethodPost, path, summary, h, options)
+}
+
+// Put declares a PUT operation.
+func Put[I, O any](path, summary string, h Handler[I, O], options ...Option) Operation {
+	return typed(http.MethodPut, path, summary, h, options)
+}
+
+// Delete declares a DELETE operation.
+func Delete[I, O any](path, summary string, h Handler[I, O], options ...Option) Operation {
+	return typed(http.MethodDelete, path, summary, h, options)
+}
+
+// Raw declares an operation that reads and writes HTTP itself: uploads,
+// downloads, streams.
+func Raw(method, path, summary string, h func(c *gin.Context, caller services.Caller), options ...Option) Operation {
+	op := newOperation(method, path, summary, options)
+	op.raw = h
+	return op
+}
+
+// Internal declares an operation for other services: f is a service's own
+// method, called with the body as it came. Its path is below /internal/<service>/.
+func Internal[I, O any](path string, f func(context.Context, I) (O, error)) Operation {
+	type input struct{ Body I }
+	return Post(path, "Between services", func(ctx context.Context, _ services.Caller, in *input) (O, error) {
+		return f(ctx, in.Body)
+	}, Allow(Service), MaxBody(64<<20))
+}
+
+// By is the operation served by another handler: the gateway passes requests
+// on for services that run elsewhere.
+func (op Operation) By(h func(c *gin.Context, caller services.Caller)) Operation {
+	op.raw, op.register = h, nil
+	return op
+}
+
+func newOperation(method, path, summary string, options []Option) Operation {
+	op := Operation{
+		Method: method, Path: path, Summary: summary,
+		Access: User, Status: http.StatusOK, MaxBody: MaxJSON,
+		Says: map[string]string{},
+	}
+	for _, option := range options {
+		option(&op)
+	}
+	return op
+}
+
+func typed[I, O any](method, path, summary string, h Handler[I, O], options []Option) Operation {
+	op := newOperation(method, path, summary, options)
+	op.register = func(op *Operation, api huma.API) {
+		huma.Register(api, op.huma(), func(ctx context.Context, in *I) (*struct{ Body O }, error) {
+			body, err := h(ctx, services.CallerFrom(ctx), in)
+			if err != nil {
+				return nil, toBody(err)
+			}
+			return &struct{ Body O }{body}, nil
+		})
+	}
+	return op
+}
+
+// huma gives the operation in the library's form; ours travels along as
+// metadata for the adapter and the error writer.
+func (op *Operation) huma() huma.Operation {
+	return huma.Operation{
+		OperationID:   op.id(),
+		Method:        op.Method,
+		Path:          op.Path,
+		Summary:       op.Summary,
+		Tags:          []string{op.tag()},
+		DefaultStatus: op.Status,
+		MaxBodyBytes:  op.MaxBody + 1, // the library refuses a body of just its limit
+		Hidden:        op.Access == Service,
+		Security:      op.security(),
+		Metadata:      map[string]any{metaOperation: op},
+	}
+}
+
+const metaOperation = "operation"
+
+func operationOf(op *huma.Operation) *Operation {
+	ours, _ := op.Metadata[metaOperation].(*Operation)
+	return ours
+}

@@ -1,0 +1,75 @@
+// Package httpserver is the process's one listener: it mounts the services'
+// operations on a gin engine and serves it until the process stops.
+package httpserver
+
+import (
+	"fmt"
+	"net"
+	"strconv"
+	"time"
+
+	"uaol/providers/config"
+	"uaol/services"
+)
+
+// Config is where and how this process serves.
+type Config struct {
+	Addr     string        `env:"UAOL_ADDR" want:"an address such as :8080 or 127.0.0.1:0" doc:"address to listen on; default: all interfaces, on the port of the first service that runs here (--addr sets it too)"`
+	Gateway  string        `env:"API_GATEWAY_PORT" envDefault:"3000" doc:"port of a process that runs the gateway"`
+	Auth     string        `env:"AUTH_SERVICE_PORT" envDefault:"3001" doc:"port of a process that runs auth but not the gateway"`
+	Registry string        `env:"TOOL_REGISTRY_SERVICE_PORT" envDefault:"3002" doc:"port of a process whose first service is the registry"`
+	Jobs     string        `env:"JOB_ORCHESTRATION_SERVICE_PORT" envDefault:"3003" doc:"port of a process whose first service is jobs"`
+	Proxy    string        `env:"TOOL_PROXY_SERVICE_PORT" envDefault:"3004" doc:"port of a process whose first service is the proxy"`
+	Billing  string        `env:"BILLING_SERVICE_PORT" envDefault:"3005" doc:"port of a process whose first service is billing"`
+	Storage  string        `env:"STORAGE_SERVICE_PORT" envDefault:"3006" doc:"port of a process that runs storage alone"`
+	Origins  []string      `env:"UAOL_CORS_ORIGINS" envDefault:"*" want:"origins such as https://app.example.com, separated by commas" doc:"origins whose pages may call this API from a browser"`
+	Drain    time.Duration `env:"UAOL_DRAIN_TIMEOUT" envDefault:"15s" doc:"how long open requests may go on when the process stops"`
+}
+
+// Check refuses what is not a port.
+func (c *Config) Check() error {
+	for _, p := range c.ports() {
+		if n, err := strconv.Atoi(p.port); err != nil || n < 0 || n > 65535 {
+			return &config.Fault{Variable: p.variable, Value: p.port, Want: "a port from 1 to 65535"}
+		}
+	}
+	if c.Addr != "" {
+		_, port, err := net.SplitHostPort(c.Addr)
+		if n, convErr := strconv.Atoi(port); err != nil || convErr != nil || n < 0 || n > 65535 {
+			return &config.Fault{Variable: "UAOL_ADDR", Value: c.Addr, Want: "an address such as :8080 or 127.0.0.1:0"}
+		}
+	}
+	return nil
+}
+
+type port struct {
+	service        services.Name
+	variable, port string
+}
+
+// ports in the order in which a process takes them.
+func (c *Config) ports() []port {
+	return []port{
+		{services.Gateway, "API_GATEWAY_PORT", c.Gateway},
+		{services.Auth, "AUTH_SERVICE_PORT", c.Auth},
+		{services.Registry, "TOOL_REGISTRY_SERVICE_PORT", c.Registry},
+		{services.Proxy, "TOOL_PROXY_SERVICE_PORT", c.Proxy},
+		{services.Jobs, "JOB_ORCHESTRATION_SERVICE_PORT", c.Jobs},
+		{services.Billing, "BILLING_SERVICE_PORT", c.Billing},
+		{services.Storage, "STORAGE_SERVICE_PORT", c.Storage},
+	}
+}
+
+// Address is where a process whose first service is given listens, and the
+// variable that says so.
+func (c *Config) Address(first services.Name) (addr, variable string) {
+	if c.Addr != "" {
+		return c.Addr, "UAOL_ADDR"
+	}
+	for _, p := range c.ports() {
+		if p.service == first {
+			return ":" + p.port, p.variable
+		}
+	}
+	return fmt.Sprintf(":%s", c.Gateway), "API_GATEWAY_PORT"
+}

@@ -1,0 +1,105 @@
+package limits
+
+import (
+	"net/http/httptest"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"uaol/providers/config"
+	"uaol/services"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestConfig(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"": "", "1": "", "100000": "",
+		"0":  `RATE_LIMIT_PER_MINUTE holds "0"; want a whole number of requests, 1 or more`,
+		"-5": `RATE_LIMIT_PER_MINUTE holds "-5"; want a whole number of requests, 1 or more`,
+		"x":  `RATE_LIMIT_PER_MINUTE holds "x"; want a whole number of requests, 1 or more`,
+	} {
+		cfg, err := config.Parse[Config](config.Of(map[string]string{"RATE_LIMIT_PER_MINUTE": text}))
+		if want != "" {
+			require.EqualError(t, err, want)
+			continue
+		}
+		require.NoError(t, err)
+		if text == "" {
+			require.Equal(t, 100, cfg.PerMinute)
+		}
+	}
+}
+
+// ask counts one request of the caller at the address and gives Retry-After.
+func ask(l *Limiter, address string, caller services.Caller) (retryAfter string, err error) {
+	recorder := httptest.NewRecorder()
+	c, _ := gin.CreateTestContext(recorder)
+	c.Request = httptest.NewRequest("GET", "/", nil)
+	c.Request.RemoteAddr = address + ":1234"
+	err = l.Allow(c, caller)
+	return recorder.Header().Get("Retry-After"), err
+}
+
+func TestLimit(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		perMinute int
+		retry     string
+		refill    time.Duration // for one more request
+	}{{1, "60", time.Minute}, {7, "9", 60 * time.Second / 7}, {100, "1", 600 * time.Millisecond}, {600, "1", 100 * time.Millisecond}} {
+		synctest.Test(t, func(t *testing.T) {
+			l := New(Config{PerMinute: test.perMinute})
+			defer l.Close()
+			nobody := services.Caller{}
+			for range test.perMinute {
+				retry, err := ask(l, "192.0.2.1", nobody)
+				require.NoError(t, err)
+				require.Empty(t, retry)
+			}
+			retry, err := ask(l, "192.0.2.1", nobody)
+			require.True(t, services.Is(err, services.Limited), err)
+			require.Equal(t, test.retry, retry)
+			_, err = ask(l, "192.0.2.2", nobody)
+			require.NoError(t, err, "another address has its own share")
+			time.Sleep(test.refill + time.Millisecond) // the bubble's clock
+			_, err = ask(l, "192.0.2.1", nobody)
+			require.NoError(t, err)
+			_, err = ask(l, "192.0.2.1", nobody)
+			require.Error(t, err)
+			time.Sleep(10 * time.Minute)
+			for range test.perMinute {
+				_, err = ask(l, "192.0.2.1", nobody)
+				require.NoError(t, err)
+			}
+			_, err = ask(l, "192.0.2.1", nobody)
+			require.Error(t, err, "silence fills the share, it does not grow")
+		})
+	}
+}
+
+// TestAccounts are counted wherever they come from.
+func TestAccounts(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := New(Config{PerMinute: 2})
+		defer l.Close()
+		ada := services.Caller{Account: uuid.New(), Role: services.RoleUser}
+		for _, address := range []string{"192.0.2.1", "192.0.2.2"} {
+			_, err := ask(l, address, ada)
+			require.NoError(t, err)
+		}
+		_, err := ask(l, "192.0.2.3", ada)
+		require.ErrorContains(t, err, "Rate limit exceeded. Maximum 2 requests per minute.")
+		for _, caller := range []services.Caller{{}, {Account: uuid.New(), Role: services.RoleUser}} {
+			_, err = ask(l, "192.0.2.1", caller)
+			require.NoError(t, err)
+		}
+	})
+}
