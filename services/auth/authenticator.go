@@ -1,0 +1,78 @@
+package auth
+
+import (
+	"context"
+	"crypto/sha256"
+	"time"
+
+	"github.com/maypok86/otter/v2"
+
+	"uaol/services"
+)
+
+// Authenticator is the services.Authenticator of every process: it asks a
+// Verifier, here or elsewhere, and keeps a positive answer for a moment.
+type Authenticator struct {
+	verifier Verifier
+	known    *otter.Cache[[32]byte, Verified]
+}
+
+// remember is how long a positive answer is kept: so long, at most, a revoked
+// credential still counts.
+const remember = 3 * time.Second
+
+// NewAuthenticator makes an Authenticator.
+func NewAuthenticator(verifier Verifier) *Authenticator {
+	return &Authenticator{verifier: verifier, known: otter.Must(&otter.Options[[32]byte, Verified]{
+		MaximumSize:      50_000,
+		ExpiryCalculator: otter.ExpiryWriting[[32]byte, Verified](remember),
+	})}
+}
+
+// Authenticate implements services.Authenticator.
+func (a *Authenticator) Authenticate(ctx context.Context, c services.Credentials) (services.Caller, string, error) {
+	if c.Foreign {
+		return services.Caller{}, "", services.Errorf(services.Unauthenticated, "No token provided")
+	}
+	in := VerifyRequest{Bearer: c.Bearer, APIKey: c.APIKey, GuestID: c.GuestID, Guest: c.Guest}
+	if in.Bearer == "" && in.APIKey == "" && !in.Guest {
+		return services.Caller{}, "", nil
+	}
+	key, cacheable := hash(in)
+	if cacheable {
+		if v, ok := a.known.GetIfPresent(key); ok {
+			return v.Caller, v.GuestID, nil
+		}
+	}
+	v, err := a.verifier.Verify(ctx, in)
+	if err != nil {
+		return services.Caller{}, "", err
+	}
+	if cacheable {
+		a.known.Set(key, v)
+	}
+	return v.Caller, v.GuestID, nil
+}
+
+// Forget drops what is known of a credential, at once.
+func (a *Authenticator) Forget(bearer string) {
+	key, _ := hash(VerifyRequest{Bearer: bearer})
+	a.known.Invalidate(key)
+}
+
+// Close ends the cache's own goroutine.
+func (a *Authenticator) Close() { a.known.StopAllGoroutines() }
+
+// hash names a credential without keeping it. A guest without a session is
+// made anew each time.
+func hash(in VerifyRequest) (key [32]byte, cacheable bool) {
+	switch {
+	case in.Bearer != "":
+		return sha256.Sum256([]byte("bearer " + in.Bearer)), true
+	case in.APIKey != "":
+		return sha256.Sum256([]byte("key " + in.APIKey)), true
+	case in.GuestID != "":
+		return sha256.Sum256([]byte("guest " + in.GuestID)), true
+	}
+	return key, false
+}

@@ -1,0 +1,118 @@
+package auth
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"uaol/services"
+)
+
+// scripted is a Verifier that counts its calls.
+type scripted struct {
+	calls  atomic.Int64
+	answer func(VerifyRequest) (Verified, error)
+}
+
+func (s *scripted) Verify(_ context.Context, in VerifyRequest) (Verified, error) {
+	s.calls.Add(1)
+	return s.answer(in)
+}
+
+// cached runs f in a bubble whose clock moves only when f waits.
+func cached(t *testing.T, answer func(VerifyRequest) (Verified, error), f func(t *testing.T, a *Authenticator, calls func() int)) {
+	synctest.Test(t, func(t *testing.T) {
+		verifier := &scripted{answer: answer}
+		a := NewAuthenticator(verifier)
+		defer a.Close()
+		f(t, a, func() int { return int(verifier.calls.Load()) })
+	})
+}
+
+func yes(in VerifyRequest) (Verified, error) {
+	return Verified{Caller: services.Caller{Account: uuid.NewSHA1(uuid.Nil, []byte(in.Bearer+in.APIKey+in.GuestID)), Role: services.RoleUser}, GuestID: in.GuestID}, nil
+}
+
+func TestAuthenticatorRemembersThreeSeconds(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]services.Credentials{
+		"token": {Bearer: "t"}, "key": {APIKey: "k"}, "guest": {GuestID: "g", Guest: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cached(t, yes, func(t *testing.T, a *Authenticator, calls func() int) {
+				first, _, err := a.Authenticate(t.Context(), c)
+				require.NoError(t, err)
+				time.Sleep(2900 * time.Millisecond) // the bubble's clock
+				again, guestID, err := a.Authenticate(t.Context(), c)
+				require.NoError(t, err)
+				require.Equal(t, first, again)
+				require.Equal(t, c.GuestID, guestID)
+				require.Equal(t, 1, calls())
+				time.Sleep(101 * time.Millisecond)
+				_, _, err = a.Authenticate(t.Context(), c)
+				require.NoError(t, err)
+				require.Equal(t, 2, calls(), "being asked for does not prolong an answer")
+			})
+		})
+	}
+}
+
+func TestAuthenticatorForgets(t *testing.T) {
+	t.Parallel()
+	cached(t, yes, func(t *testing.T, a *Authenticator, calls func() int) {
+		for range 2 {
+			_, _, err := a.Authenticate(t.Context(), services.Credentials{Bearer: "t"})
+			require.NoError(t, err)
+		}
+		require.Equal(t, 1, calls())
+		a.Forget("other")
+		_, _, err := a.Authenticate(t.Context(), services.Credentials{Bearer: "t"})
+		require.NoError(t, err)
+		require.Equal(t, 1, calls())
+		a.Forget("t")
+		_, _, err = a.Authenticate(t.Context(), services.Credentials{Bearer: "t"})
+		require.NoError(t, err)
+		require.Equal(t, 2, calls())
+	})
+}
+
+func TestAuthenticatorKeepsOnlyYes(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []services.Kind{services.Unauthenticated, services.Unavailable} {
+		no := func(VerifyRequest) (Verified, error) { return Verified{}, services.Errorf(kind, "no") }
+		cached(t, no, func(t *testing.T, a *Authenticator, calls func() int) {
+			for i := range 3 {
+				_, _, err := a.Authenticate(t.Context(), services.Credentials{Bearer: "t"})
+				require.Equal(t, kind, services.KindOf(err))
+				require.Equal(t, i+1, calls())
+			}
+		})
+	}
+}
+
+// TestAuthenticatorAsks: which credentials lead to a question, and that equal
+// texts of different kinds are different credentials.
+func TestAuthenticatorAsks(t *testing.T) {
+	t.Parallel()
+	cached(t, yes, func(t *testing.T, a *Authenticator, calls func() int) {
+		for _, c := range []services.Credentials{{}, {GuestID: "g"}} {
+			caller, _, err := a.Authenticate(t.Context(), c)
+			require.NoError(t, err)
+			require.False(t, caller.Known())
+		}
+		_, _, err := a.Authenticate(t.Context(), services.Credentials{Foreign: true, APIKey: "k"})
+		require.Equal(t, services.Unauthenticated, services.KindOf(err))
+		require.Zero(t, calls())
+		for i, c := range []services.Credentials{{Bearer: "x"}, {APIKey: "x"}, {GuestID: "x", Guest: true}, {Guest: true}, {Guest: true}} {
+			_, _, err := a.Authenticate(t.Context(), c)
+			require.NoError(t, err)
+			require.Equal(t, i+1, calls(), "a guest without a session is made anew each time")
+		}
+	})
+}

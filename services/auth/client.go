@@ -1,0 +1,27 @@
+package auth
+
+import (
+	"context"
+
+	"uaol/providers/peers"
+	"uaol/services"
+)
+
+// ClientConfig is where auth runs, for processes that do not run it.
+type ClientConfig struct {
+	URL string `env:"UAOL_AUTH_URL" want:"the auth service's URL such as http://host:3001" doc:"where auth runs, for a process that does not run it; several addresses separated by commas"`
+}
+
+// Client is a Verifier over HTTP.
+type Client struct{ peer *peers.Peer }
+
+// NewClient makes a Client; a Fault names the variable when no URL is set.
+func NewClient(cfg ClientConfig, tokens *peers.Tokens) (*Client, error) {
+	peer, err := peers.New(services.Auth, "UAOL_AUTH_URL", cfg.URL, tokens)
+	return &Client{peer: peer}, err
+}
+
+// Verify implements Verifier.
+func (c *Client) Verify(ctx context.Context, in VerifyRequest) (Verified, error) {
+	return peers.Call[VerifyRequest, Verified](ctx, c.peer, "verify", in)
+}

@@ -1,0 +1,82 @@
+package auth
+
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"uaol/providers/config"
+	"uaol/providers/secrets"
+)
+
+// Config is how accounts are made and tokens signed.
+type Config struct {
+	config.Process
+	JWTSecret        string   `env:"JWT_SECRET" secret:"true" doc:"signs sign-in tokens; 32 characters or more; development makes one in the data directory"`
+	Lifetime         Lifetime `env:"JWT_EXPIRES_IN" envDefault:"7d" want:"a duration such as 7d, 12h or 30m" doc:"how long a sign-in token is valid"`
+	EncryptionSecret string   `env:"ENCRYPTION_SECRET" secret:"true" doc:"encrypts stored credentials; 32 characters or more; development makes one in the data directory"`
+	EncryptionSalt   string   `env:"ENCRYPTION_SALT" secret:"true" doc:"the original's salt for ENCRYPTION_SECRET"`
+	AdminEmail       string   `env:"UAOL_ADMIN_EMAIL" doc:"e-mail of the first admin, made at the start"`
+	AdminKey         string   `env:"UAOL_ADMIN_API_KEY" secret:"true" want:"any text of 32 characters or more" doc:"API key of the first admin; any text of 32 characters or more"`
+}
+
+// Check judges the secrets.
+func (c *Config) Check() error {
+	if err := c.Process.Check(); err != nil {
+		return err
+	}
+	if err := secrets.Check("JWT_SECRET", c.JWTSecret, c.Production()); err != nil {
+		return err
+	}
+	if err := secrets.Check("ENCRYPTION_SECRET", c.EncryptionSecret, c.Production()); err != nil {
+		return err
+	}
+	switch {
+	case c.AdminKey != "" && len(c.AdminKey) < secrets.MinLength:
+		return &config.Fault{Variable: "UAOL_ADMIN_API_KEY", Value: c.AdminKey, Secret: true, Want: "any text of 32 characters or more"}
+	case c.AdminEmail == "" && c.AdminKey != "":
+		return &config.Fault{Variable: "UAOL_ADMIN_EMAIL", Want: "the admin's e-mail, because UAOL_ADMIN_API_KEY is set"}
+	case c.AdminEmail != "" && c.AdminKey == "":
+		return &config.Fault{Variable: "UAOL_ADMIN_API_KEY", Want: "any text of 32 characters or more, because UAOL_ADMIN_EMAIL is set (or unset both and run `uaol admin create`)"}
+	}
+	if c.AdminEmail != "" {
+		email, err := normalEmail(c.AdminEmail)
+		if err != nil {
+			return &config.Fault{Variable: "UAOL_ADMIN_EMAIL", Value: c.AdminEmail, Want: "an e-mail address"}
+		}
+		c.AdminEmail = email
+	}
+	return nil
+}
+
+// Lifetime is a duration in the original's forms: "7d", "12h", "2 days", "90s".
+type Lifetime time.Duration
+
+var lifetimeForm = regexp.MustCompile(`^(\d{1,9})\s*([a-z]*)$`)
+
+// UnmarshalText reads a Lifetime; a bare number is seconds.
+func (l *Lifetime) UnmarshalText(text []byte) error {
+	parts := lifetimeForm.FindStringSubmatch(strings.ToLower(strings.TrimSpace(string(text))))
+	if parts == nil {
+		return fmt.Errorf("not a duration")
+	}
+	number, err := strconv.ParseInt(parts[1], 10, 64)
+	if err != nil {
+		return err
+	}
+	unit, ok := map[string]time.Duration{
+		"": time.Second, "s": time.Second, "sec": time.Second, "second": time.Second, "seconds": time.Second,
+		"m": time.Minute, "min": time.Minute, "minute": time.Minute, "minutes": time.Minute,
+		"h": time.Hour, "hr": time.Hour, "hour": time.Hour, "hours": time.Hour,
+		"d": 24 * time.Hour, "day": 24 * time.Hour, "days": 24 * time.Hour,
+		"w": 7 * 24 * time.Hour, "week": 7 * 24 * time.Hour, "weeks": 7 * 24 * time.Hour,
+	}[parts[2]]
+	most := 10 * 365 * 24 * time.Hour
+	if !ok || number == 0 || number > int64(most/unit) {
+		return fmt.Errorf("not a duration of at most ten years")
+	}
+	*l = Lifetime(time.Duration(number) * unit)
+	return nil
+}

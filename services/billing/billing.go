@@ -1,0 +1,93 @@
+package billing
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+
+	"uaol/services"
+)
+
+// Meter is what other services see of billing. All operations may be repeated.
+type Meter interface {
+	// Balance opens the account if need be and tells what is in it.
+	Balance(ctx context.Context, in BalanceRequest) (Balance, error)
+	// Hold sets credits aside. Kinds: Insufficient; Conflict when the id was
+	// used for another hold.
+	Hold(ctx context.Context, in HoldRequest) (Hold, error)
+	// Settle pays operations out of a hold. Kinds: NotFound, Conflict when the
+	// hold is closed or too small for what is new in the list.
+	Settle(ctx context.Context, in SettleRequest) (Hold, error)
+	// Release closes a hold and gives back what is left of it. A hold that
+	// does not exist or is closed already is no error.
+	Release(ctx context.Context, in ReleaseRequest) (Hold, error)
+}
+
+// BalanceRequest names whose balance is asked for.
+type BalanceRequest struct {
+	Caller services.Caller `json:"caller"`
+}
+
+// Balance is an account's state. Available excludes what is held.
+type Balance struct {
+	Tier      Tier  `json:"tier"`
+	Available int64 `json:"available"`
+	Held      int64 `json:"held"`
+}
+
+// Owner says who decides when a hold may be ended without being asked.
+type Owner string
+
+// The owners. A job's hold ends only when the jobs service says that the job
+// has; a call's when it expires.
+const (
+	OwnerJob  Owner = "job"
+	OwnerCall Owner = "call"
+)
+
+// HoldRequest sets Amount credits aside under ID, which is the job's or the
+// call's own.
+type HoldRequest struct {
+	ID       uuid.UUID       `json:"id"`
+	Caller   services.Caller `json:"caller"`
+	Owner    Owner           `json:"owner"`
+	Amount   int64           `json:"amount"`
+	Lifetime time.Duration   `json:"lifetime"` // until the sweeper looks at it
+}
+
+// Hold is the state of credits set aside.
+type Hold struct {
+	ID      uuid.UUID `json:"id" db:"hold_id"`
+	Amount  int64     `json:"amount" db:"amount"`
+	Settled int64     `json:"settled" db:"settled"`
+	Open    bool      `json:"open" db:"open"`
+}
+
+// Charge is one operation and its price.
+type Charge struct {
+	Operation string `json:"operation"` // unique in the organisation: job/step, or the call's id
+	Amount    int64  `json:"amount"`
+}
+
+// SettleRequest pays Charges out of a hold; those paid before are passed over.
+type SettleRequest struct {
+	HoldID  uuid.UUID `json:"holdId"`
+	Charges []Charge  `json:"charges"`
+}
+
+// ReleaseRequest closes a hold.
+type ReleaseRequest struct {
+	HoldID uuid.UUID `json:"holdId"`
+}
+
+// JobDirectory is what billing has to ask the jobs service.
+type JobDirectory interface {
+	// Ended gives those of the ids whose job has ended or never existed.
+	Ended(ctx context.Context, in EndedRequest) ([]uuid.UUID, error)
+}
+
+// EndedRequest asks about jobs by id.
+type EndedRequest struct {
+	JobIDs []uuid.UUID `json:"jobIds"`
+}

@@ -1,0 +1,135 @@
+package billing
+
+import (
+	"math"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"uaol/providers/peers/peerstest"
+	"uaol/services"
+)
+
+// TestMeter runs the interface's contract over both of its bodies.
+func TestMeter(t *testing.T) {
+	t.Parallel()
+	t.Run("local", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		meterContract(t, b, b.service)
+	})
+	t.Run("remote", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		url := peerstest.Serve(t, NewHandler(b.service).internal()...)
+		client, err := NewClient(ClientConfig{URL: url}, peerstest.Tokens(t))
+		require.NoError(t, err)
+		t.Cleanup(client.peer.Close)
+		meterContract(t, b, client)
+	})
+}
+
+func meterContract(t *testing.T, b *bench, meter Meter) {
+	ctx := t.Context()
+	fails := func(err error, want peerstest.Parts) {
+		t.Helper()
+		if want.Details == "" {
+			want.Details = "null"
+		}
+		require.Equal(t, want, peerstest.PartsOf(t, err))
+	}
+	hold := func(caller services.Caller, id uuid.UUID, amount int64) (Hold, error) {
+		return meter.Hold(ctx, HoldRequest{ID: id, Caller: caller, Owner: OwnerJob, Amount: amount, Lifetime: time.Minute})
+	}
+
+	caller := user()
+	balance, err := meter.Balance(ctx, BalanceRequest{Caller: caller})
+	require.NoError(t, err)
+	require.Equal(t, Balance{Tier: Free, Available: 10_000}, balance)
+	_, err = meter.Balance(ctx, BalanceRequest{})
+	fails(err, peerstest.Parts{Kind: services.Invalid, Message: "Whose balance?"})
+
+	// A guest has its own credits, and the user's beside them once it registers.
+	guest := user()
+	guest.Role = services.RoleGuest
+	balance, err = meter.Balance(ctx, BalanceRequest{Caller: guest})
+	require.NoError(t, err)
+	require.Equal(t, Balance{Tier: Free, Available: 1_000}, balance)
+	guest.Role = services.RoleUser
+	for range 2 {
+		balance, err = meter.Balance(ctx, BalanceRequest{Caller: guest})
+		require.NoError(t, err)
+		require.Equal(t, Balance{Tier: Free, Available: 11_000}, balance)
+	}
+
+	id := uuid.New()
+	for range 3 { // repeated, it answers the same and counts once
+		got, err := hold(caller, id, 600)
+		require.NoError(t, err)
+		require.Equal(t, Hold{ID: id, Amount: 600, Open: true}, got)
+	}
+	require.Equal(t, Balance{Tier: Free, Available: 9_400, Held: 600}, b.balance(t, caller))
+
+	taken := peerstest.Parts{Kind: services.Conflict, Message: "The id " + id.String() + " was used for another hold"}
+	_, err = hold(caller, id, 601)
+	fails(err, taken)
+	_, err = hold(user(), id, 600)
+	fails(err, taken)
+	_, err = hold(caller, uuid.New(), 9_401)
+	fails(err, peerstest.Parts{Kind: services.Insufficient, Message: "Insufficient credits. Required: 9401, Available: 9400"})
+	for _, amount := range []int64{0, -1, math.MinInt64} {
+		_, err = hold(caller, uuid.New(), amount)
+		fails(err, peerstest.Parts{Kind: services.Invalid, Message: "A hold needs an organisation, a lifetime and at least one credit"})
+	}
+	_, err = hold(caller, uuid.New(), math.MaxInt64)
+	require.Equal(t, services.Insufficient, services.KindOf(err))
+
+	settle := func(charges ...Charge) (Hold, error) {
+		return meter.Settle(ctx, SettleRequest{HoldID: id, Charges: charges})
+	}
+	got, err := settle()
+	require.NoError(t, err)
+	require.Equal(t, Hold{ID: id, Amount: 600, Open: true}, got)
+	for range 2 { // "a" twice in one list is one operation
+		got, err = settle(Charge{"a", 100}, Charge{"a", 100}, Charge{"b", 50})
+		require.NoError(t, err)
+		require.Equal(t, Hold{ID: id, Amount: 600, Settled: 150, Open: true}, got)
+	}
+	got, err = settle(Charge{"b", 50}, Charge{"c", 50})
+	require.NoError(t, err)
+	require.Equal(t, Hold{ID: id, Amount: 600, Settled: 200, Open: true}, got)
+	_, err = settle(Charge{"d", 401})
+	fails(err, peerstest.Parts{Kind: services.Conflict, Message: "The hold " + id.String() + " is closed or too small for 401 more"})
+	_, err = settle(Charge{"e", math.MaxInt64}, Charge{"f", math.MaxInt64})
+	require.Equal(t, services.Conflict, services.KindOf(err), "a sum beyond the numbers' range is not a small one")
+	for _, bad := range []Charge{{"", 1}, {"g", 0}, {"g", -5}} {
+		_, err = settle(bad)
+		fails(err, peerstest.Parts{Kind: services.Invalid, Message: "A charge needs an operation and at least one credit"})
+	}
+	_, err = meter.Settle(ctx, SettleRequest{HoldID: uuid.New(), Charges: []Charge{{"a", 1}}})
+	fails(err, peerstest.Parts{Kind: services.NotFound, Message: "Not found"})
+	require.Equal(t, Balance{Tier: Free, Available: 9_400, Held: 400}, b.balance(t, caller))
+
+	for range 2 {
+		got, err = meter.Release(ctx, ReleaseRequest{HoldID: id})
+		require.NoError(t, err)
+		require.Equal(t, Hold{ID: id, Amount: 600, Settled: 200}, got)
+	}
+	require.Equal(t, Balance{Tier: Free, Available: 9_800}, b.balance(t, caller))
+	_, err = settle(Charge{"h", 1})
+	fails(err, peerstest.Parts{Kind: services.Conflict, Message: "The hold " + id.String() + " is closed or too small for 1 more"})
+	got, err = settle(Charge{"a", 100}) // paid before: a repetition is no error after the end either
+	require.NoError(t, err)
+	require.Equal(t, Hold{ID: id, Amount: 600, Settled: 200}, got)
+	got, err = hold(caller, id, 600)
+	require.NoError(t, err)
+	require.Equal(t, Hold{ID: id, Amount: 600, Settled: 200}, got, "a late repetition opens nothing")
+
+	unknown := uuid.New()
+	got, err = meter.Release(ctx, ReleaseRequest{HoldID: unknown})
+	require.NoError(t, err)
+	require.Equal(t, Hold{ID: unknown}, got)
+	b.audit(t)
+}

@@ -1,0 +1,115 @@
+package billing
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+
+	"uaol/providers/postgres/pgtest"
+	"uaol/services"
+)
+
+func TestMain(m *testing.M) { pgtest.Main(m) }
+
+// bench is what a test of this package works with.
+type bench struct {
+	pool       *pgxpool.Pool
+	repository *Repository
+	service    *Service
+	sweeper    *Sweeper
+	jobs       *directory
+}
+
+func setup(t testing.TB) *bench {
+	t.Helper()
+	pool := pgtest.New(t)
+	repository, jobs := NewRepository(pool), &directory{}
+	service := NewService(repository)
+	return &bench{pool: pool, repository: repository, service: service, jobs: jobs, sweeper: NewSweeper(repository, service, jobs)}
+}
+
+// directory is a jobs service whose jobs have ended unless they are going.
+type directory struct {
+	mu    sync.Mutex
+	going map[uuid.UUID]bool
+	asked [][]uuid.UUID
+	err   error
+}
+
+func (d *directory) Ended(_ context.Context, in EndedRequest) ([]uuid.UUID, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.asked = append(d.asked, in.JobIDs)
+	if d.err != nil {
+		return nil, d.err
+	}
+	var ended []uuid.UUID
+	for _, id := range in.JobIDs {
+		if !d.going[id] {
+			ended = append(ended, id)
+		}
+	}
+	return ended, nil
+}
+
+func user() services.Caller {
+	return services.Caller{Account: uuid.New(), Organization: uuid.New(), Role: services.RoleUser}
+}
+
+func (b *bench) balance(t testing.TB, caller services.Caller) Balance {
+	t.Helper()
+	balance, err := b.service.Balance(t.Context(), BalanceRequest{Caller: caller})
+	require.NoError(t, err)
+	return balance
+}
+
+func (b *bench) hold(t testing.TB, caller services.Caller, owner Owner, amount int64) uuid.UUID {
+	t.Helper()
+	id := uuid.New()
+	hold, err := b.service.Hold(t.Context(), HoldRequest{ID: id, Caller: caller, Owner: owner, Amount: amount, Lifetime: time.Minute})
+	require.NoError(t, err)
+	require.Equal(t, Hold{ID: id, Amount: amount, Open: true}, hold)
+	return id
+}
+
+// expire lets the time of some holds be up.
+func (b *bench) expire(t testing.TB, ids ...uuid.UUID) {
+	t.Helper()
+	for _, id := range ids {
+		_, err := b.pool.Exec(t.Context(), `UPDATE uaol_billing.holds SET expires_at = now() - interval '1 second' WHERE hold_id = $1`, id)
+		require.NoError(t, err)
+	}
+}
+
+// audit compares what the accounts hold with what the entries and the holds
+// say: credits neither appear nor vanish.
+func (b *bench) audit(t require.TestingT) {
+	type row struct {
+		Organization                          uuid.UUID
+		Available, Held                       int64
+		EntriesAvailable, EntriesHeld, InHold int64
+	}
+	rows, err := b.pool.Query(context.Background(), `
+		SELECT a.organization_id, a.available, a.held,
+			coalesce((SELECT sum(e.available) FROM uaol_billing.entries e WHERE e.organization_id = a.organization_id), 0)::bigint,
+			coalesce((SELECT sum(e.held) FROM uaol_billing.entries e WHERE e.organization_id = a.organization_id), 0)::bigint,
+			coalesce((SELECT sum(h.amount - h.settled) FROM uaol_billing.holds h
+				WHERE h.organization_id = a.organization_id AND h.state = 'open'), 0)::bigint
+		FROM uaol_billing.accounts a`)
+	require.NoError(t, err)
+	for rows.Next() {
+		var r row
+		require.NoError(t, rows.Scan(&r.Organization, &r.Available, &r.Held, &r.EntriesAvailable, &r.EntriesHeld, &r.InHold))
+		require.Equal(t, r.EntriesAvailable, r.Available, "the entries' sum is the account's available")
+		require.Equal(t, r.EntriesHeld, r.Held, "the entries' sum is the account's held")
+		require.Equal(t, r.InHold, r.Held, "the open holds' rests are the account's held")
+		require.GreaterOrEqual(t, r.Available, int64(0))
+		require.GreaterOrEqual(t, r.Held, int64(0))
+	}
+	require.NoError(t, rows.Err())
+}

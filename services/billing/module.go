@@ -1,0 +1,39 @@
+package billing
+
+import (
+	"github.com/jackc/pgx/v5/pgxpool"
+	"go.uber.org/fx"
+
+	"uaol/providers/config"
+	"uaol/providers/events"
+	"uaol/providers/httpserver"
+	"uaol/providers/logging"
+	"uaol/providers/workers"
+	"uaol/services"
+)
+
+// Module runs billing in this process.
+var Module = fx.Module("billing",
+	logging.Named("billing"),
+	fx.Provide(fx.Private, NewRepository, NewService, NewHandler, NewSweeper),
+	fx.Provide(local, routes, loops),
+)
+
+// Remote reaches billing in another process.
+var Remote = fx.Module("billing-remote",
+	config.WhenNeeded[ClientConfig](),
+	fx.Provide(fx.Private, NewClient),
+	fx.Provide(func(c *Client) Meter { return c }),
+)
+
+func local(s *Service) Meter { return s }
+
+func routes(h *Handler, pool *pgxpool.Pool) httpserver.Out {
+	operations := append(h.operations(), h.internal()...)
+	operations = append(operations, events.NewOutbox(services.Billing).Operation(services.Billing, pool))
+	return httpserver.Out{Routes: httpserver.Routes{Service: services.Billing, Operations: operations}}
+}
+
+func loops(s *Sweeper) workers.Out {
+	return workers.Out{Worker: workers.Worker{Name: "billing-sweeper", Run: s.Run}}
+}
