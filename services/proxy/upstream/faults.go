@@ -1,0 +1,160 @@
+package upstream
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"syscall"
+	"unicode"
+
+	"uaol/providers/egress"
+	"uaol/services"
+)
+
+// CodeOutcomeUnknown marks a call that was sent and never answered.
+const CodeOutcomeUnknown = "OUTCOME_UNKNOWN"
+
+// longestMessage caps what we repeat of a tool's own words, in runes.
+const longestMessage = 300
+
+// Delivered reports whether the call behind err may have reached the tool, so
+// that nobody knows its outcome and it must not simply be sent again.
+func Delivered(err error) bool {
+	var e *services.Error
+	return errors.As(err, &e) && e.Code == CodeOutcomeUnknown
+}
+
+// upstreamDetails is what programs learn of a tool's failure.
+type upstreamDetails struct {
+	Status int    `json:"upstreamStatus,omitempty"` // HTTP, unless it was a success
+	Code   *int64 `json:"upstreamCode,omitempty"`   // JSON-RPC
+}
+
+func statusFault(status int, code *int64, message string) *services.Error {
+	text := "The tool answered with HTTP status " + http.StatusText(status)
+	if http.StatusText(status) == "" {
+		text = "The tool answered with an unknown HTTP status"
+	}
+	if status >= 300 && status < 400 {
+		text = "The tool redirects elsewhere, register the address it redirects to"
+	}
+	if code != nil {
+		text = "The tool answered with an error"
+	}
+	if message = presentable(message); message != "" {
+		text += ": " + message
+	}
+	return services.Errorf(services.Upstream, "%s", text).WithDetails(upstreamDetails{Status: status, Code: code})
+}
+
+func rpcFault(code int64, message string) *services.Error {
+	if message = presentable(message); message == "" {
+		message = "no message"
+	}
+	return services.Errorf(services.Upstream, "The tool answered with an error: %s", message).
+		WithDetails(upstreamDetails{Code: &code})
+}
+
+func garbage(what string) *services.Error {
+	return services.Errorf(services.Upstream, "The tool's answer is not understood: %s", what)
+}
+
+var errTooLarge = services.Errorf(services.Upstream, "The tool's answer is too large")
+
+// fault says what became of a request that brought no answer. ctx is the
+// call's, err what sending or reading gave. A listing may be repeated at will,
+// so its outcome is never called unknown.
+func fault(ctx context.Context, d *delivery, err error, repeatable bool) error {
+	var known *services.Error
+	var refused *egress.RefusedError
+	switch {
+	case errors.As(err, &known):
+		return known
+	case errors.As(err, &refused):
+		return services.Errorf(services.Upstream, "The tool can't be called: %s", refused.Error()).Because(withoutURL(err))
+	case d.written() && !repeatable:
+		return services.Errorf(services.Timeout, "The tool was called but %s; whether it did its work is unknown", cut(ctx)).
+			WithCode(CodeOutcomeUnknown).Because(withoutURL(err))
+	case ctx.Err() != nil && !callerLeft(ctx), timedOut(err) && ctx.Err() == nil:
+		return services.Errorf(services.Timeout, "The tool did not answer in time").Because(withoutURL(err))
+	default:
+		return services.Errorf(services.Unavailable, "The tool can't be reached: %s", reason(ctx, err)).Because(withoutURL(err))
+	}
+}
+
+func cut(ctx context.Context) string {
+	switch {
+	case ctx.Err() == nil:
+		return "the connection was lost before it answered"
+	case callerLeft(ctx):
+		return "the call was given up before it answered"
+	default:
+		return "did not answer in time"
+	}
+}
+
+func callerLeft(ctx context.Context) bool {
+	return ctx.Err() != nil && !errors.Is(context.Cause(ctx), errTooSlow) && !errors.Is(ctx.Err(), context.DeadlineExceeded)
+}
+
+func timedOut(err error) bool {
+	var netErr net.Error
+	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &netErr) && netErr.Timeout()
+}
+
+// reason puts a failure to connect into words that name no address: names may
+// resolve to addresses that are nobody's business.
+func reason(ctx context.Context, err error) string {
+	var dns *net.DNSError
+	var record tls.RecordHeaderError
+	var verify *tls.CertificateVerificationError
+	var authority x509.UnknownAuthorityError
+	var alert tls.AlertError
+	switch {
+	case callerLeft(ctx):
+		return "the call was given up"
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "connection refused"
+	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
+		return "no route to its host"
+	case errors.As(err, &dns):
+		return "its host name does not resolve"
+	case errors.As(err, &verify), errors.As(err, &authority):
+		return "its TLS certificate is not valid"
+	case errors.As(err, &record), errors.As(err, &alert):
+		return "no TLS connection"
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		return "it closes the connection"
+	default:
+		return "no connection"
+	}
+}
+
+// withoutURL keeps a cause for the log but not the URL in it, whose query may
+// hold a token.
+func withoutURL(err error) error {
+	var wrapped *url.Error
+	if errors.As(err, &wrapped) {
+		return wrapped.Err
+	}
+	return err
+}
+
+// presentable makes a stranger's text fit to be shown: one line, of limited
+// length, without control characters and without credentials inside URLs.
+func presentable(text string) string {
+	text = strings.Join(strings.FieldsFunc(strings.ToValidUTF8(text, ""), func(r rune) bool {
+		return unicode.IsSpace(r) || unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r)
+	}), " ")
+	text = credentials.ReplaceAllString(text, "$1")
+	if runes := []rune(text); len(runes) > longestMessage {
+		text = string(runes[:longestMessage]) + "…"
+	}
+	return text
+}

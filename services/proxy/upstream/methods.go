@@ -1,0 +1,99 @@
+package upstream
+
+import (
+	"context"
+	"encoding/json"
+)
+
+// maxMethods bounds how many methods one tool may list.
+const maxMethods = 10_000
+
+// Method is one of a tool's methods, as MCP's tools/list describes it.
+type Method struct {
+	Name         string          `json:"name"`
+	Title        string          `json:"title,omitempty"`
+	Description  string          `json:"description,omitempty"`
+	InputSchema  json.RawMessage `json:"inputSchema"`
+	OutputSchema json.RawMessage `json:"outputSchema,omitempty"`
+	Annotations  *Annotations    `json:"annotations,omitempty"`
+}
+
+// Annotations are what the tool claims of a method's effects. Where it says
+// nothing, MCP's defaults hold: destructive and open to the world.
+type Annotations struct {
+	Title       string `json:"title,omitempty"`
+	ReadOnly    bool   `json:"readOnlyHint"`
+	Destructive bool   `json:"destructiveHint"`
+	Idempotent  bool   `json:"idempotentHint"`
+	OpenWorld   bool   `json:"openWorldHint"`
+}
+
+// UnmarshalJSON puts the defaults where the tool said nothing.
+func (a *Annotations) UnmarshalJSON(data []byte) error {
+	type plain Annotations
+	said := plain{Destructive: true, OpenWorld: true}
+	if err := json.Unmarshal(data, &said); err != nil {
+		return err
+	}
+	*a = Annotations(said)
+	return nil
+}
+
+type methodPage struct {
+	Tools      []Method `json:"tools"`
+	NextCursor string   `json:"nextCursor"`
+}
+
+// allPages asks for page after page until there is none, or one comes twice.
+func allPages(limit int64, page func(cursor string) (json.RawMessage, error)) ([]Method, error) {
+	methods, seen, cursor := []Method{}, map[string]bool{}, ""
+	for {
+		raw, err := page(cursor)
+		if err != nil {
+			return nil, err
+		}
+		if limit -= int64(len(raw)); limit < 0 {
+			return nil, errTooLarge
+		}
+		var part methodPage
+		if !isObject(raw) || json.Unmarshal(raw, &part) != nil {
+			return nil, garbage("its list of methods is not one")
+		}
+		for _, m := range part.Tools {
+			if m.Name == "" {
+				return nil, garbage("its list has a method without a name")
+			}
+			if isNull(m.InputSchema) {
+				m.InputSchema = json.RawMessage(`{"type":"object"}`)
+			}
+			methods = append(methods, m)
+		}
+		cursor = part.NextCursor
+		if cursor == "" {
+			return methods, nil
+		}
+		if seen[cursor] || len(methods) > maxMethods || len(seen) > maxMethods {
+			return nil, garbage("its list of methods has no end")
+		}
+		seen[cursor] = true
+	}
+}
+
+func listParams(cursor string) map[string]any {
+	if cursor == "" {
+		return map[string]any{}
+	}
+	return map[string]any{"cursor": cursor}
+}
+
+func (c *Client) listSession(ctx context.Context, target Target) ([]Method, error) {
+	return allPages(c.limits.MaxAnswer, func(cursor string) (json.RawMessage, error) {
+		return c.inSession(ctx, target, request{method: "tools/list", params: listParams(cursor)}, "", true)
+	})
+}
+
+func (c *Client) listBare(ctx context.Context, target Target) ([]Method, error) {
+	return allPages(c.limits.MaxAnswer, func(cursor string) (json.RawMessage, error) {
+		return c.bare(ctx, target, "tools/list", listParams(cursor), "", true)
+	})
+}

@@ -1,0 +1,27 @@
+package registry
+
+import (
+	"context"
+
+	"uaol/providers/peers"
+	"uaol/services"
+)
+
+// ClientConfig is where the registry runs, for processes that do not run it.
+type ClientConfig struct {
+	URL string `env:"UAOL_REGISTRY_URL" want:"the registry's URL such as http://host:3002" doc:"where the registry runs, for a process that does not run it; several addresses separated by commas"`
+}
+
+// Client is a Catalog over HTTP.
+type Client struct{ peer *peers.Peer }
+
+// NewClient makes a Client; a Fault names the variable when no URL is set.
+func NewClient(cfg ClientConfig, tokens *peers.Tokens) (*Client, error) {
+	peer, err := peers.New(services.Registry, "UAOL_REGISTRY_URL", cfg.URL, tokens)
+	return &Client{peer: peer}, err
+}
+
+// Tools implements Catalog.
+func (c *Client) Tools(ctx context.Context, in ToolsRequest) ([]Tool, error) {
+	return peers.Call[ToolsRequest, []Tool](ctx, c.peer, "tools", in)
+}

@@ -1,0 +1,81 @@
+package registry
+
+import (
+	"encoding/json"
+	"testing"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"uaol/providers/peers/peerstest"
+	"uaol/services"
+)
+
+// TestCatalog runs the interface's contract over both of its bodies.
+func TestCatalog(t *testing.T) {
+	t.Parallel()
+	t.Run("local", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		catalogContract(t, b, b.service)
+	})
+	t.Run("remote", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		url := peerstest.Serve(t, routes(NewHandler(b.service), b.pool).Routes.Operations...)
+		client, err := NewClient(ClientConfig{URL: url}, peerstest.Tokens(t))
+		require.NoError(t, err)
+		t.Cleanup(client.peer.Close)
+		catalogContract(t, b, client)
+	})
+}
+
+func catalogContract(t *testing.T, b *bench, catalog Catalog) {
+	ctx, owner := t.Context(), user()
+	pending, approved, disabled := b.register(t, owner, "Pending"), b.register(t, owner, "Approved"), b.register(t, owner, "Disabled")
+	require.NoError(t, b.service.Approve(ctx, approved.ID))
+	require.NoError(t, b.service.Disable(ctx, disabled.ID))
+
+	for name, ids := range map[string][]uuid.UUID{"none": nil, "empty": {}, "unknown": {uuid.New(), uuid.Nil}} {
+		got, err := catalog.Tools(ctx, ToolsRequest{IDs: ids})
+		require.NoError(t, err, name)
+		require.Empty(t, got, name)
+	}
+	got, err := catalog.Tools(ctx, ToolsRequest{IDs: []uuid.UUID{pending.ID, uuid.New(), approved.ID, disabled.ID, approved.ID}})
+	require.NoError(t, err)
+	require.Len(t, got, 3, "each that exists, once")
+	statuses := map[uuid.UUID]Status{}
+	for _, tool := range got {
+		statuses[tool.ID] = tool.Status
+		require.Equal(t, uuid.Nil, tool.Organization)
+		require.Equal(t, owner.Account, tool.Developer)
+		want, err := b.service.Tool(ctx, tool.ID)
+		require.NoError(t, err)
+		require.Equal(t, asJSON(t, want), asJSON(t, tool))
+	}
+	require.Equal(t, map[uuid.UUID]Status{pending.ID: Pending, approved.ID: Approved, disabled.ID: Disabled}, statuses)
+
+	found, err := Callable(got, approved.ID)
+	require.NoError(t, err)
+	require.Equal(t, approved.ID, found.ID)
+	for _, id := range []uuid.UUID{pending.ID, disabled.ID, uuid.New()} {
+		_, err = Callable(got, id)
+		require.Equal(t, errNotFound, err, "unknown and not approved look the same")
+	}
+
+	b.pool.Close()
+	_, err = catalog.Tools(ctx, ToolsRequest{IDs: []uuid.UUID{approved.ID}})
+	require.Equal(t, peerstest.Parts{Kind: services.Unavailable, Message: "The database cannot be reached; try again", Details: "null"}, peerstest.PartsOf(t, err))
+}
+
+func unmarshal(t *testing.T, text string, out any) {
+	t.Helper()
+	require.NoError(t, json.Unmarshal([]byte(text), out), text)
+}
+
+func asJSON(t *testing.T, v any) string {
+	t.Helper()
+	text, err := json.Marshal(v)
+	require.NoError(t, err)
+	return string(text)
+}
