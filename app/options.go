@@ -1,0 +1,95 @@
+package app
+
+import (
+	"net/http"
+	"slices"
+	"sync"
+
+	"github.com/gin-gonic/gin"
+	"go.uber.org/fx"
+
+	"uaol/migrations"
+	"uaol/providers/api"
+	"uaol/providers/config"
+	"uaol/providers/egress"
+	"uaol/providers/events"
+	"uaol/providers/health"
+	"uaol/providers/httpserver"
+	"uaol/providers/logging"
+	"uaol/providers/peers"
+	"uaol/providers/postgres"
+	"uaol/providers/workers"
+	"uaol/services"
+)
+
+// shared is what every process has, whatever services it runs.
+var shared = fx.Options(
+	logging.Module,
+	logging.Quiet,
+	postgres.Module,
+	migrations.Module,
+	health.Module,
+	workers.Module,
+	peers.Module,
+	httpserver.Module,
+	config.For[egress.Config](),
+	config.For[Inherited](),
+	fx.Provide(egress.New, events.NewBus, document),
+)
+
+// Options is a process that runs the given services; none means all. Fx builds
+// only what is asked for, and all that is asked for is the server: what it
+// serves needs the rest.
+func Options(env *config.Environment, set ...services.Name) fx.Option {
+	return fx.Options(graph(env, set...), warnings, fx.Invoke(func(*httpserver.Server) {}))
+}
+
+// graph is everything that such a process could build.
+func graph(env *config.Environment, set ...services.Name) fx.Option {
+	if len(set) == 0 {
+		set = Services()
+	}
+	options := []fx.Option{
+		config.Module(env),
+		shared,
+		fx.Supply(identityOf(set), peers.Whole(len(set) == len(catalog)), owners(set)),
+	}
+	for _, r := range catalog {
+		if slices.Contains(set, r.Name) {
+			options = append(options, r.Module)
+		} else {
+			options = append(options, r.Remote)
+		}
+	}
+	return fx.Options(options...)
+}
+
+// identityOf puts the set in the catalog's order.
+func identityOf(set []services.Name) httpserver.Identity {
+	identity := httpserver.Identity{Version: Version}
+	for _, r := range catalog {
+		if slices.Contains(set, r.Name) {
+			identity.Set = append(identity.Set, r.Name)
+		}
+	}
+	return identity
+}
+
+// owners lists those of the set that own tables.
+func owners(set []services.Name) migrations.Set {
+	var owners migrations.Set
+	for _, name := range migrations.Owners() {
+		if slices.Contains(set, name) {
+			owners = append(owners, name)
+		}
+	}
+	return owners
+}
+
+// document lets every process describe the whole API.
+func document() httpserver.Extra {
+	describe := sync.OnceValue(func() any { return api.Document("UAOL", Version, Operations()) })
+	return httpserver.Extra{Mount: func(engine *gin.Engine) {
+		engine.GET("/openapi.json", func(c *gin.Context) { c.JSON(http.StatusOK, describe()) })
+	}}
+}

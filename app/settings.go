@@ -1,0 +1,28 @@
+package app
+
+import (
+	"uaol/migrations"
+	"uaol/providers/config"
+	"uaol/providers/egress"
+	"uaol/providers/httpserver"
+	"uaol/providers/limits"
+	"uaol/providers/logging"
+	"uaol/providers/peers"
+	"uaol/providers/postgres"
+	"uaol/services/auth"
+	"uaol/services/billing"
+	"uaol/services/jobs"
+	"uaol/services/proxy"
+	"uaol/services/registry"
+	"uaol/services/storage"
+)
+
+// Settings lists every variable that any process reads. A test holds it
+// against the graph and against .env.example.
+func Settings() []config.Setting {
+	return config.Describe(
+		config.Process{}, logging.Config{}, postgres.Config{}, migrations.Config{}, httpserver.Config{}, limits.Config{},
+		peers.Config{}, egress.Config{}, auth.Config{}, Inherited{},
+		auth.ClientConfig{}, registry.ClientConfig{}, proxy.ClientConfig{}, jobs.ClientConfig{}, billing.ClientConfig{}, storage.ClientConfig{},
+	)
+}

@@ -1,0 +1,70 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"uaol/migrations"
+	"uaol/providers/postgres"
+	"uaol/services"
+	"uaol/services/auth"
+)
+
+func newAdmin() *cobra.Command {
+	command := &cobra.Command{Use: "admin", Short: "Make platform admins"}
+	var email string
+	var asJSON bool
+	create := &cobra.Command{
+		Use:   "create --email ADDRESS",
+		Short: "Make an account an admin and print a new API key for it, once",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if email == "" {
+				return errors.New("say whose: --email ADDRESS")
+			}
+			key, err := createAdmin(cmd, email)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return json.NewEncoder(cmd.OutOrStdout()).Encode(map[string]string{"email": email, "apiKey": key})
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s is an admin. Its new API key, shown only now:\n%s\n", email, key)
+			return err
+		},
+	}
+	create.Flags().StringVar(&email, "email", "", "the admin's e-mail address")
+	create.Flags().BoolVar(&asJSON, "json", false, "for machines")
+	command.AddCommand(create)
+	return command
+}
+
+func createAdmin(cmd *cobra.Command, email string) (key string, err error) {
+	ctx := cmd.Context()
+	url, cfg, release, err := database(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, release()) }()
+	pool, err := postgres.Open(ctx, url)
+	if err != nil {
+		return "", err
+	}
+	defer pool.Close()
+	states, err := migrations.Status(ctx, pool, services.Auth)
+	if err != nil {
+		return "", errors.New("DATABASE_URL: " + postgres.Cause(err))
+	}
+	if migrations.Behind(states) != "" {
+		if cfg.Production() {
+			return "", errors.New("auth's tables are not there yet; run `uaol migrate up`")
+		}
+		if err := migrations.Up(ctx, url); err != nil {
+			return "", err
+		}
+	}
+	return auth.EnsureAdmin(ctx, auth.NewRepository(pool), email, "")
+}

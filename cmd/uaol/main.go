@@ -1,0 +1,84 @@
+// Command uaol runs UAOL and the tools around it; see `uaol --help`.
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"uaol/app"
+	"uaol/providers/config"
+)
+
+func main() { os.Exit(run(os.Args[1:])) }
+
+// run is main for tests: it answers the exit code.
+func run(args []string) int {
+	root := newRoot()
+	root.SetArgs(args)
+	if err := root.Execute(); err != nil {
+		fmt.Fprintln(os.Stderr, "uaol:", app.Explain(err))
+		return 1
+	}
+	return 0
+}
+
+func newRoot() *cobra.Command {
+	serve := newServe()
+	root := &cobra.Command{
+		Use:   "uaol",
+		Short: "Your own AI orchestration layer: MCP tools, workflows, credits",
+		Long: `UAOL gives a team an AI orchestration layer of its own. People register MCP
+tools and price them in credits, chain them into durable workflows, and every
+call is authenticated, limited, charged exactly once and recorded.
+
+Without a command it serves everything, like "uaol serve".`,
+		Example: `  uaol demo                 see the main job done, from an empty machine
+  uaol                      serve everything on :3000
+  uaol serve auth jobs      serve just these services
+  uaol config               every setting, where it comes from and what it is for`,
+		Version:       app.Version,
+		Args:          cobra.NoArgs,
+		RunE:          serve.RunE,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.Flags().AddFlagSet(serve.Flags())
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.AddCommand(serve, newMigrate(), newAdmin(), newDemo(), newConfig(), newGraph(), newHealthcheck())
+	return root
+}
+
+func newServe() *cobra.Command {
+	var addr string
+	command := &cobra.Command{
+		Use:   "serve [service…]",
+		Short: "Run services in this process: all of them, or the ones named",
+		Long: `Run services in this process until it is told to stop (SIGTERM, Ctrl-C).
+
+The services are gateway, auth, registry, proxy, jobs, billing and storage;
+without a name all of them run. They share one listener, on the port of the
+first of them. A service that does not run here is reached at its
+UAOL_<SERVICE>_URL, with the UAOL_SERVICE_SECRET that all processes share.`,
+		Example: `  uaol serve
+  uaol serve gateway auth
+  uaol serve jobs --addr 127.0.0.1:8003`,
+		RunE: func(cmd *cobra.Command, names []string) error {
+			set, err := app.ParseSet(names)
+			if err != nil {
+				return err
+			}
+			env, err := config.Read()
+			if err != nil {
+				return err
+			}
+			if addr != "" {
+				env = env.With(map[string]string{"UAOL_ADDR": addr})
+			}
+			return app.Serve(cmd.Context(), env, set)
+		},
+	}
+	command.Flags().StringVar(&addr, "addr", "", "address to listen on, such as :8080 or 127.0.0.1:0")
+	return command
+}
