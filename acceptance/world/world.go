@@ -1,0 +1,155 @@
+// Package world starts UAOL for black-box tests: all services in one process,
+// or each in a process of its own, as far as HTTP can tell: every process is an
+// Fx application of the test binary, with its own configuration, pool and port.
+package world
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/fx"
+
+	"uaol/app"
+	"uaol/providers/config"
+	"uaol/providers/postgres/pgtest"
+	"uaol/services"
+)
+
+// World is a running UAOL.
+type World struct {
+	Gateway  string                   // the gateway's base URL
+	URLs     map[services.Name]string // each service's own; the gateway's for those in its process
+	AdminKey string
+}
+
+// Settings are variables to set besides those that a World needs itself.
+type Settings map[string]string
+
+// AdminKey is the API key of every World's admin.
+const AdminKey = "uaol_the_admin_of_a_world_for_tests_only"
+
+const starting = time.Minute // of one process on a busy machine
+
+// urlVariables say where a service is, for processes that do not run it.
+var urlVariables = map[services.Name]string{
+	services.Auth: "UAOL_AUTH_URL", services.Registry: "UAOL_REGISTRY_URL", services.Proxy: "UAOL_PROXY_URL",
+	services.Jobs: "UAOL_JOBS_URL", services.Billing: "UAOL_BILLING_URL", services.Storage: "UAOL_STORAGE_URL",
+}
+
+// Together runs all services in one process.
+func Together(t testing.TB, settings Settings) *World {
+	t.Helper()
+	return start(t, settings, app.Services())
+}
+
+// Apart runs each service in a process of its own.
+func Apart(t testing.TB, settings Settings) *World {
+	t.Helper()
+	var sets [][]services.Name
+	for _, name := range app.Services() {
+		sets = append(sets, []services.Name{name})
+	}
+	return start(t, settings, sets...)
+}
+
+// start runs one process for each set, on one database.
+func start(t testing.TB, settings Settings, sets ...[]services.Name) *World {
+	t.Helper()
+	database := pgtest.URL(t)
+	// A port that was free may be somebody else's by the time it is used.
+	for attempt := 1; ; attempt++ {
+		w := &World{URLs: map[services.Name]string{}, AdminKey: AdminKey}
+		addresses := make([]string, len(sets))
+		for i, set := range sets {
+			addresses[i] = freeAddress(t)
+			for _, name := range set {
+				w.URLs[name] = "http://" + addresses[i]
+			}
+		}
+		w.Gateway = w.URLs[services.Gateway]
+		err := w.run(t, database, settings, sets, addresses)
+		if err == nil {
+			return w
+		}
+		if attempt == 3 || !strings.Contains(err.Error(), "is taken by another process") {
+			t.Fatalf("world: %v", err)
+		}
+	}
+}
+
+func (w *World) run(t testing.TB, database string, settings Settings, sets [][]services.Name, addresses []string) error {
+	t.Helper()
+	var running []*fx.App
+	t.Cleanup(func() { stop(t, running) })
+	for i, set := range sets {
+		values := map[string]string{
+			"DATABASE_URL": database, "UAOL_MIGRATE": "false", "DATABASE_POOL_MIN": "0", "DATABASE_POOL_MAX": "10",
+			"UAOL_DATA_DIR": t.TempDir(), "UAOL_ADDR": addresses[i], "LOG_LEVEL": "fatal",
+			"UAOL_SERVICE_SECRET": "a secret that the processes of one world share",
+			"JWT_SECRET":          "a secret that signs the tokens of one world",
+			"ENCRYPTION_SECRET":   "a secret that encrypts the keys of one world",
+			"UAOL_ADMIN_EMAIL":    "admin@example.com", "UAOL_ADMIN_API_KEY": w.AdminKey,
+			"RATE_LIMIT_PER_MINUTE": "1000000",
+		}
+		for name, variable := range urlVariables {
+			values[variable] = w.URLs[name]
+		}
+		maps.Copy(values, settings)
+		process := fx.New(app.Options(config.Of(values), set...), fx.StartTimeout(starting), fx.StopTimeout(starting))
+		if err := process.Err(); err != nil {
+			return app.Explain(err)
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), starting)
+		err := process.Start(ctx)
+		cancel()
+		if err != nil {
+			return app.Explain(err)
+		}
+		running = append(running, process)
+	}
+	for _, url := range w.URLs {
+		Until(t, url+" is ready", func() bool { return New(url).Do(t, http.MethodGet, "/readyz", nil).Status == http.StatusOK })
+	}
+	return nil
+}
+
+// stop ends all processes at once, as a machine that goes down does.
+func stop(t testing.TB, running []*fx.App) {
+	HTTP.CloseIdleConnections()
+	ctx, cancel := context.WithTimeout(context.Background(), starting)
+	defer cancel()
+	var group sync.WaitGroup
+	for _, process := range running {
+		group.Go(func() {
+			if err := process.Stop(ctx); err != nil {
+				t.Errorf("world: stopping: %v", err)
+			}
+		})
+	}
+	group.Wait()
+}
+
+// Until waits for something to become true, asking often.
+func Until(t testing.TB, what string, done func() bool) {
+	t.Helper()
+	deadline := time.NewTimer(starting)
+	defer deadline.Stop()
+	ticker := time.NewTicker(10 * time.Millisecond)
+	defer ticker.Stop()
+	for !done() {
+		select {
+		case <-ticker.C:
+		case <-deadline.C:
+			t.Fatalf("world: still not: %s", what)
+		}
+	}
+}
+
+// String names the gateway, for messages.
+func (w *World) String() string { return fmt.Sprintf("UAOL at %s", w.Gateway) }
