@@ -1,0 +1,46 @@
+# make help lists what there is.
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo 0.1.0-dev)
+GO      ?= go
+# Tools have a module of their own, so that they choose no version for the program.
+LINT     = $(GO) tool -modfile=tools/go.mod golangci-lint
+
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## the binary, as the container has it: ./uaol
+	CGO_ENABLED=0 $(GO) build -trimpath -tags nomsgpack -ldflags "-s -w -X uaol/app.Version=$(VERSION)" -o uaol ./cmd/uaol
+
+demo: ## see the main job done, from an empty machine
+	$(GO) run ./cmd/uaol demo
+
+test: ## all tests (needs no C compiler)
+	$(GO) test ./...
+
+race: ## all tests, looking for data races (needs a C compiler)
+	$(GO) test -race ./...
+
+lint: ## formatting, go vet here and for macOS, golangci-lint
+	@test -z "$$(gofmt -l $$(git ls-files --cached --others --exclude-standard '*.go'))" || \
+		{ echo "gofmt -w these:"; gofmt -l $$(git ls-files --cached --others --exclude-standard '*.go'); exit 1; }
+	$(GO) vet ./...
+	GOOS=darwin $(GO) vet ./...
+	$(LINT) run
+
+contract: ## the API contract, played against a whole server
+	$(GO) test ./contract/... -count=1
+
+compose: ## check deploy/compose.yaml
+	$(GO) test -C tools ./...
+
+fuzz: ## every fuzz target for FUZZTIME each
+	.ci/fuzz $(or $(FUZZTIME),10s)
+
+container: ## build the image and run it for real (needs root; no registry, no engine)
+	deploy/container-test.sh
+
+ci: ## all that a change must pass
+	bash .ci/run
+
+.PHONY: help build demo test race lint contract compose fuzz container ci

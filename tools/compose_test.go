@@ -1,0 +1,120 @@
+// Package tools holds checks that need libraries which the program must not
+// depend on.
+package tools
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/compose-spec/compose-go/v2/cli"
+	"github.com/compose-spec/compose-go/v2/types"
+)
+
+var secrets = []string{"POSTGRES_PASSWORD", "JWT_SECRET", "ENCRYPTION_SECRET"}
+
+// load reads the file as docker compose does.
+func load(t *testing.T, without string, profiles ...string) (*types.Project, error) {
+	t.Helper()
+	env := []string{"UAOL_SERVICE_SECRET=s-UAOL_SERVICE_SECRET"}
+	for _, name := range secrets {
+		if name != without {
+			env = append(env, name+"=s-"+name)
+		}
+	}
+	options, err := cli.NewProjectOptions([]string{"../deploy/compose.yaml"}, cli.WithEnv(env), cli.WithProfiles(profiles))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return options.LoadProject(context.Background())
+}
+
+func names(p *types.Project) string {
+	return strings.Join(slices.Sorted(maps.Keys(p.Services)), " ")
+}
+
+func TestComposeServices(t *testing.T) {
+	for profile, want := range map[string]string{
+		"":      "migrate postgres uaol",
+		"apart": "auth billing gateway jobs migrate postgres proxy registry storage uaol",
+	} {
+		p, err := load(t, "", profile)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := names(p); got != want {
+			t.Errorf("profile %q runs %s; want %s", profile, got, want)
+		}
+	}
+}
+
+func TestComposeRefusesMissingSecrets(t *testing.T) {
+	for _, name := range secrets {
+		if _, err := load(t, name); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("without %s: %v", name, err)
+		}
+	}
+}
+
+func TestComposeContainers(t *testing.T) {
+	p, err := load(t, "", "apart")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, s := range p.Services {
+		if name == "postgres" {
+			continue
+		}
+		if !s.ReadOnly || len(s.Tmpfs) == 0 || !slices.Contains(s.CapDrop, "ALL") {
+			t.Errorf("%s may write outside its volumes or has capabilities", name)
+		}
+		if s.StopGracePeriod == nil || time.Duration(*s.StopGracePeriod) < 30*time.Second {
+			t.Errorf("%s is killed before its stop can end", name)
+		}
+		if s.Environment["DATABASE_URL"] == nil {
+			t.Errorf("%s has no database", name)
+		}
+		if name == "migrate" {
+			continue
+		}
+		if s.DependsOn["migrate"].Condition != types.ServiceConditionCompletedSuccessfully {
+			t.Errorf("%s does not wait for its tables", name)
+		}
+		if name == "uaol" {
+			continue // its image serves everything and asks for its own health
+		}
+		if got := strings.Join(s.Command, " "); got != "serve "+name {
+			t.Errorf("%s runs %q", name, got)
+		}
+		if s.HealthCheck == nil || strings.Join(s.HealthCheck.Test, " ") != "CMD /uaol healthcheck "+name {
+			t.Errorf("%s is asked for its health by %v", name, s.HealthCheck)
+		}
+		if s.Environment["UAOL_SERVICE_SECRET"] == nil || *s.Environment["UAOL_SERVICE_SECRET"] == "" {
+			t.Errorf("%s cannot speak to the others", name)
+		}
+		for _, peer := range []string{"auth", "registry", "jobs", "proxy", "billing", "storage"} {
+			if url := s.Environment["UAOL_"+strings.ToUpper(peer)+"_URL"]; url == nil || !strings.HasPrefix(*url, "http://"+peer+":") {
+				t.Errorf("%s does not know where %s is", name, peer)
+			}
+		}
+	}
+}
+
+// Only who runs auth holds what signs and decrypts.
+func TestComposeSecrets(t *testing.T) {
+	p, err := load(t, "", "apart")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, s := range p.Services {
+		for _, secret := range []string{"JWT_SECRET", "ENCRYPTION_SECRET"} {
+			_, has := s.Environment[secret]
+			if want := name == "auth" || name == "uaol"; has != want {
+				t.Errorf("%s has %s: %v; want %v", name, secret, has, want)
+			}
+		}
+	}
+}
