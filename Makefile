@@ -21,6 +21,9 @@ test: ## all tests (needs no C compiler)
 race: ## all tests, looking for data races (needs a C compiler)
 	$(GO) test -race ./...
 
+bench: ## benchmarks; BenchmarkStart is the start with data present
+	$(GO) test -run '^$$' -bench . -benchtime 5x ./cmd/uaol ./services/proxy/upstream
+
 lint: ## formatting, go vet here and for macOS, golangci-lint
 	@test -z "$$(gofmt -l $$(git ls-files --cached --others --exclude-standard '*.go'))" || \
 		{ echo "gofmt -w these:"; gofmt -l $$(git ls-files --cached --others --exclude-standard '*.go'); exit 1; }
@@ -43,4 +46,4 @@ container: ## build the image and run it for real (needs root; no registry, no e
 ci: ## all that a change must pass
 	bash .ci/run
 
-.PHONY: help build demo test race lint contract compose fuzz container ci
+.PHONY: help build demo test race bench lint contract compose fuzz container ci

@@ -65,7 +65,29 @@ func Up(ctx context.Context, url string) error {
 
 // Down takes back the newest steps of the given services.
 func Down(ctx context.Context, url string, steps int, owners ...services.Name) error {
+	if err := enough(ctx, url, steps, owners); err != nil {
+		return err
+	}
 	return each(ctx, url, owners, func(m *migrate.Migrate) error { return m.Steps(-steps) })
+}
+
+// enough refuses more steps than were taken, before the first table is gone.
+func enough(ctx context.Context, url string, steps int, owners []services.Name) error {
+	conn, err := pgx.Connect(ctx, url)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx)
+	states, err := Status(ctx, conn, owners...)
+	if err != nil {
+		return err
+	}
+	for _, s := range states {
+		if int(s.Version) < steps { //nolint:gosec // a small number of files
+			return services.Errorf(services.Conflict, "%s is at version %d: there are no %d steps to take back", s.Service, s.Version, steps)
+		}
+	}
+	return nil
 }
 
 // each runs f over the services' migrations on one connection. golang-migrate

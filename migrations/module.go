@@ -60,7 +60,13 @@ func NewCurrent(p params) *Current {
 	current := &Current{owners: p.Owners, pool: p.Pool}
 	log := p.Log.Named("migrations")
 	p.Lifecycle.Append(fx.StartHook(func(ctx context.Context) error {
-		if !p.Config.AtStart() || len(p.Owners) == 0 {
+		if len(p.Owners) == 0 {
+			return nil
+		}
+		if !p.Config.AtStart() {
+			if states, err := Status(ctx, p.Pool, p.Owners...); err == nil && Behind(states) != "" {
+				log.Warn("migrations are missing, run `uaol migrate up`", zap.String("behind", Behind(states)))
+			}
 			return nil
 		}
 		if states, err := Status(ctx, p.Pool, p.Owners...); err == nil && Behind(states) == "" {

@@ -55,7 +55,7 @@ func withDatabase(ctx context.Context, f func(url string) error) error {
 			if cfg.URL != "" {
 				url = cfg.URL
 			}
-			if err = f(url); err != nil {
+			if err = f(url); err != nil && !services.Is(err, services.Conflict) {
 				err = errors.New("DATABASE_URL: " + postgres.Cause(err))
 			}
 		}

@@ -47,11 +47,32 @@ func NewEngine(repository *Repository, invoker proxy.Invoker, meter billing.Mete
 		wake: make(chan struct{}, 1), held: map[uuid.UUID]*run{},
 	}
 	bus.Subscribe(func(event events.Event) {
-		if event.Type == "job.created" {
+		switch event.Type {
+		case "job.created":
 			e.Wake()
+		case cancelling:
+			e.cancel(event.Subject)
 		}
 	})
 	return e
+}
+
+// cancelling is handed on inside the process only: it stops a run here at once.
+// Elsewhere the heartbeat brings the request.
+const cancelling = "job.cancelling"
+
+func (e *Engine) cancel(subject string) {
+	id, err := uuid.Parse(subject)
+	if err != nil {
+		return
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if r := e.held[id]; r != nil {
+		r.cancel()
+	} else {
+		e.Wake() // a queued job is ended by whoever claims it
+	}
 }
 
 // Wake makes the engine look for work now.

@@ -133,7 +133,11 @@ func (s *Service) Cancel(ctx context.Context, caller services.Caller, id uuid.UU
 	if _, err := s.Get(ctx, caller, id); err != nil {
 		return false, err
 	}
-	return s.repository.requestCancel(ctx, id)
+	open, err = s.repository.requestCancel(ctx, id)
+	if open {
+		s.bus.Publish(events.New(cancelling, id.String(), caller.Organization, nil))
+	}
+	return open, err
 }
 
 // Ended implements billing.JobDirectory.
