@@ -15,8 +15,8 @@ COPY go.mod go.sum ./
 RUN --mount=type=cache,target=/go/pkg/mod go mod download
 COPY . .
 ARG VERSION=0.1.0-dev
-RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
-    CGO_ENABLED=0 go build -trimpath -buildvcs=false -tags nomsgpack \
+RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/go/cache \
+    GOCACHE=/go/cache CGO_ENABLED=0 go build -trimpath -buildvcs=false -tags nomsgpack \
         -ldflags "-s -w -X uaol/app.Version=${VERSION}" -o /out/uaol ./cmd/uaol
 # What a binary needs around it: roots of trust, time zones, a place for data.
 RUN mkdir -p /out/data /out/tmp \

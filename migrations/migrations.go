@@ -83,7 +83,7 @@ func enough(ctx context.Context, url string, steps int, owners []services.Name) 
 		return err
 	}
 	for _, s := range states {
-		if int(s.Version) < steps { //nolint:gosec // a small number of files
+		if int(s.Version) < steps {
 			return services.Errorf(services.Conflict, "%s is at version %d: there are no %d steps to take back", s.Service, s.Version, steps)
 		}
 	}

@@ -108,7 +108,7 @@ func prepare(env *config.Environment, o Options, toolAddress string) (*config.En
 	}
 	cleanup := func() error { return os.RemoveAll(dir) }
 	// PostgreSQL runs as another user when we are root, and must get there.
-	if err := os.Chmod(dir, 0o711); err != nil { //nolint:gosec // a directory to pass through, with nothing to read
+	if err := os.Chmod(dir, 0o711); err != nil {
 		return nil, nil, errors.Join(err, cleanup())
 	}
 	values["UAOL_DATA_DIR"] = filepath.Join(dir, "data")

@@ -86,7 +86,7 @@ func openDir(t testing.TB) string {
 	t.Helper()
 	dir := t.TempDir()
 	for d := dir; len(d) > len(os.TempDir()); d = filepath.Dir(d) {
-		require.NoError(t, os.Chmod(d, 0o755)) //nolint:gosec // a test's directory
+		require.NoError(t, os.Chmod(d, 0o755))
 	}
 	return filepath.Join(dir, "data")
 }
