@@ -7,5 +7,5 @@
 // That one must reach the tools which the tests serve: UAOL_TEST_HOST is the
 // name of this machine as seen from there (default 127.0.0.1), and its
 // TOOL_EGRESS_ALLOW has to hold that name. It needs a RATE_LIMIT_PER_MINUTE of
-// a few thousand.
+// a few thousand and UAOL_SIGNUPS_PER_HOUR=0.
 package acceptance

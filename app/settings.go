@@ -5,6 +5,7 @@ import (
 	"uaol/providers/config"
 	"uaol/providers/egress"
 	"uaol/providers/httpserver"
+	"uaol/providers/keyring"
 	"uaol/providers/limits"
 	"uaol/providers/logging"
 	"uaol/providers/peers"
@@ -22,7 +23,7 @@ import (
 func Settings() []config.Setting {
 	return config.Describe(
 		config.Process{}, logging.Config{}, postgres.Config{}, migrations.Config{}, httpserver.Config{}, limits.Config{},
-		peers.Config{}, egress.Config{}, auth.Config{}, Inherited{},
+		peers.Config{}, egress.Config{}, auth.Config{}, keyring.Config{}, Inherited{},
 		auth.ClientConfig{}, registry.ClientConfig{}, proxy.ClientConfig{}, jobs.ClientConfig{}, billing.ClientConfig{}, storage.ClientConfig{},
 	)
 }

@@ -2,6 +2,8 @@ package services
 
 import (
 	"context"
+	"slices"
+	"strings"
 
 	"github.com/google/uuid"
 )
@@ -19,11 +21,56 @@ const (
 	RoleService Role = "service" // another service of ours, acting for Caller.Account
 )
 
+// OrgRole is what a caller may do in an organisation. Everybody owns their
+// personal one.
+type OrgRole string
+
+// The roles in an organisation, each including those before it.
+const (
+	OrgViewer OrgRole = "viewer" // reads
+	OrgMember OrgRole = "member" // makes and spends
+	OrgAdmin  OrgRole = "admin"  // decides who is in it and what they may spend
+	OrgOwner  OrgRole = "owner"  // may end it
+)
+
+var orgRanks = map[OrgRole]int{OrgViewer: 1, OrgMember: 2, OrgAdmin: 3, OrgOwner: 4}
+
+// Valid reports whether there is such a role.
+func (r OrgRole) Valid() bool { return orgRanks[r] > 0 }
+
+// AtLeast reports whether r includes what the other role may do.
+func (r OrgRole) AtLeast(other OrgRole) bool { return orgRanks[r] >= orgRanks[other] }
+
+// Scopes is what an API key may be used for, such as "jobs:read jobs:write",
+// separated by single spaces; "" means everything. It is a text, so that
+// Callers can be compared.
+type Scopes string
+
+// Allow reports whether the scope is among them.
+func (s Scopes) Allow(scope string) bool {
+	return s == "" || slices.Contains(strings.Fields(string(s)), scope)
+}
+
+// Include reports whether whoever has s may give others away.
+func (s Scopes) Include(others Scopes) bool {
+	if s == "" || others == "" {
+		return s == ""
+	}
+	return !slices.ContainsFunc(strings.Fields(string(others)), func(scope string) bool { return !s.Allow(scope) })
+}
+
 // Caller is who makes a request, as far as that has been proved.
 type Caller struct {
-	Account      uuid.UUID `json:"account"`      // the user or guest
+	Account      uuid.UUID `json:"account"`      // the user, guest or service account
 	Organization uuid.UUID `json:"organization"` // who owns what this request makes, and pays for it
-	Role         Role      `json:"role"`
+	Role         Role      `json:"role"`         // on the platform
+	OrgRole      OrgRole   `json:"orgRole,omitempty"`
+	Personal     bool      `json:"personal,omitempty"` // the organisation is the account's own, not a shared one
+	Home         uuid.UUID `json:"home,omitzero"`      // the account's own organisation; a service account has none
+	Key          uuid.UUID `json:"key,omitzero"`       // the API key it was made with, or its token was got with
+	Session      uuid.UUID `json:"session,omitzero"`   // the sign-in whose token it carries
+	Scopes       Scopes    `json:"scopes,omitempty"`   // the key's
+	Email        string    `json:"email,omitempty"`
 }
 
 // Known reports whether anybody was identified.
@@ -39,12 +86,18 @@ func (c Caller) Owns(organization uuid.UUID) bool {
 
 // Credentials are what a request carries to say who makes it.
 type Credentials struct {
-	Bearer  string // from Authorization: Bearer: a JWT or an API key
-	APIKey  string // from X-API-Key
-	GuestID string // from X-Guest-Id
-	Foreign bool   // Authorization is there, in a scheme that is not ours
-	Guest   bool   // the route takes guests: make one when nothing else is given
-	Address string // the client's address
+	Bearer       string // from Authorization: Bearer: a JWT or an API key
+	APIKey       string // from X-API-Key
+	GuestID      string // from X-Guest-Id
+	Organization string // from X-Organization: for whom it is; "" for the key's or the personal one
+	Foreign      bool   // Authorization is there, in a scheme that is not ours
+	Guest        bool   // the route takes guests: make one when nothing else is given
+}
+
+// Origin is where a request comes from.
+type Origin struct {
+	Address   string `json:"address,omitempty"`
+	UserAgent string `json:"userAgent,omitempty"`
 }
 
 // Authenticator tells who a request's credentials belong to.
@@ -52,14 +105,28 @@ type Authenticator interface {
 	// Authenticate returns the zero Caller when there are no credentials and
 	// the route takes no guests. guestID is the session to name in the answer
 	// when the caller is a guest. Kinds: Unauthenticated for credentials that
-	// are present but bad, Unavailable when they can't be checked just now.
+	// are present but bad, Forbidden for an organisation that is not the
+	// caller's, Limited for too many guests, Unavailable when they can't be
+	// checked just now.
 	Authenticate(ctx context.Context, c Credentials) (caller Caller, guestID string, err error)
 }
 
 type (
 	callerKey    struct{}
+	originKey    struct{}
 	requestIDKey struct{}
 )
+
+// WithOrigin remembers where a request comes from.
+func WithOrigin(ctx context.Context, origin Origin) context.Context {
+	return context.WithValue(ctx, originKey{}, origin)
+}
+
+// OriginFrom is where a request comes from; empty outside of one.
+func OriginFrom(ctx context.Context) Origin {
+	origin, _ := ctx.Value(originKey{}).(Origin)
+	return origin
+}
 
 // WithCaller remembers who a request is made for.
 func WithCaller(ctx context.Context, caller Caller) context.Context {

@@ -95,7 +95,7 @@ func (w *World) run(t testing.TB, database string, settings Settings, sets [][]s
 			"JWT_SECRET":          "a secret that signs the tokens of one world",
 			"ENCRYPTION_SECRET":   "a secret that encrypts the keys of one world",
 			"UAOL_ADMIN_EMAIL":    "admin@example.com", "UAOL_ADMIN_API_KEY": w.AdminKey,
-			"RATE_LIMIT_PER_MINUTE": "1000000",
+			"RATE_LIMIT_PER_MINUTE": "1000000", "UAOL_SIGNUPS_PER_HOUR": "0",
 		}
 		for name, variable := range urlVariables {
 			values[variable] = w.URLs[name]

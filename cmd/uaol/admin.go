@@ -1,10 +1,12 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/spf13/cobra"
 
 	"uaol/migrations"
@@ -43,28 +45,37 @@ func newAdmin() *cobra.Command {
 }
 
 func createAdmin(cmd *cobra.Command, email string) (key string, err error) {
-	ctx := cmd.Context()
+	err = withAuthTables(cmd.Context(), func(pool *pgxpool.Pool) error {
+		key, err = auth.EnsureAdmin(cmd.Context(), auth.NewRepository(pool), email, "")
+		return err
+	})
+	return key, err
+}
+
+// withAuthTables runs f on a pool of the database, once auth's tables are up to
+// date: in development it sees to that itself.
+func withAuthTables(ctx context.Context, f func(*pgxpool.Pool) error) (err error) {
 	url, cfg, release, err := database(ctx)
 	if err != nil {
-		return "", err
+		return err
 	}
 	defer func() { err = errors.Join(err, release()) }()
 	pool, err := postgres.Open(ctx, url)
 	if err != nil {
-		return "", err
+		return err
 	}
 	defer pool.Close()
 	states, err := migrations.Status(ctx, pool, services.Auth)
 	if err != nil {
-		return "", errors.New("DATABASE_URL: " + postgres.Cause(err))
+		return errors.New("DATABASE_URL: " + postgres.Cause(err))
 	}
 	if migrations.Behind(states) != "" {
 		if cfg.Production() {
-			return "", errors.New("auth's tables are not there yet; run `uaol migrate up`")
+			return errors.New("auth's tables are not there yet; run `uaol migrate up`")
 		}
 		if err := migrations.Up(ctx, url); err != nil {
-			return "", err
+			return err
 		}
 	}
-	return auth.EnsureAdmin(ctx, auth.NewRepository(pool), email, "")
+	return f(pool)
 }

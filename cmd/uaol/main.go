@@ -46,7 +46,7 @@ Without a command it serves everything, like "uaol serve".`,
 	}
 	root.Flags().AddFlagSet(serve.Flags())
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(serve, newMigrate(), newAdmin(), newDemo(), newConfig(), newGraph(), newHealthcheck())
+	root.AddCommand(serve, newMigrate(), newAdmin(), newSecrets(), newDemo(), newConfig(), newGraph(), newHealthcheck())
 	return root
 }
 

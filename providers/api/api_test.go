@@ -41,9 +41,9 @@ func (roles) Authenticate(_ context.Context, c services.Credentials) (caller ser
 	case c.APIKey == "down":
 		return caller, "", services.Errorf(services.Unavailable, "The database cannot be reached; try again")
 	case c.APIKey != "":
-		return services.Caller{Account: uuid.New(), Organization: uuid.New(), Role: services.Role(c.APIKey)}, "", nil
+		return services.Caller{Account: uuid.New(), Organization: uuid.New(), Role: services.Role(c.APIKey), OrgRole: services.OrgOwner}, "", nil
 	case c.Guest:
-		return services.Caller{Account: uuid.New(), Organization: uuid.New(), Role: services.RoleGuest}, "session " + c.GuestID, nil
+		return services.Caller{Account: uuid.New(), Organization: uuid.New(), Role: services.RoleGuest, OrgRole: services.OrgOwner}, "session " + c.GuestID, nil
 	}
 	return caller, "", nil
 }
@@ -56,6 +56,13 @@ func (onlyGood) VerifyService(token, audience string) (services.Caller, error) {
 		return services.Caller{}, services.Errorf(services.Unauthenticated, "Service token required")
 	}
 	return services.Caller{Account: uuid.Max, Role: services.RoleUser}, nil
+}
+
+func (onlyGood) VerifyOrigin(token string) (services.Origin, error) {
+	if token != "good" {
+		return services.Origin{}, services.Errorf(services.Unauthenticated, "Service token required")
+	}
+	return services.Origin{Address: "198.51.100.7", UserAgent: "the client"}, nil
 }
 
 type input struct {

@@ -143,6 +143,9 @@ func toBody(err error) *ErrorBody {
 	}
 }
 
+// CodeOf is the contract's code for an error.
+func CodeOf(err error) string { return toBody(err).Err.Code }
+
 // Fail ends a request with an error in the contract's words.
 func Fail(c *gin.Context, err error) {
 	body := toBody(err)

@@ -20,11 +20,16 @@ type Guards struct {
 	Authenticator services.Authenticator // nil: only public operations can be used
 	Service       ServiceGuard           // nil: internal operations refuse everybody
 	Limit         func(c *gin.Context, caller services.Caller) error
+	LimitTo       func(c *gin.Context, caller services.Caller, what string, perMinute int) error
+	Auditor       services.Auditor // nil: operations that are audited refuse everybody
 }
 
-// ServiceGuard tells which service of ours a token belongs to and for whom it acts.
+// ServiceGuard reads what other services of ours say.
 type ServiceGuard interface {
+	// VerifyService tells for whom a service of ours acts.
 	VerifyService(token, audience string) (services.Caller, error)
+	// VerifyOrigin tells where a request comes from that the gateway passed on.
+	VerifyOrigin(token string) (services.Origin, error)
 }
 
 // Mount adds the operations to the router, under all paths they answer on.
@@ -89,6 +94,9 @@ func (n *naming) of(t reflect.Type, hint string) string {
 		t = t.Elem()
 	}
 	name, prefix := huma.DefaultSchemaNamer(t, hint), ""
+	if strings.Contains(t.Name(), "[*") {
+		name += "OrNull" // the namer writes Data[*T] like Data[T]
+	}
 	if t.Name() == "" {
 		prefix = n.prefix
 	} else if service, ok := strings.CutPrefix(t.PkgPath(), "uaol/services/"); ok && !strings.Contains(t.Name(), "[") {
@@ -125,80 +133,14 @@ func GinPath(path string) string {
 	return strings.NewReplacer("{", ":", "}", "").Replace(path)
 }
 
-// admit authenticates the request and lets it pass if its caller may use op.
-func (g Guards) admit(op *Operation) gin.HandlerFunc {
-	return func(c *gin.Context) {
-		c.Request.Body = http.MaxBytesReader(c.Writer, c.Request.Body, op.MaxBody+1)
-		caller, err := g.limited(c, op)
-		if err != nil {
-			Fail(c, err)
-			return
-		}
-		c.Request = c.Request.WithContext(services.WithCaller(c.Request.Context(), caller))
-		c.Next()
-	}
-}
-
-// limited identifies the caller and counts the request. Without credentials it
-// counts by address, and before a guest could be made; so do credentials that
-// are refused. Others count by their account.
-func (g Guards) limited(c *gin.Context, op *Operation) (services.Caller, error) {
-	if g.Limit == nil || op.Access == Service {
-		return g.identify(c, op)
-	}
-	given := Credentials(c.Request)
-	if given.Bearer == "" && given.APIKey == "" {
-		if err := g.Limit(c, services.Caller{}); err != nil {
-			return services.Caller{}, err
-		}
-		return g.identify(c, op)
-	}
-	caller, err := g.identify(c, op)
-	switch {
-	case services.Is(err, services.Unauthenticated):
-		if limit := g.Limit(c, services.Caller{}); limit != nil {
-			err = limit
-		}
-	case err == nil:
-		err = g.Limit(c, caller)
-	}
-	return caller, err
-}
-
-func (g Guards) identify(c *gin.Context, op *Operation) (services.Caller, error) {
-	credentials := Credentials(c.Request)
-	if op.Access == Service {
-		if g.Service == nil {
-			return services.Caller{}, services.Errorf(services.Unauthenticated, "Service token required")
-		}
-		return g.Service.VerifyService(credentials.Bearer, op.service())
-	}
-	if g.Authenticator == nil {
-		if op.Access == Public {
-			return services.Caller{}, nil
-		}
-		return services.Caller{}, services.Errorf(services.Unavailable, "The auth service is not available")
-	}
-	credentials.Guest = op.Access == Guest
-	credentials.Address = c.ClientIP()
-	caller, guestID, err := g.Authenticator.Authenticate(c.Request.Context(), credentials)
-	if err != nil {
-		return caller, err
-	}
-	if guestID != "" {
-		c.Header(GuestHeader, guestID)
-	}
-	switch {
-	case op.Access >= User && (!caller.Known() || caller.Role == services.RoleGuest):
-		return caller, services.Errorf(services.Unauthenticated, "No token provided")
-	case op.Access == Admin && !caller.Admin():
-		return caller, services.Errorf(services.Forbidden, "Only a platform admin may do this")
-	}
-	return caller, nil
-}
-
 // GuestHeader names a guest's session, in requests and in answers.
 const GuestHeader = "X-Guest-Id"
+
+// OrganizationHeader says for which of the caller's organisations a request is.
+const OrganizationHeader = "X-Organization"
+
+// OriginHeader carries the gateway's word about where a request comes from.
+const OriginHeader = "X-Uaol-Origin"
 
 // RequestHeader carries the id under which a request is logged everywhere.
 const RequestHeader = "X-Request-Id"
@@ -213,6 +155,7 @@ func Credentials(r *http.Request) services.Credentials {
 	}
 	c.APIKey = r.Header.Get("X-API-Key")
 	c.GuestID = r.Header.Get(GuestHeader)
+	c.Organization = r.Header.Get(OrganizationHeader)
 	return c
 }
 

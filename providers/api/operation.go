@@ -39,9 +39,15 @@ type Operation struct {
 	Status  int               // of success
 	Says    map[string]string // the contract's exact message for a fault, by its path
 	MaxBody int64             // bytes
+	Needs   services.OrgRole  // in the organisation the request is for; "" when it is about the account alone
+	Scope   string            // that an API key with scopes must have
+	Audit   string            // what the act is called in the audit log; "" for none
+	Guests  int               // requests that a guest may make in a minute; 0 for no limit of its own
 
-	also []string // further paths
-	bare string   // its path on its own service's port, where no gateway adds a prefix
+	also   []string // further paths
+	signIn string   // the contract's words for somebody who has not signed in
+
+	bare string // its path on its own service's port, where no gateway adds a prefix
 
 	register func(op *Operation, api huma.API)
 	raw      func(c *gin.Context, caller services.Caller)
@@ -61,6 +67,25 @@ func Status(status int) Option { return func(op *Operation) { op.Status = status
 func Says(path, message string) Option {
 	return func(op *Operation) { op.Says[path] = message }
 }
+
+// Needs sets the role that the caller must have in the organisation the request
+// is for; the default is viewer for GET and member for all else, "" is for what
+// is about no organisation or about one that the path names.
+func Needs(role services.OrgRole) Option { return func(op *Operation) { op.Needs = role } }
+
+// SignIn sets the contract's words for somebody without an account.
+func SignIn(message string) Option { return func(op *Operation) { op.signIn = message } }
+
+// Account says that it is about the caller's account, whatever the organisation.
+func Account() Option {
+	return func(op *Operation) { op.Needs, op.Scope = "", "account:"+op.verb() }
+}
+
+// Audited records every use of it in the audit log, under this name.
+func Audited(action string) Option { return func(op *Operation) { op.Audit = action } }
+
+// GuestsPerMinute limits guests more than others.
+func GuestsPerMinute(n int) Option { return func(op *Operation) { op.Guests = n } }
 
 // MaxBody sets the most bytes its body may hold.
 func MaxBody(bytes int64) Option { return func(op *Operation) { op.MaxBody = bytes } }
@@ -127,6 +152,7 @@ func Internal[I, O any](path string, f func(context.Context, I) (O, error)) Oper
 // on for services that run elsewhere.
 func (op Operation) By(h func(c *gin.Context, caller services.Caller)) Operation {
 	op.raw, op.register = h, nil
+	op.Audit = "" // its own service records it
 	return op
 }
 
@@ -134,12 +160,24 @@ func newOperation(method, path, summary string, options []Option) Operation {
 	op := Operation{
 		Method: method, Path: path, Summary: summary,
 		Access: User, Status: http.StatusOK, MaxBody: MaxJSON,
-		Says: map[string]string{},
+		Says: map[string]string{}, Needs: services.OrgMember,
 	}
+	if op.verb() == "read" {
+		op.Needs = services.OrgViewer
+	}
+	op.Scope = op.tag() + ":" + op.verb()
 	for _, option := range options {
 		option(&op)
 	}
 	return op
+}
+
+// verb is the second half of its scope.
+func (op *Operation) verb() string {
+	if op.Method == http.MethodGet || op.Method == http.MethodHead {
+		return "read"
+	}
+	return "write"
 }
 
 func typed[I, O any](method, path, summary string, h Handler[I, O], options []Option) Operation {

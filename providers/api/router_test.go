@@ -28,13 +28,19 @@ func (nobody) Authenticate(context.Context, services.Credentials) (services.Call
 
 func (nobody) VerifyService(string, string) (services.Caller, error) { return services.Caller{}, nil }
 
+func (nobody) VerifyOrigin(string) (services.Origin, error) { return services.Origin{}, nil }
+
+func (nobody) Record(context.Context, services.Act) error { return nil }
+
 // TestUnroutedAndPanics: what no operation answers has the contract's words too.
 func TestUnroutedAndPanics(t *testing.T) {
 	t.Parallel()
 	var engine *gin.Engine
 	app := fxtest.New(t,
 		fx.Provide(httpserver.NewRouter, health.New,
-			func() (services.Authenticator, api.ServiceGuard) { return nobody{}, nobody{} },
+			func() (services.Authenticator, api.ServiceGuard, services.Auditor) {
+				return nobody{}, nobody{}, nobody{}
+			},
 			func() httpserver.Out {
 				panics := func(context.Context, services.Caller, *struct{}) (api.Message, error) { panic("hunter2") }
 				raw := func(c *gin.Context, _ services.Caller) { panic("hunter2") }

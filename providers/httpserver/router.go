@@ -65,6 +65,7 @@ type routerParams struct {
 	Routes        []Routes            `group:"routes"`
 	Extras        []func(*gin.Engine) `group:"extras"`
 	Authenticator services.Authenticator
+	Auditor       services.Auditor
 	Service       api.ServiceGuard
 	Limits        limits.Config
 	Health        *health.Checks
@@ -88,12 +89,12 @@ func NewRouter(p routerParams) *gin.Engine {
 		api.Fail(c, services.Errorf(services.NoMethod, "Cannot %s %s", c.Request.Method, c.Request.URL.Path))
 	})
 	mountHealth(engine, p.Identity, p.Health)
-	guards := api.Guards{Authenticator: p.Authenticator, Service: p.Service}
+	guards := api.Guards{Authenticator: p.Authenticator, Service: p.Service, Auditor: p.Auditor}
 	bare := !p.Identity.Runs(services.Gateway)
 	if !bare {
 		limiter := limits.New(p.Limits)
 		p.Lifecycle.Append(fx.StopHook(limiter.Close))
-		guards.Limit = limiter.Allow
+		guards.Limit, guards.LimitTo = limiter.Allow, limiter.AllowTo
 	}
 	routes := append([]Routes(nil), p.Routes...)
 	sort.Slice(routes, func(i, j int) bool { return routes[i].Service < routes[j].Service })

@@ -47,18 +47,23 @@ func (l *Limiter) Close() { l.buckets.StopAllGoroutines() }
 
 // Allow counts one request; kind Limited when the caller has used up its share.
 func (l *Limiter) Allow(c *gin.Context, caller services.Caller) error {
-	key := c.ClientIP()
+	return l.AllowTo(c, caller, "", l.perMinute)
+}
+
+// AllowTo counts one request of a kind that has a limit of its own.
+func (l *Limiter) AllowTo(c *gin.Context, caller services.Caller, what string, perMinute int) error {
+	key := what + " " + services.OriginFrom(c.Request.Context()).Address
 	if caller.Known() {
-		key = caller.Account.String()
+		key = what + " " + caller.Account.String()
 	}
 	bucket, ok := l.buckets.GetIfPresent(key)
 	if !ok {
-		bucket, _ = l.buckets.SetIfAbsent(key, rate.NewLimiter(rate.Limit(float64(l.perMinute)/60), l.perMinute))
+		bucket, _ = l.buckets.SetIfAbsent(key, rate.NewLimiter(rate.Limit(float64(perMinute)/60), perMinute))
 	}
 	if bucket.Allow() {
 		return nil
 	}
-	wait := math.Ceil(60 / float64(l.perMinute))
+	wait := math.Ceil(60 / float64(perMinute))
 	c.Header("Retry-After", strconv.Itoa(int(wait)))
-	return services.Errorf(services.Limited, "Rate limit exceeded. Maximum %d requests per minute.", l.perMinute)
+	return services.Errorf(services.Limited, "Rate limit exceeded. Maximum %d requests per minute.", perMinute)
 }

@@ -42,7 +42,7 @@ func ask(l *Limiter, address string, caller services.Caller) (retryAfter string,
 	recorder := httptest.NewRecorder()
 	c, _ := gin.CreateTestContext(recorder)
 	c.Request = httptest.NewRequest("GET", "/", nil)
-	c.Request.RemoteAddr = address + ":1234"
+	c.Request = c.Request.WithContext(services.WithOrigin(c.Request.Context(), services.Origin{Address: address}))
 	err = l.Allow(c, caller)
 	return recorder.Header().Get("Retry-After"), err
 }

@@ -57,6 +57,9 @@ func (p *Peer) Pick() *url.URL {
 	return u
 }
 
+// SignOrigin says where a request comes from that is passed on to the service.
+func (p *Peer) SignOrigin(origin services.Origin) (string, error) { return p.tokens.SignOrigin(origin) }
+
 // Service names the service behind the addresses.
 func (p *Peer) Service() services.Name { return p.service }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"uaol/providers/events"
 	"uaol/services"
 )
 
@@ -28,7 +29,7 @@ func (s *scripted) Verify(_ context.Context, in VerifyRequest) (Verified, error)
 func cached(t *testing.T, answer func(VerifyRequest) (Verified, error), f func(t *testing.T, a *Authenticator, calls func() int)) {
 	synctest.Test(t, func(t *testing.T) {
 		verifier := &scripted{answer: answer}
-		a := NewAuthenticator(verifier)
+		a := NewAuthenticator(verifier, events.NewBus())
 		defer a.Close()
 		f(t, a, func() int { return int(verifier.calls.Load()) })
 	})
@@ -63,22 +64,25 @@ func TestAuthenticatorRemembersThreeSeconds(t *testing.T) {
 	}
 }
 
+// TestAuthenticatorForgets what it knows as soon as this process changes who may
+// do what.
 func TestAuthenticatorForgets(t *testing.T) {
 	t.Parallel()
-	cached(t, yes, func(t *testing.T, a *Authenticator, calls func() int) {
-		for range 2 {
+	synctest.Test(t, func(t *testing.T) {
+		verifier, bus := &scripted{answer: yes}, events.NewBus()
+		a := NewAuthenticator(verifier, bus)
+		defer a.Close()
+		ask := func() int {
 			_, _, err := a.Authenticate(t.Context(), services.Credentials{Bearer: "t"})
 			require.NoError(t, err)
+			return int(verifier.calls.Load())
 		}
-		require.Equal(t, 1, calls())
-		a.Forget("other")
-		_, _, err := a.Authenticate(t.Context(), services.Credentials{Bearer: "t"})
-		require.NoError(t, err)
-		require.Equal(t, 1, calls())
-		a.Forget("t")
-		_, _, err = a.Authenticate(t.Context(), services.Credentials{Bearer: "t"})
-		require.NoError(t, err)
-		require.Equal(t, 2, calls())
+		require.Equal(t, 1, ask())
+		require.Equal(t, 1, ask())
+		bus.Publish(events.New("job.created", "x", uuid.Nil, nil))
+		require.Equal(t, 1, ask())
+		bus.Publish(accessChanged(uuid.New(), uuid.Nil))
+		require.Equal(t, 2, ask())
 	})
 }
 

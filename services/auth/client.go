@@ -12,7 +12,7 @@ type ClientConfig struct {
 	URL string `env:"UAOL_AUTH_URL" want:"the auth service's URL such as http://host:3001" doc:"where auth runs, for a process that does not run it; several addresses separated by commas"`
 }
 
-// Client is a Verifier over HTTP.
+// Client is a Verifier and a services.Auditor over HTTP.
 type Client struct{ peer *peers.Peer }
 
 // NewClient makes a Client; a Fault names the variable when no URL is set.
@@ -24,4 +24,10 @@ func NewClient(cfg ClientConfig, tokens *peers.Tokens) (*Client, error) {
 // Verify implements Verifier.
 func (c *Client) Verify(ctx context.Context, in VerifyRequest) (Verified, error) {
 	return peers.Call[VerifyRequest, Verified](ctx, c.peer, "verify", in)
+}
+
+// Record implements services.Auditor.
+func (c *Client) Record(ctx context.Context, act services.Act) error {
+	_, err := peers.Call[services.Act, struct{}](ctx, c.peer, "record", act)
+	return err
 }

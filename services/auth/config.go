@@ -3,6 +3,7 @@ package auth
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -14,12 +15,15 @@ import (
 // Config is how accounts are made and tokens signed.
 type Config struct {
 	config.Process
-	JWTSecret        string   `env:"JWT_SECRET" secret:"true" doc:"signs sign-in tokens; 32 characters or more; development makes one in the data directory"`
-	Lifetime         Lifetime `env:"JWT_EXPIRES_IN" envDefault:"7d" want:"a duration such as 7d, 12h or 30m" doc:"how long a sign-in token is valid"`
-	EncryptionSecret string   `env:"ENCRYPTION_SECRET" secret:"true" doc:"encrypts stored credentials; 32 characters or more; development makes one in the data directory"`
-	EncryptionSalt   string   `env:"ENCRYPTION_SALT" secret:"true" doc:"the original's salt for ENCRYPTION_SECRET"`
-	AdminEmail       string   `env:"UAOL_ADMIN_EMAIL" doc:"e-mail of the first admin, made at the start"`
-	AdminKey         string   `env:"UAOL_ADMIN_API_KEY" secret:"true" want:"any text of 32 characters or more" doc:"API key of the first admin; any text of 32 characters or more"`
+	JWTSecret    string       `env:"JWT_SECRET" secret:"true" doc:"signs sign-in tokens; 32 characters or more; development makes one in the data directory"`
+	JWTPrevious  string       `env:"JWT_SECRET_PREVIOUS" secret:"true" doc:"the secret that JWT_SECRET replaced: tokens signed with it still count"`
+	Lifetime     Lifetime     `env:"JWT_EXPIRES_IN" envDefault:"7d" want:"a duration such as 7d, 12h or 30m" doc:"how long a sign-in token is valid"`
+	Registration Registration `env:"REGISTRATION" envDefault:"open" want:"open, invite or closed" doc:"who may make an account: open, invite (whoever was invited) or closed"`
+	Guests       string       `env:"GUESTS" envDefault:"on" want:"on or off" doc:"whether people without an account are served"`
+	Signups      int          `env:"UAOL_SIGNUPS_PER_HOUR" envDefault:"20" want:"a whole number, 0 for any" doc:"accounts and guests that one address may make in an hour; 0 for any number"`
+	AuditDays    int          `env:"UAOL_AUDIT_DAYS" envDefault:"365" want:"a whole number of days, 1 or more" doc:"days that the audit log is kept"`
+	AdminEmail   string       `env:"UAOL_ADMIN_EMAIL" doc:"e-mail of the first admin, made at the start"`
+	AdminKey     string       `env:"UAOL_ADMIN_API_KEY" secret:"true" want:"any text of 32 characters or more" doc:"API key of the first admin; any text of 32 characters or more"`
 }
 
 // Check judges the secrets.
@@ -30,8 +34,20 @@ func (c *Config) Check() error {
 	if err := secrets.Check("JWT_SECRET", c.JWTSecret, c.Production()); err != nil {
 		return err
 	}
-	if err := secrets.Check("ENCRYPTION_SECRET", c.EncryptionSecret, c.Production()); err != nil {
-		return err
+	if c.JWTPrevious != "" {
+		if err := secrets.Check("JWT_SECRET_PREVIOUS", c.JWTPrevious, c.Production()); err != nil {
+			return err
+		}
+	}
+	switch {
+	case !slices.Contains([]Registration{Open, ByInvitation, Closed}, c.Registration):
+		return &config.Fault{Variable: "REGISTRATION", Value: string(c.Registration), Want: "open, invite or closed"}
+	case c.Guests != "on" && c.Guests != "off":
+		return &config.Fault{Variable: "GUESTS", Value: c.Guests, Want: "on or off"}
+	case c.Signups < 0:
+		return &config.Fault{Variable: "UAOL_SIGNUPS_PER_HOUR", Value: strconv.Itoa(c.Signups), Want: "a whole number, 0 for any"}
+	case c.AuditDays < 1:
+		return &config.Fault{Variable: "UAOL_AUDIT_DAYS", Value: strconv.Itoa(c.AuditDays), Want: "a whole number of days, 1 or more"}
 	}
 	switch {
 	case c.AdminKey != "" && len(c.AdminKey) < secrets.MinLength:
@@ -50,6 +66,16 @@ func (c *Config) Check() error {
 	}
 	return nil
 }
+
+// Registration says who may make an account.
+type Registration string
+
+// The ways of registration.
+const (
+	Open         Registration = "open"
+	ByInvitation Registration = "invite"
+	Closed       Registration = "closed"
+)
 
 // Lifetime is a duration in the original's forms: "7d", "12h", "2 days", "90s".
 type Lifetime time.Duration

@@ -22,7 +22,7 @@ func TestVerifier(t *testing.T) {
 	t.Run("remote", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
-		url := peerstest.Serve(t, routes(routesParams{Handler: NewHandler(b.service, b.authenticator), Pool: b.pool}).Routes.Operations...)
+		url := peerstest.Serve(t, routes(b.routes()).Routes.Operations...)
 		client, err := NewClient(ClientConfig{URL: url}, peerstest.Tokens(t))
 		require.NoError(t, err)
 		t.Cleanup(client.peer.Close)
@@ -32,9 +32,18 @@ func TestVerifier(t *testing.T) {
 
 func verifierContract(t *testing.T, b *bench, verifier Verifier) {
 	ctx := t.Context()
-	made, err := b.service.Register(ctx, "ada@example.com", "", "")
+	made, err := b.service.Register(ctx, RegisterRequest{Email: "ada@example.com"})
 	require.NoError(t, err)
-	want := Verified{Caller: services.Caller{Account: made.Account.ID, Organization: made.Account.Organization, Role: services.RoleUser}}
+	caller := made.Account.Caller()
+	require.Equal(t, services.RoleUser, caller.Role)
+	session, key := caller, caller
+	token, err := b.service.signer.read(made.Token)
+	require.NoError(t, err)
+	session.Session = token.ID
+	keys, err := b.service.Keys(ctx, caller)
+	require.NoError(t, err)
+	key.Key = keys[0].ID
+	want, wantKey := Verified{Caller: session}, Verified{Caller: key}
 
 	for name, test := range map[string]struct {
 		in   VerifyRequest
@@ -43,18 +52,24 @@ func verifierContract(t *testing.T, b *bench, verifier Verifier) {
 	}{
 		"nothing":             {},
 		"a token":             {in: VerifyRequest{Bearer: made.Token}, want: want},
-		"a key as a token":    {in: VerifyRequest{Bearer: made.Key}, want: want},
-		"a key":               {in: VerifyRequest{APIKey: made.Key}, want: want},
+		"a key as a token":    {in: VerifyRequest{Bearer: made.Key}, want: wantKey},
+		"a key":               {in: VerifyRequest{APIKey: made.Key}, want: wantKey},
 		"the token counts":    {in: VerifyRequest{Bearer: made.Token, APIKey: "bad", GuestID: "g", Guest: true}, want: want},
-		"the key counts":      {in: VerifyRequest{APIKey: made.Key, GuestID: "g", Guest: true}, want: want},
+		"the key counts":      {in: VerifyRequest{APIKey: made.Key, GuestID: "g", Guest: true}, want: wantKey},
 		"guests unwelcome":    {in: VerifyRequest{GuestID: "g"}},
 		"a bad token":         {in: VerifyRequest{Bearer: "bad"}, err: peerstest.Parts{Kind: services.Unauthenticated, Message: "Invalid token", Details: "null"}},
 		"a tampered token":    {in: VerifyRequest{Bearer: made.Token + "x"}, err: peerstest.Parts{Kind: services.Unauthenticated, Message: "Invalid token", Details: "null"}},
 		"a bad key":           {in: VerifyRequest{APIKey: "bad"}, err: peerstest.Parts{Kind: services.Unauthenticated, Message: "Invalid API key", Details: "null"}},
 		"a bad key, no guest": {in: VerifyRequest{APIKey: "bad", GuestID: "g", Guest: true}, err: peerstest.Parts{Kind: services.Unauthenticated, Message: "Invalid API key", Details: "null"}},
 		"a long guest id": {in: VerifyRequest{Guest: true, GuestID: strings.Repeat("g", 129)}, err: peerstest.Parts{
-			Kind: services.Invalid, Message: "header.X-Guest-Id: must have at most 128 characters",
-			Details: `[{"path":"header.X-Guest-Id","message":"must have at most 128 characters"}]`}},
+			Kind: services.Invalid, Message: "header.X-Guest-Id: must be a text of at most 128 characters",
+			Details: `[{"path":"header.X-Guest-Id","message":"must be a text of at most 128 characters"}]`}},
+		"a bad organisation": {in: VerifyRequest{APIKey: made.Key, Organization: "acme"}, err: peerstest.Parts{
+			Kind: services.Invalid, Message: "header.X-Organization: is not a UUID",
+			Details: `[{"path":"header.X-Organization","message":"is not a UUID"}]`}},
+		"a foreign organisation": {in: VerifyRequest{Bearer: made.Token, Organization: uuid.NewString()}, err: peerstest.Parts{
+			Kind: services.Forbidden, Message: "You are not a member of this organisation", Details: "null"}},
+		"the own organisation": {in: VerifyRequest{Bearer: made.Token, Organization: caller.Organization.String()}, want: want},
 		"a NUL in the guest id": {in: VerifyRequest{Guest: true, GuestID: "g\x00"}, err: peerstest.Parts{
 			Kind: services.Invalid, Message: "A text holds a character that cannot be stored", Details: "null"}},
 	} {

@@ -8,7 +8,6 @@ import (
 	"time"
 	"unicode"
 
-	"github.com/alexedwards/argon2id"
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/google/uuid"
 
@@ -38,13 +37,13 @@ func keyHash(key string) []byte {
 // keyPrefix is what people tell keys apart by.
 func keyPrefix(key string) string { return key[:min(len(key), 9)] }
 
-// passwordCost follows OWASP's password storage cheat sheet for argon2id:
-// 19 MiB, two passes, one lane.
-var passwordCost = &argon2id.Params{Memory: 19 * 1024, Iterations: 2, Parallelism: 1, SaltLength: 16, KeyLength: 32}
-
-// noPassword is compared with when an account does not exist, so that the
-// answer takes as long.
-const noPassword = "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+// invitationHash is all that is stored of an invitation's secret.
+func invitationHash(secret string) []byte {
+	if secret == "" {
+		return nil
+	}
+	return keyHash(secret)
+}
 
 const (
 	issuer   = "uaol"
@@ -52,29 +51,37 @@ const (
 )
 
 // signer makes and reads sign-in tokens. Whether a token still counts is the
-// database's word.
+// database's word: it needs its session.
 type signer struct {
-	key      []byte
+	keys     jwt.VerificationKeySet // the first signs; an older one still counts
 	lifetime time.Duration
 }
 
-type token struct {
-	ID      uuid.UUID
-	Account uuid.UUID
-	Expires time.Time
+// newSigner takes the secret and the one it replaced, if any.
+func newSigner(secret, previous string, lifetime time.Duration) signer {
+	s := signer{keys: jwt.VerificationKeySet{Keys: []jwt.VerificationKey{[]byte(secret)}}, lifetime: lifetime}
+	if previous != "" {
+		s.keys.Keys = append(s.keys.Keys, []byte(previous))
+	}
+	return s
 }
 
-func (s signer) sign(account uuid.UUID) (string, error) {
+type token struct {
+	ID      uuid.UUID // the session
+	Account uuid.UUID
+}
+
+func (s signer) sign(session, account uuid.UUID) (string, error) {
 	now := time.Now()
 	return jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.RegisteredClaims{
-		ID: uuid.NewString(), Subject: account.String(), Issuer: issuer, Audience: jwt.ClaimStrings{audience},
+		ID: session.String(), Subject: account.String(), Issuer: issuer, Audience: jwt.ClaimStrings{audience},
 		IssuedAt: jwt.NewNumericDate(now), ExpiresAt: jwt.NewNumericDate(now.Add(s.lifetime)),
-	}).SignedString(s.key)
+	}).SignedString(s.keys.Keys[0])
 }
 
 func (s signer) read(text string) (token, error) {
 	var claims jwt.RegisteredClaims
-	_, err := jwt.ParseWithClaims(text, &claims, func(*jwt.Token) (any, error) { return s.key, nil },
+	_, err := jwt.ParseWithClaims(text, &claims, func(*jwt.Token) (any, error) { return s.keys, nil },
 		jwt.WithValidMethods([]string{"HS256"}), jwt.WithIssuer(issuer), jwt.WithAudience(audience), jwt.WithExpirationRequired())
 	if err != nil {
 		return token{}, err
@@ -84,7 +91,7 @@ func (s signer) read(text string) (token, error) {
 		return token{}, err
 	}
 	id, err := uuid.Parse(claims.ID)
-	return token{ID: id, Account: account, Expires: claims.ExpiresAt.Time}, err
+	return token{ID: id, Account: account}, err
 }
 
 // looksLikeJWT tells tokens from API keys.

@@ -48,22 +48,27 @@ func FuzzLifetime(f *testing.F) {
 
 func TestConfig(t *testing.T) {
 	t.Parallel()
-	good := map[string]string{"JWT_SECRET": "v8Jq2mZ4tR7yB1nC5xK9wE3sD6fG0hLp", "ENCRYPTION_SECRET": "Lp0hG6fDs3Ew9Kx5Cn1By7Rt4Zm2qJ8v"}
+	good := map[string]string{"JWT_SECRET": "v8Jq2mZ4tR7yB1nC5xK9wE3sD6fG0hLp"}
 	for name, test := range map[string]struct {
 		set     map[string]string
 		names   string // the variable that the error names; "" for none
 		without string // what must not be in it
 	}{
-		"development, nothing":      {},
-		"production, nothing":       {set: map[string]string{"UAOL_ENV": "production"}, names: "JWT_SECRET"},
-		"production, no encryption": {set: map[string]string{"UAOL_ENV": "production", "JWT_SECRET": good["JWT_SECRET"]}, names: "ENCRYPTION_SECRET"},
-		"production":                {set: map[string]string{"UAOL_ENV": "production", "JWT_SECRET": good["JWT_SECRET"], "ENCRYPTION_SECRET": good["ENCRYPTION_SECRET"]}},
-		"production, short":         {set: map[string]string{"NODE_ENV": "production", "JWT_SECRET": "hunter2"}, names: "JWT_SECRET", without: "hunter2"},
-		"a bad lifetime":            {set: map[string]string{"JWT_EXPIRES_IN": "soon"}, names: "JWT_EXPIRES_IN"},
-		"admin without key":         {set: map[string]string{"UAOL_ADMIN_EMAIL": "root@example.com"}, names: "UAOL_ADMIN_API_KEY"},
-		"key without admin":         {set: map[string]string{"UAOL_ADMIN_API_KEY": good["JWT_SECRET"]}, names: "UAOL_ADMIN_EMAIL", without: good["JWT_SECRET"]},
-		"short key":                 {set: map[string]string{"UAOL_ADMIN_EMAIL": "root@example.com", "UAOL_ADMIN_API_KEY": "hunter2"}, names: "UAOL_ADMIN_API_KEY", without: "hunter2"},
-		"bad e-mail":                {set: map[string]string{"UAOL_ADMIN_EMAIL": "root", "UAOL_ADMIN_API_KEY": good["JWT_SECRET"]}, names: "UAOL_ADMIN_EMAIL", without: good["JWT_SECRET"]},
+		"development, nothing":     {},
+		"production, nothing":      {set: map[string]string{"UAOL_ENV": "production"}, names: "JWT_SECRET"},
+		"production":               {set: map[string]string{"UAOL_ENV": "production", "JWT_SECRET": good["JWT_SECRET"]}},
+		"production, short":        {set: map[string]string{"NODE_ENV": "production", "JWT_SECRET": "hunter2"}, names: "JWT_SECRET", without: "hunter2"},
+		"a bad lifetime":           {set: map[string]string{"JWT_EXPIRES_IN": "soon"}, names: "JWT_EXPIRES_IN"},
+		"registration":             {set: map[string]string{"REGISTRATION": "maybe"}, names: "REGISTRATION"},
+		"by invitation":            {set: map[string]string{"REGISTRATION": "invite", "GUESTS": "off"}},
+		"guests":                   {set: map[string]string{"GUESTS": "yes"}, names: "GUESTS"},
+		"signups":                  {set: map[string]string{"UAOL_SIGNUPS_PER_HOUR": "-1"}, names: "UAOL_SIGNUPS_PER_HOUR"},
+		"audit":                    {set: map[string]string{"UAOL_AUDIT_DAYS": "0"}, names: "UAOL_AUDIT_DAYS"},
+		"production, short before": {set: map[string]string{"UAOL_ENV": "production", "JWT_SECRET": good["JWT_SECRET"], "JWT_SECRET_PREVIOUS": "hunter2"}, names: "JWT_SECRET_PREVIOUS", without: "hunter2"},
+		"admin without key":        {set: map[string]string{"UAOL_ADMIN_EMAIL": "root@example.com"}, names: "UAOL_ADMIN_API_KEY"},
+		"key without admin":        {set: map[string]string{"UAOL_ADMIN_API_KEY": good["JWT_SECRET"]}, names: "UAOL_ADMIN_EMAIL", without: good["JWT_SECRET"]},
+		"short key":                {set: map[string]string{"UAOL_ADMIN_EMAIL": "root@example.com", "UAOL_ADMIN_API_KEY": "hunter2"}, names: "UAOL_ADMIN_API_KEY", without: "hunter2"},
+		"bad e-mail":               {set: map[string]string{"UAOL_ADMIN_EMAIL": "root", "UAOL_ADMIN_API_KEY": good["JWT_SECRET"]}, names: "UAOL_ADMIN_EMAIL", without: good["JWT_SECRET"]},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -110,7 +115,7 @@ func FuzzNormalEmail(f *testing.F) {
 // guest, but never a 500.
 func FuzzCredentials(f *testing.F) {
 	b := setup(f)
-	made, err := b.service.Register(context.Background(), "ada@example.com", "", "")
+	made, err := b.service.Register(context.Background(), RegisterRequest{Email: "ada@example.com"})
 	require.NoError(f, err)
 	for _, seed := range []string{"", "x", made.Token, made.Token[:40], made.Key, "ey.a.b", "ey..", "Bearer", "\xff", "a\x00b", strings.Repeat("g", 200), "é", "Bearer ey.e30.x"} {
 		f.Add(seed)

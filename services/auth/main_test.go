@@ -16,8 +16,10 @@ import (
 
 	"uaol/providers/api"
 	"uaol/providers/events"
+	"uaol/providers/keyring"
 	"uaol/providers/peers/peerstest"
 	"uaol/providers/postgres/pgtest"
+	"uaol/services/auth/modelkeys"
 	"uaol/services/billing"
 )
 
@@ -25,19 +27,24 @@ func TestMain(m *testing.M) { pgtest.Main(m) }
 
 const jwtSecret = "a JWT secret of a test, 32 characters or more"
 
+const encryptionSecret = "an encryption secret of a test, 32 characters or more"
+
 // bench is what a test of this package works with.
 type bench struct {
 	pool          *pgxpool.Pool
 	repository    *Repository
 	service       *Service
 	authenticator *Authenticator
+	audit         *AuditLog
+	bus           *events.Bus
+	ring          *keyring.Ring
 	engine        *gin.Engine // the routes, as in a process without the gateway
 
 	mu       sync.Mutex
 	happened []events.Event
 }
 
-func setup(t testing.TB) *bench {
+func setup(t testing.TB, changes ...func(*Config)) *bench {
 	t.Helper()
 	b := &bench{pool: pgtest.New(t)}
 	b.repository = NewRepository(b.pool)
@@ -47,17 +54,24 @@ func setup(t testing.TB) *bench {
 		defer b.mu.Unlock()
 		b.happened = append(b.happened, e)
 	})
+	cfg := Config{JWTSecret: jwtSecret, Lifetime: Lifetime(time.Hour), Guests: "on"}
+	for _, change := range changes {
+		change(&cfg)
+	}
+	b.bus = bus
 	var err error
-	b.service, err = NewService(
-		Config{JWTSecret: jwtSecret, EncryptionSecret: jwtSecret, Lifetime: Lifetime(time.Hour)},
-		b.repository, billing.NewService(billing.NewRepository(b.pool)), bus, zap.NewNop())
+	b.ring, err = keyring.New(keyring.Config{Secret: encryptionSecret}, zap.NewNop())
 	require.NoError(t, err)
-	b.authenticator = NewAuthenticator(b.service)
+	b.service, err = NewService(
+		cfg, b.repository, billing.NewService(billing.NewRepository(b.pool)), bus, zap.NewNop())
+	require.NoError(t, err)
+	b.audit = NewAuditLog(b.repository)
+	b.authenticator = NewAuthenticator(b.service, bus)
 	t.Cleanup(b.authenticator.Close)
 	gin.SetMode(gin.ReleaseMode)
 	b.engine = gin.New()
-	out := routes(routesParams{Handler: NewHandler(b.service, b.authenticator), Pool: b.pool})
-	api.Mount(b.engine, api.Guards{Authenticator: b.authenticator, Service: peerstest.Tokens(t)}, true, out.Routes.Operations...)
+	out := routes(b.routes())
+	api.Mount(b.engine, api.Guards{Authenticator: b.authenticator, Service: peerstest.Tokens(t), Auditor: b.audit}, true, out.Routes.Operations...)
 	return b
 }
 
@@ -94,7 +108,8 @@ func (b *bench) do(t testing.TB, method, path, body string, headers ...string) a
 	recorder := httptest.NewRecorder()
 	b.engine.ServeHTTP(recorder, request)
 	a := answer{Status: recorder.Code, Header: recorder.Header(), Text: recorder.Body.String()}
-	require.NoError(t, json.Unmarshal(recorder.Body.Bytes(), &a.Body), a.Text)
+	require.True(t, json.Valid(recorder.Body.Bytes()), a.Text)
+	_ = json.Unmarshal(recorder.Body.Bytes(), &a.Body) // a list's data does not fit, its Text does
 	return a
 }
 
@@ -103,4 +118,31 @@ func (b *bench) count(t testing.TB, sql string, args ...any) (n int) {
 	t.Helper()
 	require.NoError(t, b.pool.QueryRow(t.Context(), sql, args...).Scan(&n))
 	return n
+}
+
+// text is a text out of the database.
+func (b *bench) text(t testing.TB, sql string, args ...any) (text string) {
+	t.Helper()
+	require.NoError(t, b.pool.QueryRow(t.Context(), sql, args...).Scan(&text))
+	return text
+}
+
+// routes are what the module would mount.
+func (b *bench) routes() routesParams {
+	return routesParams{
+		Handler: NewHandler(b.service, b.audit), Pool: b.pool,
+		ModelKeys: modelkeys.NewHandler(modelkeys.NewService(modelkeys.NewRepository(b.pool), b.ring)),
+	}
+}
+
+// raw sends a request without a body whose answer need not be JSON.
+func (b *bench) raw(t testing.TB, method, path string, headers ...string) *httptest.ResponseRecorder {
+	t.Helper()
+	request := httptest.NewRequest(method, path, nil)
+	for i := 0; i+1 < len(headers); i += 2 {
+		request.Header.Set(headers[i], headers[i+1])
+	}
+	recorder := httptest.NewRecorder()
+	b.engine.ServeHTTP(recorder, request)
+	return recorder
 }

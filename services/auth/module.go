@@ -3,6 +3,8 @@ package auth
 import (
 	"context"
 	"fmt"
+	"slices"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"go.uber.org/fx"
@@ -13,26 +15,42 @@ import (
 	"uaol/providers/config"
 	"uaol/providers/events"
 	"uaol/providers/httpserver"
+	"uaol/providers/keyring"
 	"uaol/providers/logging"
+	"uaol/providers/workers"
 	"uaol/services"
+	"uaol/services/auth/modelkeys"
 )
 
 // Module runs auth in this process.
 var Module = fx.Module("auth",
 	logging.Named("auth"),
 	config.For[Config](),
-	fx.Provide(fx.Private, NewRepository, NewService, NewHandler),
-	fx.Provide(local, NewAuthenticator, asAuthenticator, routes),
+	config.For[keyring.Config](),
+	fx.Provide(fx.Private, NewRepository, NewService, NewHandler, NewAuditLog, NewHousekeeper, keyring.New,
+		modelkeys.NewRepository, modelkeys.NewService, modelkeys.NewHandler),
+	fx.Provide(local, auditor, NewAuthenticator, asAuthenticator, routes, usageNotes, housekeeping),
 )
 
 // Remote reaches auth in another process.
 var Remote = fx.Module("auth-remote",
 	config.WhenNeeded[ClientConfig](),
 	fx.Provide(fx.Private, NewClient),
-	fx.Provide(func(c *Client) Verifier { return c }, NewAuthenticator, asAuthenticator),
+	fx.Provide(func(c *Client) (Verifier, services.Auditor) { return c, c }, NewAuthenticator, asAuthenticator),
 )
 
 func local(s *Service) Verifier { return s }
+
+func auditor(l *AuditLog) services.Auditor { return l }
+
+// usageNotes are written a minute late: last used is good to the minute.
+func usageNotes(s *Service) workers.Out {
+	return workers.Out{Worker: workers.Worker{Name: "auth-usage", Run: workers.Every(30*time.Second, s.NoteUsage)}}
+}
+
+func housekeeping(h *Housekeeper) workers.Out {
+	return workers.Out{Worker: workers.Worker{Name: "auth-housekeeping", Run: workers.Every(time.Minute, h.Sweep)}}
+}
 
 func asAuthenticator(a *Authenticator, lifecycle fx.Lifecycle) services.Authenticator {
 	lifecycle.Append(fx.StopHook(a.Close))
@@ -42,6 +60,7 @@ func asAuthenticator(a *Authenticator, lifecycle fx.Lifecycle) services.Authenti
 type routesParams struct {
 	fx.In
 	Handler   *Handler
+	ModelKeys *modelkeys.Handler
 	Config    Config
 	Current   *migrations.Current // the first admin needs its tables
 	Pool      *pgxpool.Pool
@@ -59,8 +78,10 @@ func routes(p routesParams) httpserver.Out {
 			return nil
 		}))
 	}
-	operations := append(p.Handler.operations(),
+	operations := slices.Concat(p.Handler.operations(), p.ModelKeys.Operations())
+	operations = append(operations,
 		api.Internal("/internal/auth/verify", p.Handler.service.Verify),
+		api.Internal("/internal/auth/record", p.Handler.audit.record),
 		events.NewOutbox(services.Auth).Operation(services.Auth, p.Pool))
 	return httpserver.Out{Routes: httpserver.Routes{Service: services.Auth, Operations: operations}}
 }

@@ -2,7 +2,6 @@ package auth
 
 import (
 	"context"
-	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -13,7 +12,8 @@ import (
 	"uaol/services"
 )
 
-// Repository is auth's SQL.
+// Repository is auth's SQL: what accounts are here, the rest beside the use
+// cases it serves.
 type Repository struct {
 	pool   *pgxpool.Pool
 	outbox events.Outbox
@@ -24,85 +24,74 @@ func NewRepository(pool *pgxpool.Pool) *Repository {
 	return &Repository{pool: pool, outbox: events.NewOutbox(services.Auth)}
 }
 
-const accountColumns = `a.account_id, a.organization_id, a.email, a.password_hash, a.admin, a.created_at`
-
-// byToken finds the account of a token that was not logged out.
-func (r *Repository) byToken(ctx context.Context, account, tokenID uuid.UUID) (Account, error) {
-	return postgres.One[Account](ctx, r.pool, `
-		SELECT `+accountColumns+` FROM uaol_auth.accounts a
-		WHERE a.account_id = $1 AND NOT EXISTS (SELECT 1 FROM uaol_auth.revoked_tokens t WHERE t.token_id = $2)`, account, tokenID)
-}
-
-func (r *Repository) byKey(ctx context.Context, hash []byte) (Account, error) {
-	return postgres.One[Account](ctx, r.pool, `
-		SELECT `+accountColumns+` FROM uaol_auth.api_keys k JOIN uaol_auth.accounts a ON a.account_id = k.account_id
-		WHERE k.hash = $1 AND k.revoked_at IS NULL`, hash)
-}
-
 func (r *Repository) byID(ctx context.Context, id uuid.UUID) (Account, error) {
 	return postgres.One[Account](ctx, r.pool, `SELECT `+accountColumns+` FROM uaol_auth.accounts a WHERE a.account_id = $1`, id)
 }
 
-func (r *Repository) byEmail(ctx context.Context, email string) (Account, error) {
-	return postgres.One[Account](ctx, r.pool, `SELECT `+accountColumns+` FROM uaol_auth.accounts a WHERE a.email = $1`, email)
+func (r *Repository) byEmail(ctx context.Context, q postgres.Querier, email string) (Account, error) {
+	return postgres.One[Account](ctx, q, `SELECT `+accountColumns+` FROM uaol_auth.accounts a WHERE a.email = $1`, email)
 }
 
-// guest finds a guest whose session is not over.
-func (r *Repository) guest(ctx context.Context, guestID string) (account Account, over bool, err error) {
-	type row struct {
-		Account
-		Over bool `db:"over"`
-	}
-	found, err := postgres.One[row](ctx, r.pool, `
-		SELECT `+accountColumns+`, a.guest_expires_at <= now() AS over FROM uaol_auth.accounts a WHERE a.guest_id = $1`, guestID)
-	return found.Account, found.Over, err
-}
-
-// addGuest makes a guest and its organisation in one statement; kind Conflict
-// when somebody was faster.
-func (r *Repository) addGuest(ctx context.Context, guestID string, lifetime time.Duration) (Account, error) {
-	return postgres.One[Account](ctx, r.pool, `
-		WITH organization AS (
-			INSERT INTO uaol_auth.organizations (organization_id, name, personal) VALUES ($1::uuid, 'Guest', true)
-		)
-		INSERT INTO uaol_auth.accounts AS a (account_id, organization_id, guest_id, guest_expires_at)
-		VALUES ($2, $1::uuid, $3, now() + $4 * interval '1 second')
-		RETURNING `+accountColumns, newID(), newID(), guestID, int64(lifetime/time.Second))
-}
-
+// registration is a user about to be stored.
 type registration struct {
+	ID           uuid.UUID
 	Email        string
+	Verified     bool // a provider or an invitation proved the address
 	PasswordHash *string
-	KeyHash      []byte
-	KeyPrefix    string
-	GuestID      string // the guest that becomes this user; "" for nobody
+	Key          string      // its first API key; "" for none
+	GuestID      string      // the guest that becomes this user; "" for nobody
+	Invitation   []byte      // its hash; nil for none
+	Session      *newSession // its first sign-in; its account is set here
 	Admin        bool
 }
 
-// register makes a user with its organisation and its first key; kind Conflict
-// when the e-mail is taken.
+// register makes a user with its organisation, first key and first sign-in;
+// kind Conflict when the e-mail is taken.
 func (r *Repository) register(ctx context.Context, in registration) (account Account, happened events.Event, err error) {
 	err = postgres.InTx(ctx, r.pool, func(tx pgx.Tx) error {
-		var txErr error
-		if account, txErr = r.addUser(ctx, tx, in); txErr != nil {
-			return txErr
-		}
-		if txErr = r.addKey(ctx, tx, account, in.KeyHash, in.KeyPrefix); txErr != nil {
-			return txErr
-		}
-		happened = events.New("user.registered", account.ID.String(), account.Organization, map[string]any{"admin": in.Admin})
-		return r.outbox.Append(ctx, tx, happened)
+		var err error
+		account, happened, err = r.registerIn(ctx, tx, in)
+		return err
 	})
 	return account, happened, err
+}
+
+// registerIn is register in the caller's transaction.
+func (r *Repository) registerIn(ctx context.Context, tx pgx.Tx, in registration) (account Account, happened events.Event, err error) {
+	if account, err = r.addUser(ctx, tx, in); err != nil {
+		return account, happened, err
+	}
+	if in.Key != "" {
+		if _, err = r.addKey(ctx, tx, storedKey{account: account.ID, organization: account.Organization, name: defaultKey, secret: in.Key}); err != nil {
+			return account, happened, err
+		}
+	}
+	if in.Session != nil {
+		in.Session.account = account.ID // the guest's, if it was one
+		if err = r.addSession(ctx, tx, *in.Session); err != nil {
+			return account, happened, err
+		}
+	}
+	if in.Invitation != nil {
+		if err = r.join(ctx, tx, account.ID, in.Email, in.Invitation); err != nil {
+			return account, happened, err
+		}
+	}
+	happened = events.New("user.registered", account.ID.String(), account.Organization, map[string]any{"admin": in.Admin})
+	return account, happened, r.outbox.Append(ctx, tx, happened)
 }
 
 func (r *Repository) addUser(ctx context.Context, tx pgx.Tx, in registration) (Account, error) {
 	if in.GuestID != "" {
 		account, err := postgres.One[Account](ctx, tx, `
 			UPDATE uaol_auth.accounts AS a
-			SET email = $2, password_hash = $3, guest_id = NULL, guest_expires_at = NULL, updated_at = now()
-			WHERE guest_id = $1 AND email IS NULL AND guest_expires_at > now()
-			RETURNING `+accountColumns, in.GuestID, in.Email, in.PasswordHash)
+			SET kind = 'user', email = $2, password_hash = $3, email_verified_at = CASE WHEN $4 THEN now() END,
+				guest_id = NULL, guest_expires_at = NULL, updated_at = now()
+			WHERE guest_id = $1 AND kind = 'guest' AND guest_expires_at > now()
+			RETURNING `+accountColumns, in.GuestID, in.Email, in.PasswordHash, in.Verified)
+		if err == nil {
+			_, err = postgres.Exec(ctx, tx, `UPDATE uaol_auth.organizations SET name = $2 WHERE organization_id = $1`, account.Organization, in.Email)
+		}
 		if !services.Is(err, services.NotFound) {
 			return account, err
 		}
@@ -113,28 +102,61 @@ func (r *Repository) addUser(ctx context.Context, tx pgx.Tx, in registration) (A
 		return Account{}, err
 	}
 	return postgres.One[Account](ctx, tx, `
-		INSERT INTO uaol_auth.accounts AS a (account_id, organization_id, email, password_hash, admin)
-		VALUES ($1, $2, $3, $4, $5) RETURNING `+accountColumns, newID(), organization, in.Email, in.PasswordHash, in.Admin)
+		INSERT INTO uaol_auth.accounts AS a (account_id, organization_id, kind, email, password_hash, email_verified_at, admin)
+		VALUES ($1, $2, 'user', $3, $4, CASE WHEN $5 THEN now() END, $6) RETURNING `+accountColumns,
+		in.ID, organization, in.Email, in.PasswordHash, in.Verified, in.Admin)
 }
 
-func (r *Repository) addKey(ctx context.Context, q postgres.Querier, account Account, hash []byte, prefix string) error {
-	_, err := postgres.Exec(ctx, q, `
-		INSERT INTO uaol_auth.api_keys (key_id, account_id, organization_id, name, hash, prefix)
-		VALUES ($1, $2, $3, 'default', $4, $5) ON CONFLICT (hash) DO NOTHING`, newID(), account.ID, account.Organization, hash, prefix)
+// invited reports whether an invitation is for this address and still counts.
+func (r *Repository) invited(ctx context.Context, email string, invitation []byte) (bool, error) {
+	return postgres.Value[bool](ctx, r.pool, `
+		SELECT EXISTS (SELECT 1 FROM uaol_auth.invitations WHERE hash = $1 AND email = $2 AND expires_at > now())`, invitation, email)
+}
+
+// join uses an invitation up; kind Invalid when it no longer counts. It came to
+// this address, so the address is proved.
+func (r *Repository) join(ctx context.Context, tx pgx.Tx, account uuid.UUID, email string, invitation []byte) error {
+	type row struct {
+		Organization *uuid.UUID `db:"organization_id"`
+		Role         string     `db:"role"`
+	}
+	used, err := postgres.One[row](ctx, tx, `
+		DELETE FROM uaol_auth.invitations WHERE hash = $1 AND email = $2 AND expires_at > now()
+		RETURNING organization_id, role`, invitation, email)
+	if services.Is(err, services.NotFound) {
+		return services.Faults(services.Fault{Path: "body.invitation", Message: "is not valid for this e-mail address, or no longer"})
+	}
+	if err != nil || used.Organization == nil {
+		return err
+	}
+	_, err = postgres.Exec(ctx, tx, `
+		INSERT INTO uaol_auth.members (organization_id, account_id, role) VALUES ($1, $2, $3)
+		ON CONFLICT (organization_id, account_id) DO NOTHING`, *used.Organization, account, used.Role)
 	return err
 }
 
-func (r *Repository) makeAdmin(ctx context.Context, account uuid.UUID) error {
-	_, err := postgres.Exec(ctx, r.pool, `UPDATE uaol_auth.accounts SET admin = true, updated_at = now() WHERE account_id = $1`, account)
+// ensureKey gives an account a key that was chosen for it; errTaken when it is
+// another's.
+func (r *Repository) ensureKey(ctx context.Context, tx pgx.Tx, account Account, key string) error {
+	owner, err := postgres.Value[uuid.UUID](ctx, tx, `SELECT account_id FROM uaol_auth.api_keys WHERE hash = $1 AND revoked_at IS NULL`, keyHash(key))
+	switch {
+	case services.Is(err, services.NotFound):
+		_, err = r.addKey(ctx, tx, storedKey{account: account.ID, organization: account.Organization, name: defaultKey, secret: key})
+		if postgres.Violates(err, "api_keys_hash") {
+			return errTaken
+		}
+	case err == nil && owner != account.ID:
+		err = errTaken
+	}
 	return err
 }
 
-// revoke logs a token out, and forgets those that have expired since.
-func (r *Repository) revoke(ctx context.Context, t token) error {
-	_, err := postgres.Exec(ctx, r.pool, `
-		WITH gone AS (DELETE FROM uaol_auth.revoked_tokens WHERE expires_at < now())
-		INSERT INTO uaol_auth.revoked_tokens (token_id, expires_at) VALUES ($1, $2) ON CONFLICT (token_id) DO NOTHING`, t.ID, t.Expires)
-	return err
+func (r *Repository) makeAdmin(ctx context.Context, tx pgx.Tx, account Account) error {
+	n, err := postgres.Exec(ctx, tx, `UPDATE uaol_auth.accounts SET admin = true, updated_at = now() WHERE account_id = $1 AND NOT admin`, account.ID)
+	if err != nil || n == 0 {
+		return err
+	}
+	return r.outbox.Append(ctx, tx, accessChanged(account.ID, account.Organization))
 }
 
 func newID() uuid.UUID { return uuid.Must(uuid.NewV7()) }

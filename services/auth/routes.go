@@ -3,37 +3,57 @@ package auth
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/google/uuid"
 
 	"uaol/providers/api"
 	"uaol/services"
+	"uaol/services/auth/modelkeys"
 	"uaol/services/billing"
 )
 
 // Handler is auth over HTTP.
 type Handler struct {
-	service       *Service
-	authenticator *Authenticator
+	service *Service
+	audit   *AuditLog
 }
 
 // NewHandler makes a Handler.
-func NewHandler(service *Service, authenticator *Authenticator) *Handler {
-	return &Handler{service: service, authenticator: authenticator}
+func NewHandler(service *Service, audit *AuditLog) *Handler {
+	return &Handler{service: service, audit: audit}
 }
 
 // Operations is auth's part of the API, as data.
-func Operations() []api.Operation { return (*Handler)(nil).operations() }
+func Operations() []api.Operation {
+	return slices.Concat((*Handler)(nil).operations(), modelkeys.Operations())
+}
 
 func (h *Handler) operations() []api.Operation {
 	return []api.Operation{
 		api.Post("/auth/register", "Make an account", h.register, api.Bare("/register"), api.Allow(api.Public),
-			api.Status(http.StatusCreated), api.Says("body.email", "Email is required")),
-		api.Post("/auth/login", "Get a token for an API key or a password", h.login, api.Bare("/login"), api.Allow(api.Public)),
-		api.Post("/auth/logout", "Make the token useless", h.logout, api.Bare("/logout")),
-		api.Get("/auth/me", "Who is calling", h.me, api.Bare("/me")),
+			api.Status(http.StatusCreated), api.Says("body.email", "Email is required"), api.Audited("account.register")),
+		api.Post("/auth/login", "Get a token for an API key or a password", h.login, api.Bare("/login"), api.Allow(api.Public), api.Audited("session.begin")),
+		api.Post("/auth/logout", "End the session of this token", h.logout, api.Bare("/logout"), api.Account(), api.Audited("session.end")),
+		api.Get("/auth/me", "Who is calling", h.me, api.Bare("/me"), api.Account()),
+
+		api.Get("/auth/api-key", "The key named default, masked", h.defaultKey, api.Bare("/api-key"), api.Account()),
+		api.Post("/auth/api-key/regenerate", "Replace the key named default; the new one is shown only here", h.regenerateDefaultKey,
+			api.Bare("/api-key/regenerate"), api.Account(), api.Audited("key.regenerate")),
+		api.Get("/auth/keys", "API keys of this account", h.keys, api.Bare("/keys"), api.Account()),
+		api.Post("/auth/keys", "Make an API key; it is shown only here", h.addKey, api.Bare("/keys"), api.Account(),
+			api.Status(http.StatusCreated), api.Audited("key.create")),
+		api.Delete("/auth/keys/{keyId}", "Revoke an API key", h.revokeKey, api.Bare("/keys/{keyId}"), api.Account(), api.Audited("key.revoke")),
+		api.Post("/auth/keys/{keyId}/regenerate", "Replace an API key by one like it; it is shown only here", h.regenerateKey,
+			api.Bare("/keys/{keyId}/regenerate"), api.Account(), api.Audited("key.regenerate")),
+
+		api.Get("/auth/sessions", "Sign-ins of this account", h.sessions, api.Bare("/sessions"), api.Account()),
+		api.Delete("/auth/sessions", "End all sign-ins but this one", h.endOtherSessions, api.Bare("/sessions"), api.Account(), api.Audited("session.end")),
+		api.Delete("/auth/sessions/{sessionId}", "End a sign-in", h.endSession, api.Bare("/sessions/{sessionId}"), api.Account(), api.Audited("session.end")),
+
+		api.Get("/audit", "The audit log, newest first", h.acts, api.Allow(api.Admin), api.Needs("")),
+		api.Raw(http.MethodGet, "/audit/export", "The audit log as JSON lines", h.exportActs, api.Allow(api.Admin), api.Needs(""), api.Audited("audit.export")),
 	}
 }
 
@@ -45,19 +65,16 @@ type userBody struct {
 	APIKey  string       `json:"apiKey,omitempty" doc:"shown only this once"`
 }
 
-func newUserBody(a Account, b billing.Balance) userBody {
-	body := userBody{ID: a.ID, Tier: b.Tier, Credits: strconv.FormatInt(b.Available, 10)}
-	if a.Email != nil {
-		body.Email = *a.Email
-	}
-	return body
+func newUserBody(c services.Caller, b billing.Balance) userBody {
+	return userBody{ID: c.Account, Email: c.Email, Tier: b.Tier, Credits: strconv.FormatInt(b.Available, 10)}
 }
 
 type registerInput struct {
 	GuestID string `header:"X-Guest-Id" doc:"the guest whose jobs, files and chats the new account keeps"`
 	Body    struct {
-		Email    string `json:"email" minLength:"1" maxLength:"254"`
-		Password string `json:"password,omitempty" maxLength:"1024"`
+		Email      string `json:"email" minLength:"1" maxLength:"254"`
+		Password   string `json:"password,omitempty" maxLength:"1024"`
+		Invitation string `json:"invitation,omitempty" maxLength:"200" doc:"the secret of an invitation to this e-mail address"`
 	}
 }
 
@@ -67,11 +84,13 @@ type registeredBody struct {
 }
 
 func (h *Handler) register(ctx context.Context, _ services.Caller, in *registerInput) (api.Data[registeredBody], error) {
-	made, err := h.service.Register(ctx, in.Body.Email, in.Body.Password, in.GuestID)
+	made, err := h.service.Register(ctx, RegisterRequest{
+		Email: in.Body.Email, Password: in.Body.Password, GuestID: in.GuestID, Invitation: in.Body.Invitation,
+	})
 	if err != nil {
 		return api.Data[registeredBody]{}, err
 	}
-	user := newUserBody(made.Account, made.Balance)
+	user := newUserBody(made.Account.Caller(), made.Balance)
 	user.APIKey = made.Key
 	return api.OK(registeredBody{Token: made.Token, User: user}), nil
 }
@@ -93,21 +112,11 @@ func (h *Handler) login(ctx context.Context, _ services.Caller, in *loginInput) 
 	return api.OK(tokenBody{Token: token}), err
 }
 
-type logoutInput struct {
-	Authorization string `header:"Authorization"`
-}
-
-func (h *Handler) logout(ctx context.Context, _ services.Caller, in *logoutInput) (api.Message, error) {
-	_, bearer, _ := strings.Cut(in.Authorization, " ")
-	bearer = strings.TrimSpace(bearer)
-	if err := h.service.Logout(ctx, bearer); err != nil {
-		return api.Message{}, err
-	}
-	h.authenticator.Forget(bearer)
-	return api.Done("Logged out successfully"), nil
+func (h *Handler) logout(ctx context.Context, caller services.Caller, _ *struct{}) (api.Message, error) {
+	return api.Done("Logged out successfully"), h.service.Logout(ctx, caller)
 }
 
 func (h *Handler) me(ctx context.Context, caller services.Caller, _ *struct{}) (api.Data[userBody], error) {
-	account, balance, err := h.service.Me(ctx, caller)
-	return api.OK(newUserBody(account, balance)), err
+	balance, err := h.service.Me(ctx, caller)
+	return api.OK(newUserBody(caller, balance)), err
 }

@@ -13,8 +13,9 @@ import (
 type Meter interface {
 	// Balance opens the account if need be and tells what is in it.
 	Balance(ctx context.Context, in BalanceRequest) (Balance, error)
-	// Hold sets credits aside. Kinds: Insufficient; Conflict when the id was
-	// used for another hold.
+	// Hold sets credits aside. Kinds: Insufficient, with the code
+	// SPEND_CAP_EXCEEDED when there are enough but a cap forbids it; Conflict
+	// when the id was used for another hold.
 	Hold(ctx context.Context, in HoldRequest) (Hold, error)
 	// Settle pays operations out of a hold. Kinds: NotFound, Conflict when the
 	// hold is closed or too small for what is new in the list.
@@ -54,6 +55,14 @@ type HoldRequest struct {
 	Owner    Owner           `json:"owner"`
 	Amount   int64           `json:"amount"`
 	Lifetime time.Duration   `json:"lifetime"` // until the sweeper looks at it
+}
+
+// key is the API key that asks; nil for none.
+func (in HoldRequest) key() *uuid.UUID {
+	if in.Caller.Key == uuid.Nil {
+		return nil
+	}
+	return &in.Caller.Key
 }
 
 // Hold is the state of credits set aside.

@@ -2,6 +2,7 @@ package billing
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -27,10 +28,41 @@ type modelHold struct {
 
 type modelAccount struct {
 	caller                 services.Caller
+	key                    uuid.UUID
 	opened                 bool
 	available, held, spent int64
 	holds                  []*modelHold
 	paid                   map[string]bool
+	caps                   map[CapID]int64
+}
+
+// subject is what a cap of that scope caps: the one account or the one key.
+func (m *modelAccount) subject(scope Scope) uuid.UUID {
+	return map[Scope]uuid.UUID{ScopeOrganization: m.caller.Organization, ScopeMember: m.caller.Account, ScopeKey: m.key}[scope]
+}
+
+// counts is what a cap has to have counted.
+func (m *modelAccount) counts(id CapID) (spent int64) {
+	for _, h := range m.holds {
+		switch {
+		case id.Scope == ScopeKey && h.request.Caller.Key != id.Subject:
+		case h.open:
+			spent += h.request.Amount
+		default:
+			spent += h.settled
+		}
+	}
+	return spent
+}
+
+// capped reports whether a cap has no room for a hold.
+func (m *modelAccount) capped(in HoldRequest) bool {
+	for id, amount := range m.caps {
+		if (id.Scope != ScopeKey || in.Caller.Key == id.Subject) && m.counts(id)+in.Amount > amount {
+			return true
+		}
+	}
+	return false
 }
 
 // op is one drawn operation; its numbers are taken modulo what there is.
@@ -40,16 +72,22 @@ type op struct {
 	Amount      int64
 	Operation   int
 	Owner       Owner
+	Scope       Scope
+	Period      Period
+	WithKey     bool
 	Repetitions int
 }
 
 var drawOp = rapid.Custom(func(t *rapid.T) op {
 	return op{
-		Kind:        rapid.SampledFrom([]string{"hold", "hold", "hold again", "settle", "settle", "release", "balance"}).Draw(t, "kind"),
+		Kind:        rapid.SampledFrom([]string{"hold", "hold", "hold again", "settle", "settle", "release", "balance", "cap", "uncap"}).Draw(t, "kind"),
 		Hold:        rapid.IntRange(0, 5).Draw(t, "hold"),
 		Amount:      rapid.OneOf(rapid.Int64Range(-1, 6_000), rapid.Int64Range(9_000, 11_000)).Draw(t, "amount"),
 		Operation:   rapid.IntRange(0, 12).Draw(t, "operation"),
 		Owner:       rapid.SampledFrom([]Owner{OwnerJob, OwnerCall}).Draw(t, "owner"),
+		Scope:       rapid.SampledFrom([]Scope{ScopeOrganization, ScopeMember, ScopeKey}).Draw(t, "scope"),
+		Period:      rapid.SampledFrom([]Period{PeriodDay, PeriodMonth}).Draw(t, "period"),
+		WithKey:     rapid.Bool().Draw(t, "with a key"),
 		Repetitions: rapid.IntRange(1, 2).Draw(t, "repetitions"),
 	}
 })
@@ -77,7 +115,7 @@ func TestLedgerAgainstModel(t *testing.T) {
 // play runs one organisation's operations and says where the ledger differs
 // from the model.
 func (b *bench) play(ctx context.Context, plan []op) error {
-	m := &modelAccount{caller: user(), paid: map[string]bool{}}
+	m := &modelAccount{caller: user(), key: uuid.New(), paid: map[string]bool{}, caps: map[CapID]int64{}}
 	for i, o := range plan {
 		for range o.Repetitions {
 			if err := b.playOne(ctx, m, o); err != nil {
@@ -97,6 +135,9 @@ func (b *bench) play(ctx context.Context, plan []op) error {
 		if want := (Balance{Tier: Free, Available: m.available, Held: m.held}); got != want {
 			return fmt.Errorf("step %d, %+v: balance %+v, want %+v", i, o, got, want)
 		}
+		if err := b.compareCaps(ctx, m); err != nil {
+			return fmt.Errorf("step %d, %+v: %w", i, o, err)
+		}
 		if m.available < 0 || m.held < 0 || m.available+m.held+m.spent != 10_000 {
 			return fmt.Errorf("the model itself is wrong: %+v", m)
 		}
@@ -114,8 +155,29 @@ func (b *bench) playOne(ctx context.Context, m *modelAccount, o op) error {
 		m.open()
 		_, err := b.service.Balance(ctx, BalanceRequest{Caller: m.caller})
 		return err
+	case o.Kind == "cap":
+		m.open()
+		id, amount := CapID{Scope: o.Scope, Subject: m.subject(o.Scope), Period: o.Period}, max(o.Amount, 0)
+		m.caps[id] = amount
+		got, err := b.service.SetCap(ctx, m.caller, id, amount)
+		if err != nil || got.CapID != id || got.Amount != amount || got.Spent != m.counts(id) {
+			return fmt.Errorf("cap %+v, want %d with %d spent: %w", got, amount, m.counts(id), err)
+		}
+		return nil
+	case o.Kind == "uncap":
+		id := CapID{Scope: o.Scope, Subject: m.subject(o.Scope), Period: o.Period}
+		_, there := m.caps[id]
+		delete(m.caps, id)
+		err := b.service.RemoveCap(ctx, m.caller, id)
+		if there {
+			return err
+		}
+		return wantKind(err, services.NotFound)
 	case o.Kind == "hold":
 		h = &modelHold{request: HoldRequest{ID: uuid.New(), Caller: m.caller, Owner: o.Owner, Amount: o.Amount, Lifetime: time.Minute}}
+		if o.WithKey {
+			h.request.Caller.Key = m.key
+		}
 		if o.Amount <= 0 {
 			_, err := b.service.Hold(ctx, h.request)
 			return wantKind(err, services.Invalid)
@@ -124,6 +186,10 @@ func (b *bench) playOne(ctx context.Context, m *modelAccount, o op) error {
 		if o.Amount > m.available {
 			_, err := b.service.Hold(ctx, h.request)
 			return wantKind(err, services.Insufficient)
+		}
+		if m.capped(h.request) {
+			_, err := b.service.Hold(ctx, h.request)
+			return wantCapped(err)
 		}
 		m.available, m.held, h.open = m.available-o.Amount, m.held+o.Amount, true
 		m.holds = append(m.holds, h)
@@ -158,6 +224,19 @@ func (b *bench) playOne(ctx context.Context, m *modelAccount, o op) error {
 	}
 }
 
+func (b *bench) compareCaps(ctx context.Context, m *modelAccount) error {
+	caps, err := b.service.Caps(ctx, m.caller, CapID{}, 100)
+	if err != nil || len(caps) != len(m.caps) {
+		return fmt.Errorf("%d caps, want %d: %w", len(caps), len(m.caps), err)
+	}
+	for _, c := range caps {
+		if amount, ok := m.caps[c.CapID]; !ok || c.Amount != amount || c.Spent != m.counts(c.CapID) {
+			return fmt.Errorf("cap %+v, want %d with %d spent", c, amount, m.counts(c.CapID))
+		}
+	}
+	return nil
+}
+
 func (m *modelAccount) open() {
 	if !m.opened {
 		m.opened, m.available = true, 10_000
@@ -175,6 +254,14 @@ func (h *modelHold) compare(got Hold, err error) error {
 func wantKind(err error, kind services.Kind) error {
 	if !services.Is(err, kind) {
 		return fmt.Errorf("want kind %s, got %w", kind, err)
+	}
+	return nil
+}
+
+func wantCapped(err error) error {
+	var e *services.Error
+	if !errors.As(err, &e) || e.Kind != services.Insufficient || e.Code != "SPEND_CAP_EXCEEDED" {
+		return fmt.Errorf("want a cap's refusal, got %w", err)
 	}
 	return nil
 }
@@ -269,6 +356,7 @@ func TestColumnsGuard(t *testing.T) {
 	t.Parallel()
 	b, caller := setup(t), user()
 	id := b.hold(t, caller, OwnerJob, 500)
+	b.cap(t, caller, organizationDay, 1_000)
 	for name, test := range map[string]struct{ sql, constraint string }{
 		"available below zero":  {`UPDATE uaol_billing.accounts SET available = -1`, "accounts_available_check"},
 		"held below zero":       {`UPDATE uaol_billing.accounts SET held = held - 501`, "accounts_held_check"},
@@ -277,9 +365,15 @@ func TestColumnsGuard(t *testing.T) {
 		"empty hold":            {`UPDATE uaol_billing.holds SET amount = 0`, "holds_amount_check"},
 		"unknown state":         {`UPDATE uaol_billing.holds SET state = 'lost'`, "holds_state_check"},
 		"unknown owner":         {`UPDATE uaol_billing.holds SET owner = 'nobody'`, "holds_owner_check"},
-		"unknown kind":          {`UPDATE uaol_billing.entries SET kind = 'gift'`, "entries_kind_check"},
+		"unknown kind":          {`UPDATE uaol_billing.entries SET kind = 'gift'`, "entries_kinds"},
 		"entry twice": {`INSERT INTO uaol_billing.entries SELECT organization_id, operation_id, kind, available, held, account_id, now()
 			FROM uaol_billing.entries`, "entries_pkey"},
+		"spent beyond ceiling": {`UPDATE uaol_billing.caps SET spent = ceiling + 1`, "caps_hold"},
+		"spent below zero":     {`UPDATE uaol_billing.caps SET spent = -1`, "caps_spent_check"},
+		"cap below zero":       {`UPDATE uaol_billing.caps SET amount = -1`, "caps_amount_check"},
+		"unknown scope":        {`UPDATE uaol_billing.caps SET scope = 'team'`, "caps_scope_check"},
+		"unknown period":       {`UPDATE uaol_billing.caps SET period = 'week'`, "caps_period_check"},
+		"caps not seen":        {`UPDATE uaol_billing.accounts SET caps_set = -1`, "accounts_caps_seen"},
 		"hold twice":           {`INSERT INTO uaol_billing.holds SELECT * FROM uaol_billing.holds`, "holds_pkey"},
 		"hold without account": {`UPDATE uaol_billing.holds SET organization_id = '00000000-0000-0000-0000-000000000001'`, "holds_organization_id_fkey"},
 	} {

@@ -58,7 +58,8 @@ func (d *directory) Ended(_ context.Context, in EndedRequest) ([]uuid.UUID, erro
 }
 
 func user() services.Caller {
-	return services.Caller{Account: uuid.New(), Organization: uuid.New(), Role: services.RoleUser}
+	home := uuid.New()
+	return services.Caller{Account: uuid.New(), Organization: home, Home: home, Role: services.RoleUser, OrgRole: services.OrgOwner, Personal: true}
 }
 
 func (b *bench) balance(t testing.TB, caller services.Caller) Balance {
@@ -77,6 +78,16 @@ func (b *bench) hold(t testing.TB, caller services.Caller, owner Owner, amount i
 	return id
 }
 
+// organizationDay is the cap of a whole organisation for a day.
+var organizationDay = CapID{Scope: ScopeOrganization, Period: PeriodDay}
+
+func (b *bench) cap(t testing.TB, caller services.Caller, id CapID, amount int64) Cap {
+	t.Helper()
+	set, err := b.service.SetCap(t.Context(), caller, id, amount)
+	require.NoError(t, err)
+	return set
+}
+
 // expire lets the time of some holds be up.
 func (b *bench) expire(t testing.TB, ids ...uuid.UUID) {
 	t.Helper()
@@ -87,8 +98,43 @@ func (b *bench) expire(t testing.TB, ids ...uuid.UUID) {
 }
 
 // audit compares what the accounts hold with what the entries and the holds
-// say: credits neither appear nor vanish.
+// say: credits neither appear nor vanish, and caps count every hold once.
 func (b *bench) audit(t require.TestingT) {
+	b.auditAccounts(t)
+	b.auditTransfers(t)
+	b.auditCaps(t)
+}
+
+// auditTransfers: what leaves one organisation arrives in another.
+func (b *bench) auditTransfers(t require.TestingT) {
+	var lopsided int
+	require.NoError(t, b.pool.QueryRow(context.Background(), `
+		SELECT count(*) FROM (
+			SELECT operation_id FROM uaol_billing.entries WHERE kind = 'transfer'
+			GROUP BY operation_id HAVING sum(available) <> 0 OR count(*) <> 2 OR sum(abs(held)) <> 0) x`).Scan(&lopsided))
+	require.Zero(t, lopsided, "a transfer has two sides that add up to nothing")
+}
+
+// auditCaps counts the holds of each cap's period anew.
+func (b *bench) auditCaps(t require.TestingT) {
+	rows, err := b.pool.Query(context.Background(), `
+		SELECT c.scope, c.period, c.amount, c.ceiling, c.spent,
+			coalesce((SELECT sum(CASE h.state WHEN 'open' THEN h.amount ELSE h.settled END) FROM uaol_billing.holds h
+				WHERE h.organization_id = c.organization_id AND date_trunc(c.period, h.created_at AT TIME ZONE 'UTC')::date = c.period_start
+					AND (c.scope = 'organization' OR (c.scope = 'member' AND h.account_id = c.subject_id) OR (c.scope = 'key' AND h.key_id = c.subject_id))), 0)::bigint
+		FROM uaol_billing.caps c`)
+	require.NoError(t, err)
+	for rows.Next() {
+		var scope, period string
+		var amount, ceiling, spent, counted int64
+		require.NoError(t, rows.Scan(&scope, &period, &amount, &ceiling, &spent, &counted))
+		require.Equal(t, counted, spent, "what the %s's holds of the %s cost is what its cap has counted", scope, period)
+		require.Equal(t, max(amount, spent), ceiling, "a cap's ceiling is its amount, or what was spent before it was lowered")
+	}
+	require.NoError(t, rows.Err())
+}
+
+func (b *bench) auditAccounts(t require.TestingT) {
 	type row struct {
 		Organization                          uuid.UUID
 		Available, Held                       int64

@@ -12,10 +12,14 @@ const (
 	Enterprise Tier = "Enterprise"
 )
 
-// opening is what a new account begins with: a guest gets its credits once, a
-// user the Free plan's for the month.
-func opening(role services.Role) (tier Tier, credits int64) {
-	if role == services.RoleGuest {
+// opening is what a caller's account begins with: a guest gets its credits
+// once, a user the Free plan's for the month. A shared organisation begins with
+// nothing, or making organisations would make credits: its members move theirs.
+func opening(caller services.Caller) (tier Tier, credits int64) {
+	switch {
+	case !caller.Personal:
+		return Free, 0
+	case caller.Role == services.RoleGuest:
 		return Free, 1_000
 	}
 	return Free, 10_000
@@ -23,8 +27,11 @@ func opening(role services.Role) (tier Tier, credits int64) {
 
 // grantID names the grant of an account's opening. A guest that registers has
 // had its own and gets the user's beside it, once.
-func grantID(role services.Role) string {
-	if role == services.RoleGuest {
+func grantID(caller services.Caller) string {
+	switch {
+	case !caller.Personal:
+		return "opening/shared"
+	case caller.Role == services.RoleGuest:
 		return "opening/guest"
 	}
 	return "opening/user"

@@ -56,22 +56,36 @@ func (r *Repository) grant(ctx context.Context, organization uuid.UUID, tier Tie
 	})
 }
 
-// hold moves credits from available to held and notes the hold, in one
-// statement that does all of it or, when there is too little, nothing.
+// hold moves credits from available to held, counts them against the caps that
+// apply and notes the hold, in one statement that does all of it or, when there
+// is too little, nothing; it violates caps_hold when a cap would be exceeded.
+// The time is taken under the account's lock, so that an organisation's holds
+// never go back to a period that is over.
 func (r *Repository) hold(ctx context.Context, in HoldRequest) (moved bool, err error) {
-	n, err := postgres.Exec(ctx, r.pool, `
-		WITH moved AS (
-			UPDATE uaol_billing.accounts SET available = available - $4, held = held + $4
-			WHERE organization_id = $2 AND available >= $4
-			RETURNING organization_id
-		), noted AS (
-			INSERT INTO uaol_billing.entries (organization_id, operation_id, kind, available, held, account_id)
-			SELECT organization_id, $1::uuid::text, 'hold', -$4::bigint, $4::bigint, $3::uuid FROM moved
-		)
-		INSERT INTO uaol_billing.holds (hold_id, organization_id, account_id, owner, amount, expires_at)
-		SELECT $1::uuid, organization_id, $3::uuid, $5, $4::bigint, now() + $6 * interval '1 second' FROM moved`,
-		in.ID, in.Caller.Organization, in.Caller.Account, in.Amount, in.Owner, int64(in.Lifetime/time.Second))
-	return n > 0, err
+	err = seeing(func() error {
+		n, err := postgres.Exec(ctx, r.pool, `
+			WITH moved AS (
+				UPDATE uaol_billing.accounts a SET available = available - $4, held = held + $4, `+capsSeen+`
+				WHERE organization_id = $2 AND available >= $4
+				RETURNING organization_id, caps_set, clock_timestamp() AS at
+			), noted AS (
+				INSERT INTO uaol_billing.entries (organization_id, operation_id, kind, available, held, account_id)
+				SELECT organization_id, $1::uuid::text, 'hold', -$4::bigint, $4::bigint, $3::uuid FROM moved
+			), counted AS (
+				UPDATE uaol_billing.caps c SET
+					period_start = greatest(c.period_start, `+capPeriod+`),
+					ceiling = CASE WHEN c.period_start < `+capPeriod+` THEN c.amount ELSE c.ceiling END,
+					spent = CASE WHEN c.period_start < `+capPeriod+` THEN 0 ELSE c.spent END + $4
+				FROM moved x CROSS JOIN (VALUES ('organization', $2::uuid), ('member', $3::uuid), ('key', $7::uuid)) AS s (scope, subject_id)
+				WHERE x.caps_set > 0 AND c.organization_id = x.organization_id AND c.scope = s.scope AND c.subject_id = s.subject_id
+			)
+			INSERT INTO uaol_billing.holds (hold_id, organization_id, account_id, key_id, owner, amount, expires_at, created_at)
+			SELECT $1::uuid, organization_id, $3::uuid, $7::uuid, $5, $4::bigint, now() + $6 * interval '1 second', at FROM moved`,
+			in.ID, in.Caller.Organization, in.Caller.Account, in.Amount, in.Owner, int64(in.Lifetime/time.Second), in.key())
+		moved = n > 0
+		return err
+	})
+	return moved, err
 }
 
 type holdRow struct {
@@ -135,19 +149,29 @@ func insertCharges(ctx context.Context, tx pgx.Tx, organization uuid.UUID, charg
 	return fresh, err
 }
 
-// release closes an open hold and gives its rest back, in one statement.
+// release closes an open hold and gives its rest back, to the account and to
+// the caps of the period in which it was made, in one statement.
 func (r *Repository) release(ctx context.Context, id uuid.UUID) error {
-	_, err := postgres.Exec(ctx, r.pool, `
-		WITH closed AS (
-			UPDATE uaol_billing.holds SET state = 'closed' WHERE hold_id = $1 AND state = 'open'
-			RETURNING hold_id, organization_id, account_id, amount - settled AS rest
-		), moved AS (
-			UPDATE uaol_billing.accounts a SET held = a.held - closed.rest, available = a.available + closed.rest
-			FROM closed WHERE a.organization_id = closed.organization_id
-		)
-		INSERT INTO uaol_billing.entries (organization_id, operation_id, kind, available, held, account_id)
-		SELECT organization_id, hold_id::text, 'release', rest, -rest, account_id FROM closed WHERE rest > 0`, id)
-	return err
+	return seeing(func() error {
+		_, err := postgres.Exec(ctx, r.pool, `
+			WITH closed AS (
+				UPDATE uaol_billing.holds SET state = 'closed' WHERE hold_id = $1 AND state = 'open'
+				RETURNING hold_id, organization_id, account_id, key_id, created_at AS at, amount - settled AS rest
+			), moved AS (
+				UPDATE uaol_billing.accounts a SET held = a.held - closed.rest, available = a.available + closed.rest, `+capsSeen+`
+				FROM closed WHERE a.organization_id = closed.organization_id
+				RETURNING a.caps_set
+			), counted AS (
+				UPDATE uaol_billing.caps c SET spent = c.spent - x.rest, ceiling = greatest(c.amount, c.spent - x.rest)
+				FROM closed x CROSS JOIN moved
+				CROSS JOIN LATERAL (VALUES ('organization', x.organization_id), ('member', x.account_id), ('key', x.key_id)) AS s (scope, subject_id)
+				WHERE moved.caps_set > 0 AND c.organization_id = x.organization_id AND c.scope = s.scope AND c.subject_id = s.subject_id
+					AND c.period_start = `+capPeriod+`
+			)
+			INSERT INTO uaol_billing.entries (organization_id, operation_id, kind, available, held, account_id)
+			SELECT organization_id, hold_id::text, 'release', rest, -rest, account_id FROM closed WHERE rest > 0`, id)
+		return err
+	})
 }
 
 type expired struct {

@@ -21,6 +21,11 @@ func (h *Handler) operations() []api.Operation {
 	return []api.Operation{
 		api.Get("/credits/balance", "Credits that can be spent now", h.balance),
 		api.Get("/billing/subscription", "The caller's tier", h.subscription),
+
+		api.Get("/billing/caps", "Spend caps of the organisation", h.caps),
+		api.Put("/billing/caps", "Set a spend cap", h.setCap, api.Needs(services.OrgAdmin), api.Audited("cap.set")),
+		api.Delete("/billing/caps", "Remove a spend cap", h.removeCap, api.Needs(services.OrgAdmin), api.Audited("cap.remove")),
+		api.Post("/credits/transfer", "Move one's own credits to a shared organisation", h.transfer, api.Audited("credits.transfer")),
 	}
 }
 

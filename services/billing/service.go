@@ -20,8 +20,8 @@ func (s *Service) Balance(ctx context.Context, in BalanceRequest) (Balance, erro
 	if in.Caller.Organization == uuid.Nil {
 		return Balance{}, services.Errorf(services.Invalid, "Whose balance?")
 	}
-	tier, credits := opening(in.Caller.Role)
-	grant := grantID(in.Caller.Role)
+	tier, credits := opening(in.Caller)
+	grant := grantID(in.Caller)
 	a, err := s.repository.account(ctx, in.Caller.Organization, grant)
 	if services.Is(err, services.NotFound) || (err == nil && !a.Granted) {
 		if err = s.repository.grant(ctx, in.Caller.Organization, tier, grant, credits); err == nil {
@@ -31,8 +31,8 @@ func (s *Service) Balance(ctx context.Context, in BalanceRequest) (Balance, erro
 	return Balance{Tier: a.Tier, Available: a.Available, Held: a.Held}, err
 }
 
-// holdAttempts bounds how often a hold is tried on an account that has enough
-// whenever one looks and too little whenever one takes.
+// holdAttempts bounds how often a hold is tried that has room whenever one
+// looks and none whenever one takes.
 const holdAttempts = 10
 
 // Hold implements Meter.
@@ -40,31 +40,54 @@ func (s *Service) Hold(ctx context.Context, in HoldRequest) (Hold, error) {
 	if in.Amount <= 0 || in.Caller.Organization == uuid.Nil || in.Lifetime <= 0 {
 		return Hold{}, services.Errorf(services.Invalid, "A hold needs an organisation, a lifetime and at least one credit")
 	}
-	moved, err := s.repository.hold(ctx, in)
-	for attempt := 1; err == nil && !moved; attempt++ {
+	for attempt := 1; ; attempt++ {
+		moved, err := s.repository.hold(ctx, in)
+		if moved {
+			return Hold{ID: in.ID, Amount: in.Amount, Open: true}, nil
+		}
+		capped, taken := postgres.Violates(err, "caps_hold"), postgres.Violates(err, "holds_pkey") || postgres.Violates(err, "entries_pkey")
+		if err != nil && !capped && !taken {
+			return Hold{}, err
+		}
 		if hold, found := s.same(ctx, in); found {
 			return hold, nil
 		}
-		// Too little, or an account that was never opened: asking opens it.
-		balance, balanceErr := s.Balance(ctx, BalanceRequest{Caller: in.Caller})
-		if balanceErr != nil {
-			return Hold{}, balanceErr
+		switch {
+		case taken:
+			return Hold{}, services.Errorf(services.Conflict, "The id %s was used for another hold", in.ID)
+		case capped:
+			err = s.overCap(ctx, in, attempt == holdAttempts)
+		default:
+			err = s.tooLittle(ctx, in, attempt == holdAttempts)
 		}
-		if balance.Available < in.Amount || attempt == holdAttempts {
-			return Hold{}, services.Errorf(services.Insufficient, "Insufficient credits. Required: %d, Available: %d", in.Amount, balance.Available)
+		if err != nil {
+			return Hold{}, err
 		}
-		moved, err = s.repository.hold(ctx, in)
 	}
-	if postgres.Violates(err, "holds_pkey") || postgres.Violates(err, "entries_pkey") {
-		if hold, found := s.same(ctx, in); found {
-			return hold, nil
-		}
-		return Hold{}, services.Errorf(services.Conflict, "The id %s was used for another hold", in.ID)
+}
+
+// tooLittle says why an account could not give what a hold needs; nil when by
+// now it can. One that was never opened is: asking does that.
+func (s *Service) tooLittle(ctx context.Context, in HoldRequest, last bool) error {
+	balance, err := s.Balance(ctx, BalanceRequest{Caller: in.Caller})
+	if err == nil && (balance.Available < in.Amount || last) {
+		err = services.Errorf(services.Insufficient, "Insufficient credits. Required: %d, Available: %d", in.Amount, balance.Available)
 	}
-	if err != nil {
-		return Hold{}, err
+	return err
+}
+
+// overCap says which cap had no room for a hold; nil when by now it has.
+func (s *Service) overCap(ctx context.Context, in HoldRequest, last bool) error {
+	caps, err := s.repository.reached(ctx, in)
+	switch {
+	case err != nil:
+		return err
+	case len(caps) > 0:
+		return caps[0].refusal(in.Amount)
+	case last:
+		return services.Errorf(services.Unavailable, "The spend caps change too fast; try again")
 	}
-	return Hold{ID: in.ID, Amount: in.Amount, Open: true}, nil
+	return nil
 }
 
 // same finds the hold that an earlier sending of the same request made.

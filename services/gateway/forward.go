@@ -61,6 +61,10 @@ func (f *forwarder) serve(c *gin.Context, _ services.Caller) {
 	if guest := c.Writer.Header().Get(api.GuestHeader); guest != "" {
 		c.Request.Header.Set(api.GuestHeader, guest)
 	}
+	c.Request.Header.Del(api.OriginHeader) // a client's own word
+	if origin, err := f.peer.SignOrigin(services.OriginFrom(c.Request.Context())); err == nil {
+		c.Request.Header.Set(api.OriginHeader, origin)
+	}
 	c.Request.Header.Set(api.RequestHeader, services.RequestID(c.Request.Context()))
 	f.proxy.ServeHTTP(c.Writer, c.Request.WithContext(context.WithValue(c.Request.Context(), ginKey{}, c)))
 }

@@ -48,7 +48,7 @@ func setup(t testing.TB) *bench {
 	t.Helper()
 	b := &bench{
 		url: pgtest.URL(t), bus: events.NewBus(), tools: &tools{count: map[string]int{}},
-		caller: services.Caller{Account: uuid.New(), Organization: uuid.New(), Role: services.RoleUser},
+		caller: services.Caller{Account: uuid.New(), Organization: uuid.New(), Role: services.RoleUser, Personal: true},
 	}
 	b.pool = b.open(t, nil)
 	var err error
@@ -83,7 +83,7 @@ func (b *bench) tool(t testing.TB, price int64) uuid.UUID {
 func (b *bench) toolAt(t testing.TB, price int64, url string) uuid.UUID {
 	t.Helper()
 	name, protocol := "tool "+uuid.NewString(), "mcp"
-	owner := services.Caller{Account: uuid.New(), Organization: b.caller.Organization, Role: services.RoleUser}
+	owner := services.Caller{Account: uuid.New(), Organization: b.caller.Organization, Role: services.RoleUser, Personal: true}
 	tool, err := b.catalog.Register(t.Context(), owner, registry.Definition{Name: &name, GatewayURL: &url, Price: &price, Protocol: &protocol})
 	require.NoError(t, err)
 	require.NoError(t, b.catalog.Approve(t.Context(), tool.ID))

@@ -298,7 +298,7 @@ func TestCreateRefusals(t *testing.T) {
 		{Path: at + ".steps[2].tool_id", Message: "there is no approved tool " + pending.String()},
 	}, faultsOf(t, err))
 
-	guest := services.Caller{Account: uuid.New(), Organization: uuid.New(), Role: services.RoleGuest}
+	guest := services.Caller{Account: uuid.New(), Organization: uuid.New(), Role: services.RoleGuest, Personal: true}
 	_, err = b.service.Create(t.Context(), guest, workflow(t, stepJSON{ID: "a", Tool: b.tool(t, 1001)}))
 	require.EqualError(t, err, "Insufficient credits. Required: 1001, Available: 1000")
 
@@ -417,7 +417,7 @@ func TestOnlyTheOwnerSeesAJob(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	job := b.create(t, stepJSON{ID: "a", Tool: b.tool(t, 1)})
-	stranger := services.Caller{Account: uuid.New(), Organization: uuid.New(), Role: services.RoleUser}
+	stranger := services.Caller{Account: uuid.New(), Organization: uuid.New(), Role: services.RoleUser, Personal: true}
 	_, err := b.service.Get(t.Context(), stranger, job.ID)
 	require.EqualError(t, err, "Access denied")
 	require.True(t, services.Is(err, services.Forbidden))

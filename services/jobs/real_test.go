@@ -230,9 +230,9 @@ func (known) Authenticate(_ context.Context, c services.Credentials) (services.C
 	id, err := uuid.Parse(c.Bearer)
 	if err != nil {
 		id = uuid.NewSHA1(uuid.Nil, []byte(c.GuestID))
-		return services.Caller{Account: id, Organization: id, Role: services.RoleGuest}, c.GuestID, nil
+		return services.Caller{Account: id, Organization: id, Role: services.RoleGuest, OrgRole: services.OrgOwner, Personal: true}, c.GuestID, nil
 	}
-	return services.Caller{Account: id, Organization: id, Role: services.RoleUser}, "", nil
+	return services.Caller{Account: id, Organization: id, Role: services.RoleUser, OrgRole: services.OrgOwner, Personal: true}, "", nil
 }
 
 func TestRoutes(t *testing.T) {
@@ -242,7 +242,7 @@ func TestRoutes(t *testing.T) {
 	router := gin.New()
 	api.Mount(router, api.Guards{Authenticator: known{}}, true, routes(NewHandler(b.service), b.pool).Routes.Operations...)
 	me := uuid.New()
-	b.caller = services.Caller{Account: me, Organization: me, Role: services.RoleUser}
+	b.caller = services.Caller{Account: me, Organization: me, Role: services.RoleUser, OrgRole: services.OrgOwner, Personal: true}
 	ask := func(who, method, path, body string) (int, map[string]any) {
 		request := httptest.NewRequestWithContext(t.Context(), method, path, strings.NewReader(body))
 		request.Header.Set("Content-Type", "application/json")

@@ -54,6 +54,9 @@ func (r *Repository) steps(ctx context.Context, id uuid.UUID) ([]StepState, erro
 func (r *Repository) insert(ctx context.Context, id uuid.UUID, caller services.Caller, definition json.RawMessage, cost int64, steps []StepState) (job Job, happened events.Event, err error) {
 	happened = events.New("job.created", id.String(), caller.Organization, map[string]any{"steps": len(steps), "credits": cost})
 	err = postgres.InTx(ctx, r.pool, func(tx pgx.Tx) error {
+		if err := countGuest(ctx, tx, caller, len(steps)); err != nil {
+			return err
+		}
 		var err error
 		if job, err = postgres.One[Job](ctx, tx, `
 			INSERT INTO uaol_jobs.jobs AS j (job_id, organization_id, account_id, workflow_definition, status, cost, start_time)
@@ -67,6 +70,24 @@ func (r *Repository) insert(ctx context.Context, id uuid.UUID, caller services.C
 		return r.outbox.Append(ctx, tx, happened)
 	})
 	return job, happened, err
+}
+
+// countGuest takes a guest's workflow and its calls off what a guest may make;
+// the constraints of the table refuse what is too much.
+func countGuest(ctx context.Context, tx pgx.Tx, caller services.Caller, calls int) error {
+	if caller.Role != services.RoleGuest {
+		return nil
+	}
+	_, err := postgres.Exec(ctx, tx, `
+		INSERT INTO uaol_jobs.guests AS g (account_id, workflows, calls) VALUES ($1, 1, $2)
+		ON CONFLICT (account_id) DO UPDATE SET workflows = g.workflows + 1, calls = g.calls + excluded.calls`, caller.Account, calls)
+	switch {
+	case postgres.Violates(err, "guests_workflows"):
+		return services.Errorf(services.Forbidden, "A guest may create 10 workflows; register to go on").WithCode("QUOTA_EXCEEDED")
+	case postgres.Violates(err, "guests_calls"):
+		return services.Errorf(services.Forbidden, "A guest may make 100 tool calls; register to go on").WithCode("QUOTA_EXCEEDED")
+	}
+	return err
 }
 
 func insertSteps(ctx context.Context, tx pgx.Tx, job uuid.UUID, steps []StepState) error {

@@ -58,7 +58,7 @@ func setupWith(t testing.TB, limits upstream.Limits) *bench {
 }
 
 func user() services.Caller {
-	return services.Caller{Account: uuid.New(), Organization: uuid.New(), Role: services.RoleUser}
+	return services.Caller{Account: uuid.New(), Organization: uuid.New(), Role: services.RoleUser, OrgRole: services.OrgOwner, Personal: true}
 }
 
 // tool registers an approved tool.

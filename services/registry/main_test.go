@@ -61,7 +61,7 @@ func (header) Authenticate(_ context.Context, c services.Credentials) (caller se
 }
 
 func user() services.Caller {
-	return services.Caller{Account: uuid.New(), Organization: uuid.New(), Role: services.RoleUser}
+	return services.Caller{Account: uuid.New(), Organization: uuid.New(), Role: services.RoleUser, OrgRole: services.OrgOwner, Personal: true}
 }
 
 func admin() services.Caller {

@@ -30,8 +30,8 @@ func (h *Handler) operations() []api.Operation {
 			api.Says("body.name", required), api.Says("body.gateway_url", required)),
 		api.Put("/tools/{toolId}", "Change a tool of one's own", h.update),
 		api.Delete("/tools/{toolId}", "Disable a tool of one's own", h.delete),
-		api.Post("/tools/{toolId}/approve", "Let everybody call it", h.approve, api.Allow(api.Admin)),
-		api.Post("/tools/{toolId}/disable", "End all calls to it", h.disable, api.Allow(api.Admin)),
+		api.Post("/tools/{toolId}/approve", "Let everybody call it", h.approve, api.Allow(api.Admin), api.Audited("tool.approve")),
+		api.Post("/tools/{toolId}/disable", "End all calls to it", h.disable, api.Allow(api.Admin), api.Audited("tool.disable")),
 	}
 }
 

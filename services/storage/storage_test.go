@@ -60,7 +60,7 @@ func (header) Authenticate(_ context.Context, c services.Credentials) (caller se
 }
 
 func user() services.Caller {
-	return services.Caller{Account: uuid.New(), Organization: uuid.New(), Role: services.RoleUser}
+	return services.Caller{Account: uuid.New(), Organization: uuid.New(), Role: services.RoleUser, OrgRole: services.OrgOwner, Personal: true}
 }
 
 type answer struct {

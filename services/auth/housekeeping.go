@@ -1,0 +1,38 @@
+package auth
+
+import (
+	"context"
+
+	"uaol/providers/postgres"
+)
+
+// Housekeeper forgets what has had its time. Several may run at once: every
+// step may be repeated.
+type Housekeeper struct {
+	repository *Repository
+	auditDays  int
+}
+
+// NewHousekeeper makes a Housekeeper.
+func NewHousekeeper(cfg Config, repository *Repository) *Housekeeper {
+	return &Housekeeper{repository: repository, auditDays: cfg.AuditDays}
+}
+
+// Sweep looks once.
+func (h *Housekeeper) Sweep(ctx context.Context) error {
+	for _, overdue := range []string{
+		`DELETE FROM uaol_auth.sessions WHERE expires_at <= now()`,
+		`DELETE FROM uaol_auth.sign_ins WHERE expires_at <= now()`,
+		`DELETE FROM uaol_auth.links WHERE expires_at <= now()`,
+		`DELETE FROM uaol_auth.invitations WHERE expires_at <= now()`,
+		`DELETE FROM uaol_auth.api_keys WHERE revoked_at < now() - interval '90 days'`,
+	} {
+		if _, err := postgres.Exec(ctx, h.repository.pool, overdue); err != nil {
+			return err
+		}
+	}
+	if err := h.repository.forgetAttempts(ctx); err != nil {
+		return err
+	}
+	return h.repository.forgetActs(ctx, h.auditDays)
+}

@@ -1,0 +1,242 @@
+package auth
+
+import (
+	"context"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"uaol/providers/postgres"
+	"uaol/services"
+)
+
+// Key is an API key without its secret.
+type Key struct {
+	ID           uuid.UUID      `json:"id" db:"key_id"`
+	Name         string         `json:"name" db:"name"`
+	Organization uuid.UUID      `json:"organization" db:"organization_id" doc:"whose things it reaches"`
+	Prefix       string         `json:"-" db:"prefix"`
+	Masked       string         `json:"maskedKey" db:"-"`
+	Scopes       []string       `json:"scopes" db:"-" doc:"empty: everything"`
+	ScopeText    string         `json:"-" db:"scopes"`
+	CreatedAt    services.Time  `json:"createdAt" db:"created_at"`
+	ExpiresAt    *services.Time `json:"expiresAt" db:"expires_at"`
+	LastUsedAt   *services.Time `json:"lastUsedAt" db:"last_used_at" doc:"to the minute"`
+}
+
+// completed fills in what follows from the stored columns.
+func (k Key) completed() Key {
+	k.Masked, k.Scopes = k.Prefix+"…", strings.Fields(k.ScopeText)
+	return k
+}
+
+// KeyRequest is what a new key shall be.
+type KeyRequest struct {
+	Name    string
+	Scopes  []string
+	Expires *time.Time
+}
+
+// defaultKey is the name of the key that registering makes, and that
+// /auth/api-key speaks of.
+const defaultKey = "default"
+
+// maxKeys bounds how many keys an account may have: they are listed whole.
+const maxKeys = 200
+
+var scopeForm = regexp.MustCompile(`^[a-z][a-z-]{0,40}:(read|write)$`)
+
+// check gives the request's scopes in one spelling.
+func (in KeyRequest) check(caller services.Caller) (services.Scopes, error) {
+	var faults []services.Fault
+	if in.Expires != nil && !in.Expires.After(time.Now()) {
+		faults = append(faults, services.Fault{Path: "body.expiresAt", Message: "lies in the past"})
+	}
+	scopes := slices.Clone(in.Scopes)
+	slices.Sort(scopes)
+	scopes = slices.Compact(scopes)
+	for _, scope := range scopes {
+		if !scopeForm.MatchString(scope) {
+			faults = append(faults, services.Fault{Path: "body.scopes", Message: "each must be like jobs:read or tools:write"})
+		}
+	}
+	if len(faults) > 0 {
+		return "", services.Faults(faults...)
+	}
+	joined := services.Scopes(strings.Join(scopes, " "))
+	if !caller.Scopes.Include(joined) {
+		return "", services.Errorf(services.Forbidden, "A key can give no scope away that it does not have")
+	}
+	return joined, nil
+}
+
+// Keys lists the caller's keys that still count, newest first.
+func (s *Service) Keys(ctx context.Context, caller services.Caller) ([]Key, error) {
+	keys, err := s.repository.keys(ctx, caller.Account)
+	for i := range keys {
+		keys[i] = keys[i].completed()
+	}
+	return keys, err
+}
+
+// DefaultKey gives the caller's key of that name; kind NotFound when there is none.
+func (s *Service) DefaultKey(ctx context.Context, caller services.Caller) (Key, error) {
+	keys, err := s.Keys(ctx, caller)
+	for _, k := range keys {
+		if k.Name == defaultKey {
+			return k, err
+		}
+	}
+	if err == nil {
+		err = services.Errorf(services.NotFound, "There is no key named default; make one with POST /auth/api-key/regenerate")
+	}
+	return Key{}, err
+}
+
+// AddKey makes a key for the caller in the organisation it acts for. The secret
+// is given only here.
+func (s *Service) AddKey(ctx context.Context, caller services.Caller, in KeyRequest) (key Key, secret string, err error) {
+	return s.addKeyFor(ctx, caller, caller.Account, in)
+}
+
+func (s *Service) addKeyFor(ctx context.Context, caller services.Caller, account uuid.UUID, in KeyRequest) (key Key, secret string, err error) {
+	scopes, err := in.check(caller)
+	if err != nil {
+		return Key{}, "", err
+	}
+	secret = newKey()
+	key, err = s.repository.addKey(ctx, s.repository.pool, storedKey{
+		account: account, organization: caller.Organization, name: in.Name, secret: secret, scopes: scopes, expires: in.Expires,
+	})
+	if services.Is(err, services.NotFound) {
+		return Key{}, "", services.Errorf(services.Conflict, "An account may have at most %d keys; revoke some", maxKeys)
+	}
+	services.Note(ctx, "key", key.ID.String())
+	return key.completed(), secret, err
+}
+
+// RevokeKey ends one of the caller's keys and all tokens got with it.
+func (s *Service) RevokeKey(ctx context.Context, caller services.Caller, id uuid.UUID) error {
+	revoked, err := s.repository.revokeKey(ctx, caller.Account, id)
+	if err != nil {
+		return err
+	}
+	if !revoked {
+		return errNoKey
+	}
+	s.bus.Publish(accessChanged(caller.Account, caller.Organization))
+	return nil
+}
+
+var errNoKey = services.Errorf(services.NotFound, "Key not found")
+
+// RegenerateKey replaces one of the caller's keys by a new one of the same name,
+// scopes and expiry, in one step.
+func (s *Service) RegenerateKey(ctx context.Context, caller services.Caller, id uuid.UUID) (key Key, secret string, err error) {
+	secret = newKey()
+	err = postgres.InTx(ctx, s.repository.pool, func(tx pgx.Tx) error {
+		old, err := s.repository.lockKey(ctx, tx, caller.Account, id)
+		if services.Is(err, services.NotFound) {
+			return errNoKey
+		}
+		if err != nil {
+			return err
+		}
+		if !caller.Scopes.Include(services.Scopes(old.ScopeText)) {
+			return services.Errorf(services.Forbidden, "A key can give no scope away that it does not have")
+		}
+		if err := s.repository.endKey(ctx, tx, caller.Account, id); err != nil {
+			return err
+		}
+		var expires *time.Time
+		if old.ExpiresAt != nil {
+			expires = &old.ExpiresAt.Time
+		}
+		key, err = s.repository.addKey(ctx, tx, storedKey{
+			account: caller.Account, organization: old.Organization, name: old.Name, secret: secret,
+			scopes: services.Scopes(old.ScopeText), expires: expires,
+		})
+		return err
+	})
+	if err != nil {
+		return Key{}, "", err
+	}
+	s.bus.Publish(accessChanged(caller.Account, caller.Organization))
+	services.Note(ctx, "key", key.ID.String())
+	return key.completed(), secret, nil
+}
+
+// RegenerateDefaultKey replaces the key named default, or makes it.
+func (s *Service) RegenerateDefaultKey(ctx context.Context, caller services.Caller) (secret string, err error) {
+	old, err := s.DefaultKey(ctx, caller)
+	if services.Is(err, services.NotFound) {
+		_, secret, err = s.AddKey(ctx, caller, KeyRequest{Name: defaultKey})
+		return secret, err
+	}
+	if err != nil {
+		return "", err
+	}
+	_, secret, err = s.RegenerateKey(ctx, caller, old.ID)
+	return secret, err
+}
+
+// storedKey is a key about to be stored.
+type storedKey struct {
+	account, organization uuid.UUID
+	name, secret          string
+	scopes                services.Scopes
+	expires               *time.Time
+}
+
+const keyColumns = `key_id, name, organization_id, prefix, scopes, created_at, expires_at, last_used_at`
+
+// addKey stores a key; kind NotFound when the account has too many.
+func (r *Repository) addKey(ctx context.Context, q postgres.Querier, in storedKey) (Key, error) {
+	return postgres.One[Key](ctx, q, `
+		INSERT INTO uaol_auth.api_keys AS k (key_id, account_id, organization_id, name, hash, prefix, scopes, expires_at)
+		SELECT $1, $2::uuid, $3, $4, $5, $6, $7, $8
+		WHERE (SELECT count(*) FROM uaol_auth.api_keys o WHERE o.account_id = $2::uuid AND o.revoked_at IS NULL) < $9
+		RETURNING `+keyColumns,
+		newID(), in.account, in.organization, in.name, keyHash(in.secret), keyPrefix(in.secret), string(in.scopes), in.expires, maxKeys)
+}
+
+func (r *Repository) keys(ctx context.Context, account uuid.UUID) ([]Key, error) {
+	return postgres.All[Key](ctx, r.pool, `
+		SELECT `+keyColumns+` FROM uaol_auth.api_keys k WHERE account_id = $1 AND revoked_at IS NULL
+		ORDER BY created_at DESC, key_id DESC`, account)
+}
+
+func (r *Repository) lockKey(ctx context.Context, tx pgx.Tx, account, id uuid.UUID) (Key, error) {
+	return postgres.One[Key](ctx, tx, `
+		SELECT `+keyColumns+` FROM uaol_auth.api_keys k
+		WHERE key_id = $1 AND account_id = $2 AND revoked_at IS NULL FOR UPDATE`, id, account)
+}
+
+func (r *Repository) revokeKey(ctx context.Context, account, id uuid.UUID) (revoked bool, err error) {
+	err = postgres.InTx(ctx, r.pool, func(tx pgx.Tx) error {
+		_, err := r.lockKey(ctx, tx, account, id)
+		if revoked = err == nil; !revoked {
+			if services.Is(err, services.NotFound) {
+				return nil
+			}
+			return err
+		}
+		return r.endKey(ctx, tx, account, id)
+	})
+	return revoked, err
+}
+
+// endKey revokes a key and ends the sessions that were got with it.
+func (r *Repository) endKey(ctx context.Context, tx pgx.Tx, account, id uuid.UUID) error {
+	if _, err := postgres.Exec(ctx, tx, `UPDATE uaol_auth.api_keys SET revoked_at = now() WHERE key_id = $1`, id); err != nil {
+		return err
+	}
+	if _, err := postgres.Exec(ctx, tx, `DELETE FROM uaol_auth.sessions WHERE key_id = $1`, id); err != nil {
+		return err
+	}
+	return r.outbox.Append(ctx, tx, accessChanged(account, uuid.Nil))
+}
