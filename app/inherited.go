@@ -10,46 +10,33 @@ import (
 // Inherited are settings of the original that stay valid in .env files and
 // that this version does not act on yet: it uses what it has built in.
 type Inherited struct {
-	RedisURL        string `env:"REDIS_URL" secret:"true" built:"limits are counted in each process" doc:"Redis for limits across replicas; not used yet"`
-	RedisCluster    string `env:"REDIS_CLUSTER_MODE" doc:"whether that Redis is a cluster; not used yet"`
-	MQType          string `env:"MQ_TYPE" doc:"kafka or sqs for events; not used yet: events stay in the database"`
-	KafkaBrokers    string `env:"KAFKA_BROKERS" built:"events stay in the database" doc:"Kafka for events; not used yet"`
-	SQSRegion       string `env:"SQS_REGION" doc:"region of the SQS queue; not used yet"`
-	SQSQueue        string `env:"SQS_QUEUE_URL" built:"events stay in the database" doc:"SQS for events; not used yet"`
-	AWSRegion       string `env:"AWS_REGION" doc:"region of AWS services; not used yet"`
-	AWSKey          string `env:"AWS_ACCESS_KEY_ID" secret:"true" doc:"credentials for AWS services; not used yet"`
-	AWSSecret       string `env:"AWS_SECRET_ACCESS_KEY" secret:"true" doc:"credentials for AWS services; not used yet"`
-	S3Bucket        string `env:"S3_BUCKET_NAME" built:"files are kept in UAOL_DATA_DIR" doc:"S3 bucket for files; not used yet"`
-	StripeKey       string `env:"STRIPE_SECRET_KEY" secret:"true" built:"nothing can be bought" doc:"Stripe for payments; not used yet"`
-	StripeWebhook   string `env:"STRIPE_WEBHOOK_SECRET" secret:"true" doc:"signature of Stripe's webhooks; not used yet"`
-	GoogleID        string `env:"GOOGLE_CLIENT_ID" built:"sign-in is by key or password" doc:"sign-in with Google; not used yet"`
-	GoogleSecret    string `env:"GOOGLE_CLIENT_SECRET" secret:"true" doc:"sign-in with Google; not used yet"`
-	GoogleRedirect  string `env:"GOOGLE_REDIRECT_URI" doc:"sign-in with Google; not used yet"`
-	OutlookID       string `env:"OUTLOOK_CLIENT_ID" built:"sign-in is by key or password" doc:"sign-in with Microsoft; not used yet"`
-	OutlookSecret   string `env:"OUTLOOK_CLIENT_SECRET" secret:"true" doc:"sign-in with Microsoft; not used yet"`
-	OutlookRedirect string `env:"OUTLOOK_REDIRECT_URI" doc:"sign-in with Microsoft; not used yet"`
-	OutlookTenant   string `env:"OUTLOOK_TENANT_ID" doc:"sign-in with Microsoft; not used yet"`
-	AppleID         string `env:"ICLOUD_CLIENT_ID" built:"sign-in is by key or password" doc:"sign-in with Apple; not used yet"`
-	AppleSecret     string `env:"ICLOUD_CLIENT_SECRET" secret:"true" doc:"sign-in with Apple; not used yet"`
-	AppleTeam       string `env:"ICLOUD_TEAM_ID" doc:"sign-in with Apple; not used yet"`
-	AppleKey        string `env:"ICLOUD_KEY_ID" doc:"sign-in with Apple; not used yet"`
-	AppleRedirect   string `env:"ICLOUD_REDIRECT_URI" doc:"sign-in with Apple; not used yet"`
-	SecretsManager  string `env:"SECRETS_MANAGER_TYPE" doc:"where tool secrets are kept; not used yet"`
-	VaultAddr       string `env:"VAULT_ADDR" built:"tools have no secrets yet" doc:"HashiCorp Vault or OpenBao; not used yet"`
-	VaultToken      string `env:"VAULT_TOKEN" secret:"true" doc:"its token; not used yet"`
-	OpenAIKey       string `env:"OPENAI_API_KEY" secret:"true" doc:"model provider; not used yet"`
-	GeminiKey       string `env:"GEMINI_API_KEY" secret:"true" doc:"model provider; not used yet"`
-	AnthropicKey    string `env:"ANTHROPIC_API_KEY" secret:"true" doc:"model provider; not used yet"`
-	OpenAIModel     string `env:"OPENAI_MODEL" doc:"model of that provider; not used yet"`
-	GeminiModel     string `env:"GEMINI_MODEL" doc:"model of that provider; not used yet"`
-	AnthropicModel  string `env:"ANTHROPIC_MODEL" doc:"model of that provider; not used yet"`
-	VisionKey       string `env:"GOOGLE_CLOUD_VISION_API_KEY" secret:"true" doc:"text recognition in images; not used yet"`
-	EnableOCR       string `env:"ENABLE_OCR" doc:"text recognition in images; not used yet"`
-	MaxOCRPages     string `env:"MAX_PDF_PAGES_FOR_OCR" doc:"text recognition in PDFs; not used yet"`
-	PDFImages       string `env:"ENABLE_PDF_IMAGE_EXTRACTION" doc:"images in PDFs; not used yet"`
-	MaxPDFImages    string `env:"MAX_PDF_IMAGES" doc:"images in PDFs; not used yet"`
-	MinPDFImage     string `env:"MIN_PDF_IMAGE_SIZE" doc:"images in PDFs; not used yet"`
-	FrontendURL     string `env:"FRONTEND_URL" doc:"where sign-in leads back to; not used yet"`
+	RedisURL       string `env:"REDIS_URL" secret:"true" built:"limits are counted in each process" doc:"Redis for limits across replicas; not used yet"`
+	RedisCluster   string `env:"REDIS_CLUSTER_MODE" doc:"whether that Redis is a cluster; not used yet"`
+	MQType         string `env:"MQ_TYPE" doc:"kafka or sqs for events; not used yet: events stay in the database"`
+	KafkaBrokers   string `env:"KAFKA_BROKERS" built:"events stay in the database" doc:"Kafka for events; not used yet"`
+	SQSRegion      string `env:"SQS_REGION" doc:"region of the SQS queue; not used yet"`
+	SQSQueue       string `env:"SQS_QUEUE_URL" built:"events stay in the database" doc:"SQS for events; not used yet"`
+	AWSRegion      string `env:"AWS_REGION" doc:"region of AWS services; not used yet"`
+	AWSKey         string `env:"AWS_ACCESS_KEY_ID" secret:"true" doc:"credentials for AWS services; not used yet"`
+	AWSSecret      string `env:"AWS_SECRET_ACCESS_KEY" secret:"true" doc:"credentials for AWS services; not used yet"`
+	S3Bucket       string `env:"S3_BUCKET_NAME" built:"files are kept in UAOL_DATA_DIR" doc:"S3 bucket for files; not used yet"`
+	StripeKey      string `env:"STRIPE_SECRET_KEY" secret:"true" built:"nothing can be bought" doc:"Stripe for payments; not used yet"`
+	StripeWebhook  string `env:"STRIPE_WEBHOOK_SECRET" secret:"true" doc:"signature of Stripe's webhooks; not used yet"`
+	SecretsManager string `env:"SECRETS_MANAGER_TYPE" doc:"where tool secrets are kept; not used yet"`
+	VaultAddr      string `env:"VAULT_ADDR" built:"tools have no secrets yet" doc:"HashiCorp Vault or OpenBao; not used yet"`
+	VaultToken     string `env:"VAULT_TOKEN" secret:"true" doc:"its token; not used yet"`
+	OpenAIKey      string `env:"OPENAI_API_KEY" secret:"true" doc:"model provider; not used yet"`
+	GeminiKey      string `env:"GEMINI_API_KEY" secret:"true" doc:"model provider; not used yet"`
+	AnthropicKey   string `env:"ANTHROPIC_API_KEY" secret:"true" doc:"model provider; not used yet"`
+	OpenAIModel    string `env:"OPENAI_MODEL" doc:"model of that provider; not used yet"`
+	GeminiModel    string `env:"GEMINI_MODEL" doc:"model of that provider; not used yet"`
+	AnthropicModel string `env:"ANTHROPIC_MODEL" doc:"model of that provider; not used yet"`
+	VisionKey      string `env:"GOOGLE_CLOUD_VISION_API_KEY" secret:"true" doc:"text recognition in images; not used yet"`
+	EnableOCR      string `env:"ENABLE_OCR" doc:"text recognition in images; not used yet"`
+	MaxOCRPages    string `env:"MAX_PDF_PAGES_FOR_OCR" doc:"text recognition in PDFs; not used yet"`
+	PDFImages      string `env:"ENABLE_PDF_IMAGE_EXTRACTION" doc:"images in PDFs; not used yet"`
+	MaxPDFImages   string `env:"MAX_PDF_IMAGES" doc:"images in PDFs; not used yet"`
+	MinPDFImage    string `env:"MIN_PDF_IMAGE_SIZE" doc:"images in PDFs; not used yet"`
 }
 
 // warnings logs one line for each engine that is named and not used.

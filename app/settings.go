@@ -8,9 +8,11 @@ import (
 	"uaol/providers/keyring"
 	"uaol/providers/limits"
 	"uaol/providers/logging"
+	"uaol/providers/mail"
 	"uaol/providers/peers"
 	"uaol/providers/postgres"
 	"uaol/services/auth"
+	"uaol/services/auth/oidc"
 	"uaol/services/billing"
 	"uaol/services/jobs"
 	"uaol/services/proxy"
@@ -23,7 +25,7 @@ import (
 func Settings() []config.Setting {
 	return config.Describe(
 		config.Process{}, logging.Config{}, postgres.Config{}, migrations.Config{}, httpserver.Config{}, limits.Config{},
-		peers.Config{}, egress.Config{}, auth.Config{}, keyring.Config{}, Inherited{},
+		peers.Config{}, egress.Config{}, auth.Config{}, oidc.Config{}, keyring.Config{}, mail.Config{}, Inherited{},
 		auth.ClientConfig{}, registry.ClientConfig{}, proxy.ClientConfig{}, jobs.ClientConfig{}, billing.ClientConfig{}, storage.ClientConfig{},
 	)
 }

@@ -48,6 +48,7 @@ type Notes struct {
 	mu      sync.Mutex
 	caller  Caller
 	details map[string]string
+	refused string
 }
 
 // WithNotes gives a request a place for notes.
@@ -74,12 +75,25 @@ func NoteCaller(ctx context.Context, caller Caller) {
 	}
 }
 
+// NoteRefusal says that the act was refused, and why, where the answer's status
+// does not show it: a redirect's.
+func NoteRefusal(ctx context.Context, code string) {
+	if notes, ok := ctx.Value(notesKey{}).(*Notes); ok {
+		notes.mu.Lock()
+		defer notes.mu.Unlock()
+		notes.refused = code
+	}
+}
+
 // AddTo completes an act with the notes.
 func (n *Notes) AddTo(act *Act) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for name, value := range n.details {
 		act.Details[name] = value
+	}
+	if n.refused != "" {
+		act.Outcome, act.Details["code"] = Refused, n.refused
 	}
 	if n.caller.Known() {
 		act.Account, act.Organization, act.Key = n.caller.Account, n.caller.Organization, n.caller.Key

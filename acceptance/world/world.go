@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -26,6 +27,8 @@ type World struct {
 	Gateway  string                   // the gateway's base URL
 	URLs     map[services.Name]string // each service's own; the gateway's for those in its process
 	AdminKey string
+	Database string   // its URL
+	Replicas []string // base URLs of processes that each run everything, when there are several
 }
 
 // Settings are variables to set besides those that a World needs itself.
@@ -48,6 +51,13 @@ func Together(t testing.TB, settings Settings) *World {
 	return start(t, settings, app.Services())
 }
 
+// Replicas runs everything in each of so many processes, with nothing in common
+// but the database.
+func Replicas(t testing.TB, settings Settings, n int) *World {
+	t.Helper()
+	return start(t, settings, slices.Repeat([][]services.Name{app.Services()}, n)...)
+}
+
 // Apart runs each service in a process of its own.
 func Apart(t testing.TB, settings Settings) *World {
 	t.Helper()
@@ -64,12 +74,15 @@ func start(t testing.TB, settings Settings, sets ...[]services.Name) *World {
 	database := pgtest.URL(t)
 	// A port that was free may be somebody else's by the time it is used.
 	for attempt := 1; ; attempt++ {
-		w := &World{URLs: map[services.Name]string{}, AdminKey: AdminKey}
+		w := &World{URLs: map[services.Name]string{}, AdminKey: AdminKey, Database: database}
 		addresses := make([]string, len(sets))
 		for i, set := range sets {
 			addresses[i] = freeAddress(t)
 			for _, name := range set {
 				w.URLs[name] = "http://" + addresses[i]
+			}
+			if len(set) == len(app.Services()) {
+				w.Replicas = append(w.Replicas, "http://"+addresses[i])
 			}
 		}
 		w.Gateway = w.URLs[services.Gateway]
@@ -113,7 +126,7 @@ func (w *World) run(t testing.TB, database string, settings Settings, sets [][]s
 		}
 		running = append(running, process)
 	}
-	for _, url := range w.URLs {
+	for _, url := range append(slices.Collect(maps.Values(w.URLs)), w.Replicas...) {
 		Until(t, url+" is ready", func() bool { return New(url).Do(t, http.MethodGet, "/readyz", nil).Status == http.StatusOK })
 	}
 	return nil

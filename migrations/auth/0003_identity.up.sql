@@ -154,10 +154,12 @@ CREATE INDEX audit_organization ON uaol_auth.audit (organization_id, created_at)
 -- Whose things the services still have to erase.
 CREATE TABLE uaol_auth.erasures (
     account_id    uuid PRIMARY KEY,
+    guest         boolean NOT NULL, -- it was in no organisation but its own
     organizations uuid[] NOT NULL, -- that end with it
     services      text[] NOT NULL, -- that have not done it yet
     requested_at  timestamptz NOT NULL DEFAULT now(),
     next_at       timestamptz NOT NULL DEFAULT now(),
-    attempts      bigint NOT NULL DEFAULT 0
+    attempts      bigint NOT NULL DEFAULT 0,
+    final         boolean NOT NULL DEFAULT false -- the second round, for what requests left that were under way at the first
 );
 CREATE INDEX erasures_next ON uaol_auth.erasures (next_at);

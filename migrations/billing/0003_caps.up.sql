@@ -9,7 +9,7 @@ CREATE TABLE uaol_billing.caps (
     amount          bigint NOT NULL CHECK (amount >= 0),
     ceiling         bigint NOT NULL, -- the amount, or what was spent already when it was lowered below that
     spent           bigint NOT NULL CHECK (spent >= 0), -- open holds, and what was settled of closed ones
-    PRIMARY KEY (organization_id, scope, subject_id, period),
+    PRIMARY KEY (organization_id, subject_id, scope, period),
     CONSTRAINT caps_hold CHECK (spent <= ceiling)
 );
 

@@ -146,6 +146,9 @@ func toBody(err error) *ErrorBody {
 // CodeOf is the contract's code for an error.
 func CodeOf(err error) string { return toBody(err).Err.Code }
 
+// MessageOf is what people may be told of an error.
+func MessageOf(err error) string { return toBody(err).Err.Message }
+
 // Fail ends a request with an error in the contract's words.
 func Fail(c *gin.Context, err error) {
 	body := toBody(err)

@@ -81,8 +81,8 @@ func (g Guards) record(c *gin.Context, op *Operation, caller services.Caller, re
 		return
 	}
 	c.Next()
-	notes.AddTo(&act)
 	act.Outcome = services.Done
+	notes.AddTo(&act)
 	if c.Writer.Status() >= http.StatusBadRequest {
 		act.Outcome, act.Details["status"] = services.Refused, http.StatusText(c.Writer.Status())
 	}

@@ -7,6 +7,7 @@ package events
 import (
 	"context"
 	"encoding/json"
+	"strings"
 	"sync"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 
 	"uaol/providers/api"
 	"uaol/providers/postgres"
+	"uaol/providers/workers"
 	"uaol/services"
 )
 
@@ -55,6 +57,31 @@ func (o Outbox) Append(ctx context.Context, tx postgres.Querier, happened ...Eve
 		}
 	}
 	return nil
+}
+
+// kept is how long an event stays in its outbox. Readers are seconds behind; a
+// process that stood still for longer has missed something.
+const kept = 7 * 24 * time.Hour
+
+// Prune drops events that have been kept long enough, some thousand at a time.
+func (o Outbox) Prune(ctx context.Context, q postgres.Querier) error {
+	const batch = 5000
+	for {
+		n, err := postgres.Exec(ctx, q, "DELETE FROM "+o.table+" WHERE event_id IN (SELECT event_id FROM "+o.table+
+			" WHERE created_at < now() - $1 * interval '1 second' ORDER BY created_at, event_id LIMIT $2)",
+			int64(kept/time.Second), batch)
+		if err != nil || n < batch {
+			return err
+		}
+	}
+}
+
+// Pruner is the loop that every owner of an outbox runs. Several may run at
+// once: what one has dropped another does not find.
+func (o Outbox) Pruner(q postgres.Querier) workers.Worker {
+	return workers.Worker{Name: strings.TrimPrefix(o.table, "uaol_"), Run: workers.Every(time.Hour, func(ctx context.Context) error {
+		return o.Prune(ctx, q)
+	})}
 }
 
 // ReadRequest asks for the events after a moment, or, page by page, for those

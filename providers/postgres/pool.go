@@ -83,6 +83,7 @@ func NewPool(p PoolParams) (*pgxpool.Pool, error) {
 		cfg.ConnConfig.RuntimeParams["application_name"] = "uaol"
 	}
 	gate := make(chan struct{})
+	cfg.AfterConnect = KnowUUIDs
 	cfg.BeforeConnect = func(ctx context.Context, _ *pgx.ConnConfig) error {
 		select {
 		case <-gate:
@@ -212,7 +213,12 @@ func closePool(ctx context.Context, pool *pgxpool.Pool) {
 
 // Open makes a pool for a command, which has no graph; the caller closes it.
 func Open(ctx context.Context, url string) (*pgxpool.Pool, error) {
-	pool, err := pgxpool.New(ctx, url)
+	cfg, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		return nil, errors.New("DATABASE_URL cannot be used: " + Cause(err))
+	}
+	cfg.AfterConnect = KnowUUIDs
+	pool, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {
 		return nil, errors.New("DATABASE_URL cannot be used: " + Cause(err))
 	}

@@ -142,12 +142,19 @@ func TestThousandFirstRequests(t *testing.T) {
 			if callers[i], err = b.service.Verify(t.Context(), VerifyRequest{Guest: true, GuestID: "one"}); err != nil {
 				t.Error(err)
 			}
+			if _, err = b.service.Me(t.Context(), callers[i].Caller); err != nil {
+				t.Error(err)
+			}
 		})
 	}
 	group.Wait()
 	for _, c := range callers {
 		require.Equal(t, callers[0], c)
 	}
+	balance, err := b.service.Me(t.Context(), callers[0].Caller)
+	require.NoError(t, err)
+	require.Equal(t, int64(1_000), balance.Available)
+	require.Equal(t, 1, b.count(t, `SELECT count(*) FROM uaol_billing.entries`), "granted once")
 	require.Equal(t, 1, b.count(t, `SELECT count(*) FROM uaol_auth.accounts`))
 	require.Equal(t, 1, b.count(t, `SELECT count(*) FROM uaol_auth.organizations`), "the losers' organisations are rolled back")
 }

@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"encoding/json"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -121,20 +122,21 @@ func FuzzCredentials(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		for _, in := range []VerifyRequest{{Bearer: text}, {APIKey: text}, {GuestID: text, Guest: true}} {
+		for _, in := range []VerifyRequest{{Bearer: text}, {APIKey: text}, {GuestID: text, Guest: true}, {APIKey: made.Key, Organization: text}} {
 			_, err := b.service.Verify(t.Context(), in)
-			if kind := services.KindOf(err); kind != "" && kind != services.Unauthenticated && kind != services.Invalid {
+			if kind := services.KindOf(err); kind != "" && kind != services.Unauthenticated && kind != services.Invalid && kind != services.Forbidden {
 				t.Fatalf("%+v: %v", in, err)
 			}
 		}
-		for _, header := range []string{"Authorization", "X-API-Key", "X-Guest-Id"} {
+		for _, header := range []string{"Authorization", "X-API-Key", "X-Guest-Id", "X-Organization"} {
 			for _, path := range []string{"/auth/me", "/auth/logout"} {
 				method := "GET"
 				if path == "/auth/logout" {
 					method = "POST"
 				}
 				request := httptest.NewRequest(method, path, nil)
-				request.Header[header] = []string{text}
+				request.Header["X-Api-Key"] = []string{made.Key}
+				request.Header[http.CanonicalHeaderKey(header)] = []string{text}
 				recorder := httptest.NewRecorder()
 				b.engine.ServeHTTP(recorder, request)
 				if !json.Valid(recorder.Body.Bytes()) || recorder.Code >= 500 {

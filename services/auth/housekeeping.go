@@ -18,6 +18,9 @@ func NewHousekeeper(cfg Config, repository *Repository) *Housekeeper {
 	return &Housekeeper{repository: repository, auditDays: cfg.AuditDays}
 }
 
+// guestBatch is how many guests one transaction ends.
+const guestBatch = 200
+
 // Sweep looks once.
 func (h *Housekeeper) Sweep(ctx context.Context) error {
 	for _, overdue := range []string{
@@ -33,6 +36,12 @@ func (h *Housekeeper) Sweep(ctx context.Context) error {
 	}
 	if err := h.repository.forgetAttempts(ctx); err != nil {
 		return err
+	}
+	for ended := guestBatch; ended == guestBatch; {
+		var err error
+		if ended, err = h.repository.endGuests(ctx, guestBatch); err != nil {
+			return err
+		}
 	}
 	return h.repository.forgetActs(ctx, h.auditDays)
 }

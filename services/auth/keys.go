@@ -100,16 +100,18 @@ func (s *Service) DefaultKey(ctx context.Context, caller services.Caller) (Key, 
 // AddKey makes a key for the caller in the organisation it acts for. The secret
 // is given only here.
 func (s *Service) AddKey(ctx context.Context, caller services.Caller, in KeyRequest) (key Key, secret string, err error) {
-	return s.addKeyFor(ctx, caller, caller.Account, in)
+	return s.repository.addKeyFor(ctx, s.repository.pool, caller, caller.Account, in)
 }
 
-func (s *Service) addKeyFor(ctx context.Context, caller services.Caller, account uuid.UUID, in KeyRequest) (key Key, secret string, err error) {
+// addKeyFor makes a key for an account in the organisation that the caller acts
+// for, with no more scopes than the caller has.
+func (r *Repository) addKeyFor(ctx context.Context, q postgres.Querier, caller services.Caller, account uuid.UUID, in KeyRequest) (key Key, secret string, err error) {
 	scopes, err := in.check(caller)
 	if err != nil {
 		return Key{}, "", err
 	}
 	secret = newKey()
-	key, err = s.repository.addKey(ctx, s.repository.pool, storedKey{
+	key, err = r.addKey(ctx, q, storedKey{
 		account: account, organization: caller.Organization, name: in.Name, secret: secret, scopes: scopes, expires: in.Expires,
 	})
 	if services.Is(err, services.NotFound) {

@@ -17,9 +17,11 @@ import (
 	"uaol/providers/api"
 	"uaol/providers/events"
 	"uaol/providers/keyring"
+	"uaol/providers/mail"
 	"uaol/providers/peers/peerstest"
 	"uaol/providers/postgres/pgtest"
 	"uaol/services/auth/modelkeys"
+	"uaol/services/auth/oidc"
 	"uaol/services/billing"
 )
 
@@ -38,6 +40,8 @@ type bench struct {
 	audit         *AuditLog
 	bus           *events.Bus
 	ring          *keyring.Ring
+	signIns       *SignIns
+	profiles      *ProfileHandler
 	engine        *gin.Engine // the routes, as in a process without the gateway
 
 	mu       sync.Mutex
@@ -68,11 +72,23 @@ func setup(t testing.TB, changes ...func(*Config)) *bench {
 	b.audit = NewAuditLog(b.repository)
 	b.authenticator = NewAuthenticator(b.service, bus)
 	t.Cleanup(b.authenticator.Close)
+	b.writeWith(t, mail.Config{})
+	b.signInWith(t, oidc.Config{Frontend: "http://localhost:8080"})
+	return b
+}
+
+// signInWith sets providers up, and mounts the routes with them.
+func (b *bench) signInWith(t testing.TB, cfg oidc.Config) {
+	t.Helper()
+	providers := oidc.New(cfg)
+	t.Cleanup(providers.Close)
+	var err error
+	b.signIns, err = NewSignIns(cfg, providers, b.service, b.repository, b.ring)
+	require.NoError(t, err)
 	gin.SetMode(gin.ReleaseMode)
 	b.engine = gin.New()
 	out := routes(b.routes())
 	api.Mount(b.engine, api.Guards{Authenticator: b.authenticator, Service: peerstest.Tokens(t), Auditor: b.audit}, true, out.Routes.Operations...)
-	return b
 }
 
 type answer struct {
@@ -130,8 +146,9 @@ func (b *bench) text(t testing.TB, sql string, args ...any) (text string) {
 // routes are what the module would mount.
 func (b *bench) routes() routesParams {
 	return routesParams{
-		Handler: NewHandler(b.service, b.audit), Pool: b.pool,
+		Handler: NewHandler(b.service, b.audit, b.signIns), Pool: b.pool,
 		ModelKeys: modelkeys.NewHandler(modelkeys.NewService(modelkeys.NewRepository(b.pool), b.ring)),
+		Profiles:  b.profiles,
 	}
 }
 

@@ -17,9 +17,12 @@ import (
 	"uaol/providers/httpserver"
 	"uaol/providers/keyring"
 	"uaol/providers/logging"
+	"uaol/providers/mail"
 	"uaol/providers/workers"
 	"uaol/services"
 	"uaol/services/auth/modelkeys"
+	"uaol/services/auth/oidc"
+	"uaol/services/auth/teams"
 )
 
 // Module runs auth in this process.
@@ -27,9 +30,13 @@ var Module = fx.Module("auth",
 	logging.Named("auth"),
 	config.For[Config](),
 	config.For[keyring.Config](),
-	fx.Provide(fx.Private, NewRepository, NewService, NewHandler, NewAuditLog, NewHousekeeper, keyring.New,
-		modelkeys.NewRepository, modelkeys.NewService, modelkeys.NewHandler),
-	fx.Provide(local, auditor, NewAuthenticator, asAuthenticator, routes, usageNotes, housekeeping),
+	config.For[oidc.Config](),
+	config.For[mail.Config](),
+	fx.Provide(fx.Private, NewRepository, NewService, NewHandler, NewAuditLog, NewHousekeeper, keyring.New, newProviders, NewSignIns,
+		modelkeys.NewRepository, modelkeys.NewService, modelkeys.NewHandler,
+		NewTeamsHost, teams.NewRepository, teams.NewService, teams.NewHandler,
+		mail.New, newPost, NewProfiles, newExports, NewProfileHandler, newEraser),
+	fx.Provide(local, auditor, NewAuthenticator, asAuthenticator, routes, usageNotes, housekeeping, posting, erasing, outbox),
 )
 
 // Remote reaches auth in another process.
@@ -40,6 +47,12 @@ var Remote = fx.Module("auth-remote",
 )
 
 func local(s *Service) Verifier { return s }
+
+func newProviders(cfg oidc.Config, lifecycle fx.Lifecycle) *oidc.Providers {
+	providers := oidc.New(cfg)
+	lifecycle.Append(fx.StopHook(providers.Close))
+	return providers
+}
 
 func auditor(l *AuditLog) services.Auditor { return l }
 
@@ -52,6 +65,32 @@ func housekeeping(h *Housekeeper) workers.Out {
 	return workers.Out{Worker: workers.Worker{Name: "auth-housekeeping", Run: workers.Every(time.Minute, h.Sweep)}}
 }
 
+func newPost(mailer *mail.Mailer, cfg oidc.Config, log *zap.Logger) *Post {
+	return NewPost(mailer, cfg.Frontends()[0], log)
+}
+
+func posting(p *Post) workers.Out {
+	return workers.Out{Worker: workers.Worker{Name: "auth-post", Run: p.Run}}
+}
+
+// custodies are the other services as keepers of personal data, here or elsewhere.
+type custodies struct {
+	fx.In
+	All []services.Custody `group:"keepers"`
+}
+
+func newExports(p *Profiles, r *Repository, c custodies) *Exports { return NewExports(p, r, c.All) }
+
+func newEraser(r *Repository, c custodies, log *zap.Logger) *Eraser { return NewEraser(r, c.All, log) }
+
+func erasing(e *Eraser) workers.Out {
+	return workers.Out{Worker: workers.Worker{Name: "auth-eraser", Run: workers.Every(eraseEvery, e.Round)}}
+}
+
+func outbox(pool *pgxpool.Pool) workers.Out {
+	return workers.Out{Worker: events.NewOutbox(services.Auth).Pruner(pool)}
+}
+
 func asAuthenticator(a *Authenticator, lifecycle fx.Lifecycle) services.Authenticator {
 	lifecycle.Append(fx.StopHook(a.Close))
 	return a
@@ -61,6 +100,8 @@ type routesParams struct {
 	fx.In
 	Handler   *Handler
 	ModelKeys *modelkeys.Handler
+	Teams     *teams.Handler
+	Profiles  *ProfileHandler
 	Config    Config
 	Current   *migrations.Current // the first admin needs its tables
 	Pool      *pgxpool.Pool
@@ -78,7 +119,7 @@ func routes(p routesParams) httpserver.Out {
 			return nil
 		}))
 	}
-	operations := slices.Concat(p.Handler.operations(), p.ModelKeys.Operations())
+	operations := slices.Concat(p.Handler.operations(), p.ModelKeys.Operations(), p.Teams.Operations(), p.Profiles.operations())
 	operations = append(operations,
 		api.Internal("/internal/auth/verify", p.Handler.service.Verify),
 		api.Internal("/internal/auth/record", p.Handler.audit.record),

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/alexedwards/argon2id"
+	"github.com/google/uuid"
 
 	"uaol/services"
 )
@@ -69,6 +70,9 @@ func (s *Service) byPassword(ctx context.Context, email, password string) (Accou
 		return Account{}, err
 	}
 	if !same {
+		if account.ID != uuid.Nil {
+			services.Note(ctx, "target", account.ID.String()) // whose it would have been
+		}
 		return Account{}, errPassword
 	}
 	return account, s.repository.giveBack(ctx, tries...)

@@ -11,6 +11,7 @@ import (
 	"uaol/providers/api"
 	"uaol/services"
 	"uaol/services/auth/modelkeys"
+	"uaol/services/auth/teams"
 	"uaol/services/billing"
 )
 
@@ -18,20 +19,21 @@ import (
 type Handler struct {
 	service *Service
 	audit   *AuditLog
+	signIns *SignIns
 }
 
 // NewHandler makes a Handler.
-func NewHandler(service *Service, audit *AuditLog) *Handler {
-	return &Handler{service: service, audit: audit}
+func NewHandler(service *Service, audit *AuditLog, signIns *SignIns) *Handler {
+	return &Handler{service: service, audit: audit, signIns: signIns}
 }
 
 // Operations is auth's part of the API, as data.
 func Operations() []api.Operation {
-	return slices.Concat((*Handler)(nil).operations(), modelkeys.Operations())
+	return slices.Concat((*Handler)(nil).operations(), modelkeys.Operations(), teams.Operations(), (*ProfileHandler)(nil).operations())
 }
 
 func (h *Handler) operations() []api.Operation {
-	return []api.Operation{
+	return append(h.signInOperations(), []api.Operation{
 		api.Post("/auth/register", "Make an account", h.register, api.Bare("/register"), api.Allow(api.Public),
 			api.Status(http.StatusCreated), api.Says("body.email", "Email is required"), api.Audited("account.register")),
 		api.Post("/auth/login", "Get a token for an API key or a password", h.login, api.Bare("/login"), api.Allow(api.Public), api.Audited("session.begin")),
@@ -54,7 +56,7 @@ func (h *Handler) operations() []api.Operation {
 
 		api.Get("/audit", "The audit log, newest first", h.acts, api.Allow(api.Admin), api.Needs("")),
 		api.Raw(http.MethodGet, "/audit/export", "The audit log as JSON lines", h.exportActs, api.Allow(api.Admin), api.Needs(""), api.Audited("audit.export")),
-	}
+	}...)
 }
 
 type userBody struct {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgtype"
 
 	"uaol/services"
 )
@@ -57,12 +58,9 @@ type HoldRequest struct {
 	Lifetime time.Duration   `json:"lifetime"` // until the sweeper looks at it
 }
 
-// key is the API key that asks; nil for none.
-func (in HoldRequest) key() *uuid.UUID {
-	if in.Caller.Key == uuid.Nil {
-		return nil
-	}
-	return &in.Caller.Key
+// key is the API key that asks; null for none.
+func (in HoldRequest) key() pgtype.UUID {
+	return pgtype.UUID{Bytes: in.Caller.Key, Valid: in.Caller.Key != uuid.Nil}
 }
 
 // Hold is the state of credits set aside.

@@ -109,10 +109,9 @@ func (c Cap) refusal(needed int64) error {
 		whose, c.Amount, c.Period, needed, c.Spent).WithCode("SPEND_CAP_EXCEEDED").WithDetails(c)
 }
 
-// capsSeen goes into each statement that moves credits to or from held. Such a
-// statement waits for the account's row, and a cap that was set meanwhile is
-// newer than what the statement sees: then it violates accounts_caps_seen and
-// is run again.
+// capsSeen goes into the statement that moves credits back. It waits for the
+// account's row, and a cap that was set meanwhile is newer than what the
+// statement sees: then it violates accounts_caps_seen and is run again.
 const capsSeen = `caps_set = CASE WHEN a.caps_set = (
 	SELECT s.caps_set FROM uaol_billing.accounts s WHERE s.organization_id = a.organization_id) THEN a.caps_set ELSE -1 END`
 
@@ -127,6 +126,10 @@ func seeing(f func() error) error {
 
 // capPeriod is the first day of the period of cap c in which x happened.
 const capPeriod = `date_trunc(c.period, x.at AT TIME ZONE 'UTC')::date`
+
+// capApplies says that cap c is one of those that bound x.
+const capApplies = `c.organization_id = x.organization_id AND c.subject_id = ANY (ARRAY[x.organization_id, x.account_id, x.key_id])
+	AND c.subject_id = CASE c.scope WHEN 'member' THEN x.account_id WHEN 'key' THEN x.key_id ELSE x.organization_id END`
 
 // setCap locks the account first, as holds and releases do: what it adds up is
 // complete, and who waited for it runs again.
@@ -146,7 +149,7 @@ func (r *Repository) setCap(ctx context.Context, organization uuid.UUID, id CapI
 				WHERE h.organization_id = $1 AND h.created_at >= p.start::timestamp AT TIME ZONE 'UTC'
 					AND CASE $2::text WHEN 'member' THEN h.account_id WHEN 'key' THEN h.key_id ELSE h.organization_id END = $3
 			) t
-			ON CONFLICT (organization_id, scope, subject_id, period) DO UPDATE
+			ON CONFLICT (organization_id, subject_id, scope, period) DO UPDATE
 			SET period_start = excluded.period_start, amount = excluded.amount, ceiling = excluded.ceiling, spent = excluded.spent
 			RETURNING c.scope, c.subject_id, c.period, c.amount, c.spent, c.period_start`,
 			organization, id.Scope, id.Subject, id.Period, amount)
@@ -170,15 +173,15 @@ const capColumns = `c.scope, c.subject_id, c.period, c.amount, greatest(c.period
 func (r *Repository) caps(ctx context.Context, organization uuid.UUID, after CapID, limit int) ([]Cap, error) {
 	return postgres.All[Cap](ctx, r.pool, `
 		SELECT `+capColumns+` FROM uaol_billing.caps c CROSS JOIN (SELECT now() AS at) x
-		WHERE c.organization_id = $1 AND (c.scope, c.subject_id, c.period) > ($2, $3::uuid, $4)
-		ORDER BY c.scope, c.subject_id, c.period LIMIT $5`, organization, after.Scope, after.Subject, after.Period, limit)
+		WHERE c.organization_id = $1 AND (c.subject_id, c.scope, c.period) > ($2::uuid, $3, $4)
+		ORDER BY c.subject_id, c.scope, c.period LIMIT $5`, organization, after.Subject, after.Scope, after.Period, limit)
 }
 
 // reached gives the caps that leave no room for a hold.
 func (r *Repository) reached(ctx context.Context, in HoldRequest) ([]Cap, error) {
 	return postgres.All[Cap](ctx, r.pool, `
-		SELECT `+capColumns+` FROM uaol_billing.caps c CROSS JOIN (SELECT now() AS at) x
-		WHERE c.organization_id = $1 AND CASE c.scope WHEN 'member' THEN $2::uuid WHEN 'key' THEN $3::uuid ELSE $1 END = c.subject_id
-			AND $4::bigint > CASE WHEN c.period_start < `+capPeriod+` THEN c.amount ELSE c.ceiling - c.spent END
+		SELECT `+capColumns+` FROM uaol_billing.caps c
+		CROSS JOIN (SELECT $1::uuid AS organization_id, $2::uuid AS account_id, $3::uuid AS key_id, now() AS at) x
+		WHERE `+capApplies+` AND $4::bigint > CASE WHEN c.period_start < `+capPeriod+` THEN c.amount ELSE c.ceiling - c.spent END
 		ORDER BY c.scope, c.period`, in.Caller.Organization, in.Caller.Account, in.key(), in.Amount)
 }

@@ -12,7 +12,7 @@ type ClientConfig struct {
 	URL string `env:"UAOL_BILLING_URL" want:"the billing service's URL such as http://host:3005" doc:"where billing runs, for a process that does not run it; several addresses separated by commas"`
 }
 
-// Client is a Meter over HTTP.
+// Client is a Meter and a services.Keeper over HTTP.
 type Client struct{ peer *peers.Peer }
 
 // NewClient makes a Client; a Fault names the variable when no URL is set.
@@ -39,4 +39,15 @@ func (c *Client) Settle(ctx context.Context, in SettleRequest) (Hold, error) {
 // Release implements Meter.
 func (c *Client) Release(ctx context.Context, in ReleaseRequest) (Hold, error) {
 	return peers.Call[ReleaseRequest, Hold](ctx, c.peer, "release", in)
+}
+
+// Export implements services.Keeper.
+func (c *Client) Export(ctx context.Context, in services.ExportRequest) (services.Part, error) {
+	return peers.Call[services.ExportRequest, services.Part](ctx, c.peer, "export", in)
+}
+
+// Erase implements services.Keeper.
+func (c *Client) Erase(ctx context.Context, who services.Person) error {
+	_, err := peers.Call[services.Person, struct{}](ctx, c.peer, "erase", who)
+	return err
 }

@@ -26,10 +26,11 @@ type account struct {
 	Granted   bool  `db:"granted"`
 }
 
-// account reads an account and whether the given grant is among its entries.
+// account reads an account and whether the given grant is among its entries. In
+// a closed one nothing is available.
 func (r *Repository) account(ctx context.Context, organization uuid.UUID, grant string) (account, error) {
 	return postgres.One[account](ctx, r.pool, `
-		SELECT tier, available, held, EXISTS (
+		SELECT tier, CASE WHEN closed_at IS NULL THEN available ELSE 0 END AS available, held, EXISTS (
 			SELECT 1 FROM uaol_billing.entries e
 			WHERE e.organization_id = a.organization_id AND e.operation_id = $2 AND e.kind = 'grant') AS granted
 		FROM uaol_billing.accounts a WHERE organization_id = $1`, organization, grant)
@@ -59,33 +60,30 @@ func (r *Repository) grant(ctx context.Context, organization uuid.UUID, tier Tie
 // hold moves credits from available to held, counts them against the caps that
 // apply and notes the hold, in one statement that does all of it or, when there
 // is too little, nothing; it violates caps_hold when a cap would be exceeded.
-// The time is taken under the account's lock, so that an organisation's holds
-// never go back to a period that is over.
+// It moves nothing either, and is to be tried again, when a cap was set while it
+// waited for the account: it can't see that one. The time is taken under the
+// account's lock, so that holds never go back to a period that is over.
 func (r *Repository) hold(ctx context.Context, in HoldRequest) (moved bool, err error) {
-	err = seeing(func() error {
-		n, err := postgres.Exec(ctx, r.pool, `
-			WITH moved AS (
-				UPDATE uaol_billing.accounts a SET available = available - $4, held = held + $4, `+capsSeen+`
-				WHERE organization_id = $2 AND available >= $4
-				RETURNING organization_id, caps_set, clock_timestamp() AS at
-			), noted AS (
-				INSERT INTO uaol_billing.entries (organization_id, operation_id, kind, available, held, account_id)
-				SELECT organization_id, $1::uuid::text, 'hold', -$4::bigint, $4::bigint, $3::uuid FROM moved
-			), counted AS (
-				UPDATE uaol_billing.caps c SET
-					period_start = greatest(c.period_start, `+capPeriod+`),
-					ceiling = CASE WHEN c.period_start < `+capPeriod+` THEN c.amount ELSE c.ceiling END,
-					spent = CASE WHEN c.period_start < `+capPeriod+` THEN 0 ELSE c.spent END + $4
-				FROM moved x CROSS JOIN (VALUES ('organization', $2::uuid), ('member', $3::uuid), ('key', $7::uuid)) AS s (scope, subject_id)
-				WHERE x.caps_set > 0 AND c.organization_id = x.organization_id AND c.scope = s.scope AND c.subject_id = s.subject_id
-			)
-			INSERT INTO uaol_billing.holds (hold_id, organization_id, account_id, key_id, owner, amount, expires_at, created_at)
-			SELECT $1::uuid, organization_id, $3::uuid, $7::uuid, $5, $4::bigint, now() + $6 * interval '1 second', at FROM moved`,
-			in.ID, in.Caller.Organization, in.Caller.Account, in.Amount, in.Owner, int64(in.Lifetime/time.Second), in.key())
-		moved = n > 0
-		return err
-	})
-	return moved, err
+	n, err := postgres.Exec(ctx, r.pool, `
+		WITH moved AS (
+			UPDATE uaol_billing.accounts SET available = available - $4, held = held + $4
+			WHERE organization_id = $2 AND available >= $4 AND closed_at IS NULL
+				AND caps_set = (SELECT s.caps_set FROM uaol_billing.accounts s WHERE s.organization_id = $2)
+			RETURNING organization_id, $3::uuid AS account_id, $7::uuid AS key_id, caps_set, clock_timestamp() AS at
+		), noted AS (
+			INSERT INTO uaol_billing.entries (organization_id, operation_id, kind, available, held, account_id)
+			SELECT organization_id, $1::uuid::text, 'hold', -$4::bigint, $4::bigint, account_id FROM moved
+		), counted AS (
+			UPDATE uaol_billing.caps c SET
+				period_start = greatest(c.period_start, `+capPeriod+`),
+				ceiling = CASE WHEN c.period_start < `+capPeriod+` THEN c.amount ELSE c.ceiling END,
+				spent = CASE WHEN c.period_start < `+capPeriod+` THEN 0 ELSE c.spent END + $4
+			FROM moved x WHERE x.caps_set > 0 AND `+capApplies+`
+		)
+		INSERT INTO uaol_billing.holds (hold_id, organization_id, account_id, key_id, owner, amount, expires_at, created_at)
+		SELECT $1::uuid, organization_id, account_id, key_id, $5, $4::bigint, now() + $6 * interval '1 second', at FROM moved`,
+		in.ID, in.Caller.Organization, in.Caller.Account, in.Amount, in.Owner, int64(in.Lifetime/time.Second), in.key())
+	return n > 0, err
 }
 
 type holdRow struct {
@@ -164,9 +162,7 @@ func (r *Repository) release(ctx context.Context, id uuid.UUID) error {
 			), counted AS (
 				UPDATE uaol_billing.caps c SET spent = c.spent - x.rest, ceiling = greatest(c.amount, c.spent - x.rest)
 				FROM closed x CROSS JOIN moved
-				CROSS JOIN LATERAL (VALUES ('organization', x.organization_id), ('member', x.account_id), ('key', x.key_id)) AS s (scope, subject_id)
-				WHERE moved.caps_set > 0 AND c.organization_id = x.organization_id AND c.scope = s.scope AND c.subject_id = s.subject_id
-					AND c.period_start = `+capPeriod+`
+				WHERE moved.caps_set > 0 AND `+capApplies+` AND c.period_start = `+capPeriod+`
 			)
 			INSERT INTO uaol_billing.entries (organization_id, operation_id, kind, available, held, account_id)
 			SELECT organization_id, hold_id::text, 'release', rest, -rest, account_id FROM closed WHERE rest > 0`, id)

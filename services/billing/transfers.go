@@ -78,15 +78,19 @@ func (r *Repository) transfer(ctx context.Context, caller services.Caller, in Tr
 			return errOtherTransfer
 		}
 		moved, err := postgres.Exec(ctx, tx, `
-			UPDATE uaol_billing.accounts SET available = available - $2 WHERE organization_id = $1 AND available >= $2`, caller.Home, in.Amount)
+			UPDATE uaol_billing.accounts SET available = available - $2
+			WHERE organization_id = $1 AND available >= $2 AND closed_at IS NULL`, caller.Home, in.Amount)
 		if err != nil {
 			return err
 		}
 		if moved == 0 {
 			return services.Errorf(services.Insufficient, "Insufficient credits: your personal organisation has less than %d", in.Amount)
 		}
-		_, err = postgres.Exec(ctx, tx, `
-			UPDATE uaol_billing.accounts SET available = available + $2 WHERE organization_id = $1`, in.Organization, in.Amount)
+		moved, err = postgres.Exec(ctx, tx, `
+			UPDATE uaol_billing.accounts SET available = available + $2 WHERE organization_id = $1 AND closed_at IS NULL`, in.Organization, in.Amount)
+		if err == nil && moved == 0 {
+			err = services.Errorf(services.Conflict, "The organisation has ended")
+		}
 		return err
 	})
 }

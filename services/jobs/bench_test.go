@@ -68,6 +68,7 @@ func (b *bench) open(t testing.TB, tracer pgx.QueryTracer) *pgxpool.Pool {
 	cfg, err := pgxpool.ParseConfig(b.url)
 	require.NoError(t, err)
 	cfg.MaxConns, cfg.ConnConfig.Tracer = 10, tracer
+	cfg.AfterConnect = postgres.KnowUUIDs
 	pool, err := pgxpool.NewWithConfig(context.Background(), cfg)
 	require.NoError(t, err)
 	t.Cleanup(pool.Close)

@@ -15,7 +15,7 @@ type ClientConfig struct {
 	URL string `env:"UAOL_JOBS_URL" want:"the jobs service's URL such as http://host:3003" doc:"where the jobs service runs, for a process that does not run it; several addresses separated by commas"`
 }
 
-// Client is a billing.JobDirectory over HTTP.
+// Client is a billing.JobDirectory and a services.Keeper over HTTP.
 type Client struct{ peer *peers.Peer }
 
 // NewClient makes a Client; a Fault names the variable when no URL is set.
@@ -27,4 +27,15 @@ func NewClient(cfg ClientConfig, tokens *peers.Tokens) (*Client, error) {
 // Ended implements billing.JobDirectory.
 func (c *Client) Ended(ctx context.Context, in billing.EndedRequest) ([]uuid.UUID, error) {
 	return peers.Call[billing.EndedRequest, []uuid.UUID](ctx, c.peer, "ended", in)
+}
+
+// Export implements services.Keeper.
+func (c *Client) Export(ctx context.Context, in services.ExportRequest) (services.Part, error) {
+	return peers.Call[services.ExportRequest, services.Part](ctx, c.peer, "export", in)
+}
+
+// Erase implements services.Keeper.
+func (c *Client) Erase(ctx context.Context, who services.Person) error {
+	_, err := peers.Call[services.Person, struct{}](ctx, c.peer, "erase", who)
+	return err
 }

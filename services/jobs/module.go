@@ -9,6 +9,7 @@ import (
 	"uaol/providers/events"
 	"uaol/providers/httpserver"
 	"uaol/providers/logging"
+	"uaol/providers/peers"
 	"uaol/providers/workers"
 	"uaol/services"
 	"uaol/services/billing"
@@ -18,21 +19,37 @@ import (
 var Module = fx.Module("jobs",
 	logging.Named("jobs"),
 	fx.Provide(fx.Private, NewRepository, NewService, NewEngine, NewHandler),
-	fx.Provide(local, routes, engine, heartbeats),
+	fx.Provide(local, routes, engine, heartbeats, outbox, fx.Annotate(keeper, fx.ResultTags(`group:"keepers"`))),
 )
 
 // Remote reaches the jobs service in another process.
 var Remote = fx.Module("jobs-remote",
 	config.WhenNeeded[ClientConfig](),
 	fx.Provide(fx.Private, NewClient),
-	fx.Provide(func(c *Client) billing.JobDirectory { return c }),
+	fx.Provide(func(c *Client) billing.JobDirectory { return c }, fx.Annotate(remoteKeeper, fx.ResultTags(`group:"keepers"`))),
 )
 
 func local(s *Service) billing.JobDirectory { return s }
 
+func keeper(s *Service) services.Custody {
+	return services.Custody{Service: services.Jobs, Keeper: s}
+}
+
+// remoteKeeper is there without an address too: then auth says what it can't do.
+func remoteKeeper(cfg ClientConfig, tokens *peers.Tokens) services.Custody {
+	client, err := NewClient(cfg, tokens)
+	return services.Custody{Service: services.Jobs, Keeper: client, Missing: err}
+}
+
+func outbox(pool *pgxpool.Pool) workers.Out {
+	return workers.Out{Worker: events.NewOutbox(services.Jobs).Pruner(pool)}
+}
+
 func routes(h *Handler, pool *pgxpool.Pool) httpserver.Out {
 	operations := append(h.operations(),
 		api.Internal("/internal/jobs/ended", h.service.Ended),
+		api.Internal("/internal/jobs/export", h.service.Export),
+		api.Internal("/internal/jobs/erase", services.ErasedBy(h.service)),
 		events.NewOutbox(services.Jobs).Operation(services.Jobs, pool))
 	return httpserver.Out{Routes: httpserver.Routes{Service: services.Jobs, Operations: operations}}
 }

@@ -109,7 +109,7 @@ func (s *Service) Get(ctx context.Context, caller services.Caller, id uuid.UUID)
 	if services.Is(err, services.NotFound) {
 		return Job{}, services.Errorf(services.NotFound, "Job not found")
 	}
-	if err == nil && !caller.Owns(job.Organization) && !caller.Admin() {
+	if err == nil && !caller.Owns(job.Organization) {
 		return Job{}, services.Errorf(services.Forbidden, "Access denied")
 	}
 	return job, err

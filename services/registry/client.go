@@ -12,7 +12,7 @@ type ClientConfig struct {
 	URL string `env:"UAOL_REGISTRY_URL" want:"the registry's URL such as http://host:3002" doc:"where the registry runs, for a process that does not run it; several addresses separated by commas"`
 }
 
-// Client is a Catalog over HTTP.
+// Client is a Catalog and a services.Keeper over HTTP.
 type Client struct{ peer *peers.Peer }
 
 // NewClient makes a Client; a Fault names the variable when no URL is set.
@@ -24,4 +24,15 @@ func NewClient(cfg ClientConfig, tokens *peers.Tokens) (*Client, error) {
 // Tools implements Catalog.
 func (c *Client) Tools(ctx context.Context, in ToolsRequest) ([]Tool, error) {
 	return peers.Call[ToolsRequest, []Tool](ctx, c.peer, "tools", in)
+}
+
+// Export implements services.Keeper.
+func (c *Client) Export(ctx context.Context, in services.ExportRequest) (services.Part, error) {
+	return peers.Call[services.ExportRequest, services.Part](ctx, c.peer, "export", in)
+}
+
+// Erase implements services.Keeper.
+func (c *Client) Erase(ctx context.Context, who services.Person) error {
+	_, err := peers.Call[services.Person, struct{}](ctx, c.peer, "erase", who)
+	return err
 }

@@ -48,7 +48,7 @@ func (r *Repository) held(ctx context.Context, h services.Holding, after place, 
 // erase is one transaction: whoever sees a tool's end sees its event. A tool at
 // its first version that waits for approval was never approved.
 func (r *Repository) erase(ctx context.Context, who services.Person) (happened []events.Event, err error) {
-	organizations := texts(who.Organizations)
+	organizations := postgres.UUIDs(who.Organizations)
 	err = postgres.InTx(ctx, r.pool, func(tx pgx.Tx) error {
 		happened = nil
 		if _, err := postgres.Exec(ctx, tx, `
@@ -77,12 +77,4 @@ func (r *Repository) erase(ctx context.Context, who services.Person) (happened [
 		return nil, err
 	}
 	return happened, nil
-}
-
-func texts(ids []uuid.UUID) []string {
-	all := make([]string, len(ids))
-	for i, id := range ids {
-		all[i] = id.String()
-	}
-	return all
 }

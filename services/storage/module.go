@@ -6,11 +6,14 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"go.uber.org/fx"
 
+	"uaol/providers/api"
 	"uaol/providers/blobs"
 	"uaol/providers/config"
 	"uaol/providers/events"
 	"uaol/providers/httpserver"
 	"uaol/providers/logging"
+	"uaol/providers/peers"
+	"uaol/providers/workers"
 	"uaol/services"
 )
 
@@ -18,18 +21,28 @@ import (
 var Module = fx.Module("storage",
 	logging.Named("storage"),
 	fx.Provide(fx.Private, newStore, NewRepository, NewService, NewHandler),
-	fx.Provide(routes),
+	fx.Provide(routes, outbox, fx.Annotate(keeper, fx.ResultTags(`group:"keepers"`))),
 )
 
-// ClientConfig is where storage runs, for processes that do not run it: the
-// gateway passes requests on to it.
-type ClientConfig struct {
-	URL string `env:"UAOL_STORAGE_URL" want:"the storage service's URL such as http://host:3006" doc:"where storage runs, for a process that does not run it; several addresses separated by commas"`
+// Remote reaches storage in another process.
+var Remote = fx.Module("storage-remote",
+	config.WhenNeeded[ClientConfig](),
+	fx.Provide(fx.Annotate(remoteKeeper, fx.ResultTags(`group:"keepers"`))),
+)
+
+func keeper(s *Service) services.Custody {
+	return services.Custody{Service: services.Storage, Keeper: s}
 }
 
-// Remote reaches storage in another process. Nobody calls it there yet but the
-// gateway, which forwards whole requests.
-var Remote = fx.Module("storage-remote", config.WhenNeeded[ClientConfig]())
+// remoteKeeper is there without an address too: then auth says what it can't do.
+func remoteKeeper(cfg ClientConfig, tokens *peers.Tokens) services.Custody {
+	client, err := NewClient(cfg, tokens)
+	return services.Custody{Service: services.Storage, Keeper: client, Missing: err}
+}
+
+func outbox(pool *pgxpool.Pool) workers.Out {
+	return workers.Out{Worker: events.NewOutbox(services.Storage).Pruner(pool)}
+}
 
 func newStore(process config.Process, lifecycle fx.Lifecycle) *blobs.Store {
 	store := blobs.New(process)
@@ -38,6 +51,9 @@ func newStore(process config.Process, lifecycle fx.Lifecycle) *blobs.Store {
 }
 
 func routes(h *Handler, pool *pgxpool.Pool) httpserver.Out {
-	operations := append(h.operations(), events.NewOutbox(services.Storage).Operation(services.Storage, pool))
+	operations := append(h.operations(),
+		api.Internal("/internal/storage/export", h.service.Export),
+		api.Internal("/internal/storage/erase", services.ErasedBy(h.service)),
+		events.NewOutbox(services.Storage).Operation(services.Storage, pool))
 	return httpserver.Out{Routes: httpserver.Routes{Service: services.Storage, Operations: operations}}
 }

@@ -1,0 +1,133 @@
+package jobs
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"uaol/providers/events"
+	"uaol/providers/postgres"
+	"uaol/services"
+)
+
+// eraseBatch is how many jobs one transaction removes.
+const eraseBatch = 100
+
+// exportedJob is a job with all that came of it; its steps hold its output.
+type exportedJob struct {
+	Job
+	FinalOutput any         `json:"final_output,omitempty"` // instead of Job's, which would say it twice
+	Steps       []StepState `json:"steps"`
+}
+
+type place struct {
+	At time.Time
+	ID uuid.UUID
+}
+
+// Export implements services.Keeper, with one job at a time: each may hold
+// maxResults.
+func (s *Service) Export(ctx context.Context, in services.ExportRequest) (services.Part, error) {
+	return services.PartOf(in, "jobs", func(h services.Holding, after *place) ([]exportedJob, error) {
+		if after == nil {
+			after = &place{}
+		}
+		jobs, err := s.repository.held(ctx, h, *after, 1)
+		if err != nil || len(jobs) == 0 {
+			return nil, err
+		}
+		steps, err := s.repository.steps(ctx, jobs[0].ID)
+		return []exportedJob{{Job: jobs[0], Steps: steps}}, err
+	}, func(j exportedJob) place { return place{j.CreatedAt.Time, j.ID} })
+}
+
+// Erase implements services.Keeper: it cancels what goes on and removes what has
+// ended, with its events; kind Conflict until all of it has ended.
+func (s *Service) Erase(ctx context.Context, who services.Person) error {
+	open, err := s.repository.going(ctx, who.Organizations)
+	if err != nil {
+		return err
+	}
+	for _, job := range open {
+		if _, err := s.repository.requestCancel(ctx, job.ID); err != nil {
+			return err
+		}
+		s.bus.Publish(events.New(cancelling, job.ID.String(), job.Organization, nil))
+	}
+	for removed := eraseBatch; removed == eraseBatch; {
+		if removed, err = s.repository.removeEnded(ctx, who.Organizations, eraseBatch); err != nil {
+			return err
+		}
+	}
+	elsewhere, err := s.repository.disown(ctx, who)
+	if err == nil && len(open)+elsewhere > 0 {
+		err = services.Errorf(services.Conflict, "%d jobs have to end first", len(open)+elsewhere)
+	}
+	return err
+}
+
+func (r *Repository) held(ctx context.Context, h services.Holding, after place, limit int) ([]Job, error) {
+	return postgres.All[Job](ctx, r.pool, `
+		SELECT j.job_id, j.account_id, j.organization_id, j.workflow_definition, j.status, j.start_time, j.end_time,
+			NULL::jsonb AS final_output, j.error_message, j.retry_count, j.created_at, j.updated_at
+		FROM uaol_jobs.jobs j
+		WHERE j.organization_id = $1 AND ($2::uuid IS NULL OR j.account_id = $2::uuid) AND (j.created_at, j.job_id) > ($3::timestamptz, $4::uuid)
+		ORDER BY j.created_at, j.job_id LIMIT $5`, h.Organization, h.Maker, after.At, after.ID, limit)
+}
+
+type owned struct {
+	ID           uuid.UUID `db:"job_id"`
+	Organization uuid.UUID `db:"organization_id"`
+}
+
+// going lists the organisations' jobs that have not ended.
+func (r *Repository) going(ctx context.Context, organizations []uuid.UUID) ([]owned, error) {
+	return postgres.All[owned](ctx, r.pool, `
+		SELECT job_id, organization_id FROM uaol_jobs.jobs
+		WHERE organization_id = ANY ($1::text[]::uuid[]) AND claim_at IS NOT NULL`, postgres.UUIDs(organizations))
+}
+
+// removeEnded removes some of the organisations' jobs that have ended, with
+// their steps and events, and counts them. A job's events were written between
+// its making and its end: by that time they are found without reading all.
+func (r *Repository) removeEnded(ctx context.Context, organizations []uuid.UUID, limit int) (removed int, err error) {
+	err = postgres.InTx(ctx, r.pool, func(tx pgx.Tx) error {
+		ids, err := postgres.Values[uuid.UUID](ctx, tx, `
+			SELECT job_id FROM uaol_jobs.jobs
+			WHERE organization_id = ANY ($1::text[]::uuid[]) AND claim_at IS NULL
+			ORDER BY job_id LIMIT $2 FOR UPDATE`, postgres.UUIDs(organizations), limit)
+		if removed = len(ids); err != nil || removed == 0 {
+			return err
+		}
+		if _, err := postgres.Exec(ctx, tx, `
+			DELETE FROM uaol_jobs.outbox o USING uaol_jobs.jobs j
+			WHERE j.job_id = ANY ($1::text[]::uuid[]) AND o.organization_id = j.organization_id
+				AND o.created_at BETWEEN j.created_at AND j.updated_at`, postgres.UUIDs(ids)); err != nil {
+			return err
+		}
+		_, err = postgres.Exec(ctx, tx, `DELETE FROM uaol_jobs.jobs WHERE job_id = ANY ($1::text[]::uuid[])`, postgres.UUIDs(ids))
+		return err
+	})
+	return removed, err
+}
+
+// disown forgets what a guest had made, and makes jobs in other organisations
+// nobody's: they are those organisations' own. It counts those that go on, which
+// their workers still write to.
+func (r *Repository) disown(ctx context.Context, who services.Person) (left int, err error) {
+	if _, err := postgres.Exec(ctx, r.pool, `DELETE FROM uaol_jobs.guests WHERE account_id = $1`, who.Account); err != nil || who.Guest {
+		return 0, err
+	}
+	organizations := postgres.UUIDs(who.Organizations)
+	if _, err := postgres.Exec(ctx, r.pool, `
+		UPDATE uaol_jobs.jobs SET account_id = $3
+		WHERE account_id = $1 AND NOT organization_id = ANY ($2::text[]::uuid[]) AND claim_at IS NULL`,
+		who.Account, organizations, uuid.Nil); err != nil {
+		return 0, err
+	}
+	return postgres.Value[int](ctx, r.pool, `
+		SELECT count(*) FROM uaol_jobs.jobs
+		WHERE account_id = $1 AND NOT organization_id = ANY ($2::text[]::uuid[])`, who.Account, organizations)
+}
