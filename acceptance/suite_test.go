@@ -66,6 +66,7 @@ func run(t *testing.T, s *suite) {
 		{"bad credentials", badCredentials},
 		{"signing out", signingOut},
 		{"passwords", passwords},
+		{"deleting an account", deletion},
 		{"internal routes are closed", internalRoutesAreClosed},
 		{"headers come once", headersComeOnce},
 		{"malformed input", malformedInput},

@@ -93,19 +93,39 @@ func (n *naming) of(t reflect.Type, hint string) string {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
-	name, prefix := huma.DefaultSchemaNamer(t, hint), ""
-	if strings.Contains(t.Name(), "[*") {
-		name += "OrNull" // the namer writes Data[*T] like Data[T]
-	}
 	if t.Name() == "" {
-		prefix = n.prefix
-	} else if service, ok := strings.CutPrefix(t.PkgPath(), "uaol/services/"); ok && !strings.Contains(t.Name(), "[") {
-		prefix = service
+		return camel(n.prefix) + huma.DefaultSchemaNamer(t, hint)
 	}
-	for _, part := range strings.FieldsFunc(prefix, func(r rune) bool { return r == '/' || r == '-' }) {
-		name = strings.ToUpper(part[:1]) + part[1:] + name
+	name := strings.NewReplacer("[]", "List[", "[*", "[OrNull[").Replace(t.PkgPath() + "." + t.Name())
+	var whole strings.Builder
+	for part := range strings.FieldsFuncSeq(name, func(r rune) bool { return r == '[' || r == ']' || r == ',' }) {
+		pkg, base, qualified := cutLast(part, ".")
+		if !qualified {
+			base = part
+		}
+		if service, ok := strings.CutPrefix(pkg, "uaol/services/"); ok {
+			whole.WriteString(camel(service))
+		}
+		whole.WriteString(camel(base))
 	}
-	return name
+	return whole.String()
+}
+
+func cutLast(s, sep string) (before, after string, found bool) {
+	i := strings.LastIndex(s, sep)
+	if i < 0 {
+		return "", s, false
+	}
+	return s[:i], s[i+len(sep):], true
+}
+
+// camel joins the parts of a path or a word in one name.
+func camel(text string) string {
+	var whole strings.Builder
+	for part := range strings.FieldsFuncSeq(text, func(r rune) bool { return r == '/' || r == '-' }) {
+		whole.WriteString(strings.ToUpper(part[:1]) + part[1:])
+	}
+	return whole.String()
 }
 
 // nowhere is an adapter for operations that are described but not served here.

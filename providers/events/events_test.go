@@ -186,3 +186,20 @@ func TestBus(t *testing.T) {
 	group.Wait()
 	require.Equal(t, map[string]int{"a x": 10, "a y": 10, "b x": 10, "b y": 10}, got)
 }
+
+// TestPrune drops what has been kept for a week, however much that is.
+func TestPrune(t *testing.T) {
+	t.Parallel()
+	pool, outbox := setup(t)
+	_, err := pool.Exec(t.Context(), `
+		INSERT INTO uaol_registry.outbox (event_id, type, subject, organization_id, data, created_at)
+		SELECT gen_random_uuid(), 'thing.done', 's', gen_random_uuid(), '{}', now() - n * interval '1 minute' FROM generate_series(0, 24 * 60 * 14) n`)
+	require.NoError(t, err)
+	require.NoError(t, outbox.Prune(t.Context(), pool))
+	var left int
+	var oldest time.Duration
+	require.NoError(t, pool.QueryRow(t.Context(), `SELECT count(*), now() - min(created_at) FROM uaol_registry.outbox`).Scan(&left, &oldest))
+	require.Equal(t, 7*24*60, left)
+	require.LessOrEqual(t, oldest, 7*24*time.Hour+time.Minute)
+	require.Equal(t, "registry.outbox", outbox.Pruner(pool).Name)
+}

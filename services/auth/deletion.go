@@ -113,8 +113,16 @@ func (r *Repository) deleteUser(ctx context.Context, id uuid.UUID) (happened []e
 
 // lockOrganizations holds the account's shared organisations and who is in them
 // until the transaction ends: neither joins anybody, nor does another owner
-// leave at the same time. Whoever changes members locks in this order too.
+// leave at the same time. Invitations come first, because whoever uses one holds
+// it before the organisation.
 func (r *Repository) lockOrganizations(ctx context.Context, tx pgx.Tx, account uuid.UUID) error {
+	if _, err := postgres.Values[uuid.UUID](ctx, tx, `
+		SELECT invitation_id FROM uaol_auth.invitations
+		WHERE organization_id IN (SELECT organization_id FROM uaol_auth.members WHERE account_id = $1) OR invited_by = $1
+			OR email = (SELECT email FROM uaol_auth.accounts WHERE account_id = $1)
+		ORDER BY invitation_id FOR UPDATE`, account); err != nil {
+		return err
+	}
 	if _, err := postgres.Values[uuid.UUID](ctx, tx, `
 		SELECT organization_id FROM uaol_auth.organizations
 		WHERE organization_id IN (SELECT organization_id FROM uaol_auth.members WHERE account_id = $1)

@@ -61,8 +61,12 @@ func (r *Repository) addLink(ctx context.Context, account uuid.UUID, what purpos
 // link is a link that was used, with its account as it was before.
 type link struct {
 	Account
+	sent
+}
+
+type sent struct {
 	Purpose purpose `db:"purpose"`
-	Address string  `db:"address"` // that it was sent to
+	Address string  `db:"email"` // that it was sent to
 }
 
 const linkCounts = `l.hash = $1 AND l.purpose = ANY ($2::text[]) AND l.expires_at > now()`
@@ -74,18 +78,15 @@ func (r *Repository) linkGood(ctx context.Context, secret string, purposes ...pu
 
 // useLink uses a link up; errLink when it does not count. Everybody who changes
 // an account and its links locks the account first.
-func (r *Repository) useLink(ctx context.Context, tx pgx.Tx, secret string, purposes ...purpose) (link, error) {
-	used, err := postgres.One[link](ctx, tx, `
-		SELECT `+accountColumns+`, l.purpose, l.email AS address
-		FROM uaol_auth.links l JOIN uaol_auth.accounts a ON a.account_id = l.account_id
-		WHERE `+linkCounts+` FOR UPDATE OF a`, keyHash(secret), texts(purposes))
+func (r *Repository) useLink(ctx context.Context, tx pgx.Tx, secret string, purposes ...purpose) (used link, err error) {
+	used.Account, err = postgres.One[Account](ctx, tx, `
+		SELECT `+accountColumns+` FROM uaol_auth.accounts a
+		WHERE a.account_id = (SELECT l.account_id FROM uaol_auth.links l WHERE `+linkCounts+`) FOR UPDATE`, keyHash(secret), texts(purposes))
 	if err == nil {
-		var n int64
-		if n, err = postgres.Exec(ctx, tx, `DELETE FROM uaol_auth.links WHERE hash = $1`, keyHash(secret)); err == nil && n == 0 {
-			err = errLink // another request was faster
-		}
+		used.sent, err = postgres.One[sent](ctx, tx, `
+			DELETE FROM uaol_auth.links l WHERE `+linkCounts+` RETURNING l.purpose, l.email`, keyHash(secret), texts(purposes))
 	}
-	if services.Is(err, services.NotFound) {
+	if services.Is(err, services.NotFound) { // none, or another request was faster
 		err = errLink
 	}
 	return used, err

@@ -46,7 +46,7 @@ func setup(t testing.TB) *bench {
 	b.service = NewService(NewRepository(b.pool), policy, bus)
 	gin.SetMode(gin.ReleaseMode)
 	b.engine = gin.New()
-	api.Mount(b.engine, api.Guards{Authenticator: header{}}, false, NewHandler(b.service).operations()...)
+	api.Mount(b.engine, api.Guards{Authenticator: header{}, Auditor: header{}}, false, NewHandler(b.service).operations()...)
 	return b
 }
 
@@ -64,8 +64,11 @@ func user() services.Caller {
 	return services.Caller{Account: uuid.New(), Organization: uuid.New(), Role: services.RoleUser, OrgRole: services.OrgOwner, Personal: true}
 }
 
+// Record implements services.Auditor; what is recorded is auth's to test.
+func (header) Record(context.Context, services.Act) error { return nil }
+
 func admin() services.Caller {
-	return services.Caller{Account: uuid.New(), Organization: uuid.New(), Role: services.RoleAdmin}
+	return services.Caller{Account: uuid.New(), Organization: uuid.New(), Role: services.RoleAdmin, OrgRole: services.OrgOwner, Personal: true}
 }
 
 type answer struct {

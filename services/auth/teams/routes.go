@@ -77,17 +77,19 @@ func (h *Handler) create(ctx context.Context, caller services.Caller, in *struct
 	return api.OK(made), err
 }
 
-type organizationInput struct {
+// OrganizationPath names an organisation. It is exported because only the fields
+// of embedded types that are can be filled in.
+type OrganizationPath struct {
 	ID uuid.UUID `path:"organizationId" format:"uuid"`
 }
 
-func (h *Handler) organization(ctx context.Context, caller services.Caller, in *organizationInput) (api.Data[Organization], error) {
+func (h *Handler) organization(ctx context.Context, caller services.Caller, in *OrganizationPath) (api.Data[Organization], error) {
 	found, err := h.service.Organization(ctx, caller, in.ID)
 	return api.OK(found), err
 }
 
 type renameInput struct {
-	organizationInput
+	OrganizationPath
 	Body nameBody
 }
 
@@ -96,12 +98,12 @@ func (h *Handler) rename(ctx context.Context, caller services.Caller, in *rename
 	return api.OK(renamed), err
 }
 
-func (h *Handler) end(ctx context.Context, caller services.Caller, in *organizationInput) (api.Message, error) {
+func (h *Handler) end(ctx context.Context, caller services.Caller, in *OrganizationPath) (api.Message, error) {
 	return api.Done("The organisation has ended"), h.service.End(ctx, caller, in.ID)
 }
 
 type organizationPageInput struct {
-	organizationInput
+	OrganizationPath
 	api.Paging
 }
 
@@ -119,13 +121,14 @@ func (h *Handler) members(ctx context.Context, caller services.Caller, in *organ
 
 func memberKey(row Member) (time.Time, uuid.UUID) { return row.JoinedAt.Time, row.Account }
 
-type accountInput struct {
-	organizationInput
+// AccountPath names somebody in an organisation.
+type AccountPath struct {
+	OrganizationPath
 	Account uuid.UUID `path:"accountId" format:"uuid"`
 }
 
 type roleInput struct {
-	accountInput
+	AccountPath
 	Body struct {
 		Role services.OrgRole `json:"role" enum:"viewer,member,admin,owner"`
 	}
@@ -136,7 +139,7 @@ func (h *Handler) setRole(ctx context.Context, caller services.Caller, in *roleI
 	return api.OK(changed), err
 }
 
-func (h *Handler) remove(ctx context.Context, caller services.Caller, in *accountInput) (api.Message, error) {
+func (h *Handler) remove(ctx context.Context, caller services.Caller, in *AccountPath) (api.Message, error) {
 	return api.Done("The membership has ended"), h.service.Remove(ctx, caller, in.ID, in.Account)
 }
 
@@ -147,7 +150,7 @@ func (h *Handler) serviceAccounts(ctx context.Context, caller services.Caller, i
 }
 
 type serviceAccountInput struct {
-	organizationInput
+	OrganizationPath
 	Body struct {
 		Name string           `json:"name" minLength:"1" maxLength:"100"`
 		Role services.OrgRole `json:"role,omitempty" enum:"viewer,member,admin" default:"member"`
@@ -159,17 +162,17 @@ func (h *Handler) addServiceAccount(ctx context.Context, caller services.Caller,
 	return api.OK(made), err
 }
 
-func (h *Handler) deleteServiceAccount(ctx context.Context, caller services.Caller, in *accountInput) (api.Message, error) {
+func (h *Handler) deleteServiceAccount(ctx context.Context, caller services.Caller, in *AccountPath) (api.Message, error) {
 	return api.Done("The service account is deleted"), h.service.DeleteServiceAccount(ctx, caller, in.ID, in.Account)
 }
 
-func (h *Handler) keys(ctx context.Context, caller services.Caller, in *accountInput) (api.Page[Key], error) {
+func (h *Handler) keys(ctx context.Context, caller services.Caller, in *AccountPath) (api.Page[Key], error) {
 	keys, err := h.service.Keys(ctx, caller, in.ID, in.Account)
 	return api.List(keys, ""), err
 }
 
 type keyInput struct {
-	accountInput
+	AccountPath
 	Body struct {
 		Name      string     `json:"name" minLength:"1" maxLength:"100"`
 		Scopes    []string   `json:"scopes,omitempty" maxItems:"50" doc:"such as jobs:read or tools:write; none means everything"`
@@ -188,7 +191,7 @@ func (h *Handler) addKey(ctx context.Context, caller services.Caller, in *keyInp
 }
 
 type keyIDInput struct {
-	accountInput
+	AccountPath
 	Key uuid.UUID `path:"keyId" format:"uuid"`
 }
 

@@ -18,16 +18,16 @@ func (h *Handler) invitations(ctx context.Context, caller services.Caller, in *o
 	}, invitationKey)
 }
 
-// addressBody is who is invited, and until when.
-type addressBody struct {
+// Invitee is who is invited, and for how long.
+type Invitee struct {
 	Email string `json:"email" minLength:"1" maxLength:"254"`
 	Days  int    `json:"expiresInDays,omitempty" minimum:"1" maximum:"90" default:"7"`
 }
 
 type inviteInput struct {
-	organizationInput
+	OrganizationPath
 	Body struct {
-		addressBody
+		Invitee
 		Role services.OrgRole `json:"role,omitempty" enum:"viewer,member,admin,owner" default:"member"`
 	}
 }
@@ -48,7 +48,7 @@ func (h *Handler) invite(ctx context.Context, caller services.Caller, in *invite
 }
 
 type invitationInput struct {
-	organizationInput
+	OrganizationPath
 	Invitation uuid.UUID `path:"invitationId" format:"uuid"`
 }
 
@@ -73,7 +73,7 @@ func (h *Handler) platformInvitations(ctx context.Context, _ services.Caller, in
 	}, invitationKey)
 }
 
-func (h *Handler) inviteToPlatform(ctx context.Context, caller services.Caller, in *struct{ Body addressBody }) (api.Data[invitedBody], error) {
+func (h *Handler) inviteToPlatform(ctx context.Context, caller services.Caller, in *struct{ Body Invitee }) (api.Data[invitedBody], error) {
 	made, err := h.service.InviteToPlatform(ctx, caller, InviteRequest{Email: in.Body.Email, Days: in.Body.Days})
 	return api.OK(newInvitedBody(made)), err
 }

@@ -1,0 +1,159 @@
+package acceptance
+
+import (
+	"net/http"
+	"testing"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+)
+
+// Kinds of answers, in the order of asking: anonymous, guest, viewer, member,
+// admin, owner, platform.
+const (
+	everybody    = "200"
+	accounts     = "401 401 200 200 200 200 200"
+	nothingThere = "401 401 404 404 404 404 404" // with an account, but not yours
+	members      = "401 401 403 200 200 200 200" // the platform's admin is one at home
+	admins       = "401 401 403 403 200 200 200"
+	platform     = "401 401 403 403 403 403 200"
+	refusedAll   = "401 401 403 403 403 403 403"
+)
+
+func says(body object) func(*testing.T, *organization) any {
+	return func(*testing.T, *organization) any { return body }
+}
+
+// accesses says who may use each operation.
+var accesses = map[string]access{
+	"GET /services": {own: everybody, foreign: everybody},
+
+	// Accounts
+	"POST /auth/register": {own: "201", foreign: "201", fresh: true,
+		body: func(*testing.T, *organization) any { return object{"email": email()} }},
+	"POST /auth/login":                           {own: "401", foreign: "401", body: says(object{})},
+	"POST /auth/logout":                          {own: accounts, foreign: accounts, fresh: true},
+	"GET /auth/me":                               {own: accounts, foreign: accounts},
+	"GET /auth/api-key":                          {own: accounts, foreign: accounts},
+	"POST /auth/api-key/regenerate":              {own: accounts, foreign: accounts},
+	"GET /auth/keys":                             {own: accounts, foreign: accounts},
+	"POST /auth/keys":                            {own: "401 401 201 201 201 201 201", foreign: "401 401 201 201 201 201 201", body: says(object{"name": "x"})},
+	"DELETE /auth/keys/{keyId}":                  {own: accounts, foreign: nothingThere},
+	"POST /auth/keys/{keyId}/regenerate":         {own: accounts, foreign: nothingThere},
+	"GET /auth/sessions":                         {own: accounts, foreign: accounts},
+	"DELETE /auth/sessions":                      {own: accounts, foreign: accounts},
+	"DELETE /auth/sessions/{sessionId}":          {own: accounts, foreign: nothingThere},
+	"GET /audit":                                 {own: platform, foreign: platform},
+	"GET /audit/export":                          {own: platform, foreign: platform},
+	"GET /users/profile":                         {own: accounts, foreign: accounts},
+	"PUT /users/profile":                         {own: accounts, foreign: accounts, body: says(object{"name": "x"})},
+	"GET /users/credits":                         {own: accounts, foreign: accounts},
+	"GET /users/subscription":                    {own: accounts, foreign: accounts},
+	"PUT /users/subscription":                    {own: refusedAll, foreign: refusedAll, body: says(object{"tier": "Enterprise"})},
+	"POST /users/email":                          {own: accounts, foreign: accounts, fresh: true, passwords: true, body: func(*testing.T, *organization) any { return object{"email": email(), "password": "correct horse"} }},
+	"PUT /users/password":                        {own: accounts, foreign: accounts, fresh: true, passwords: true, body: says(object{"currentPassword": "correct horse", "newPassword": "correct horse"})},
+	"GET /users/export":                          {own: accounts, foreign: accounts},
+	"DELETE /users/account":                      {own: "401 401 200 200 200 409 200", foreign: "401 401 200 200 200 409 200", fresh: true, passwords: true, body: says(object{"password": "correct horse"})},
+	"POST /auth/email/verify":                    {own: "401 401 500 500 500 500 500", foreign: "401 401 500 500 500 500 500"}, // no mail is configured
+	"POST /auth/email/confirm":                   {own: "400", foreign: "400", body: says(object{"token": "lnk_x"})},
+	"POST /auth/password/forgot":                 {own: "500", foreign: "500", body: says(object{"email": "nobody@example.com"})},
+	"POST /auth/password/reset":                  {own: "400", foreign: "400", body: says(object{"token": "lnk_x", "password": "correct horse"})},
+	"GET /auth/oauth-config":                     {own: everybody, foreign: everybody},
+	"GET /auth/identities":                       {own: accounts, foreign: accounts},
+	"DELETE /auth/identities/{identityId}":       {own: nothingThere, foreign: nothingThere},
+	"POST /auth/identities/{identityId}/refresh": {own: nothingThere, foreign: nothingThere},
+	"GET /auth/google":                           {own: "500", foreign: "500"}, // not configured
+	"GET /auth/google/callback":                  {own: "302", foreign: "302"},
+	"GET /auth/outlook":                          {own: "500", foreign: "500"},
+	"GET /auth/outlook/callback":                 {own: "302", foreign: "302"},
+	"GET /auth/icloud":                           {own: "500", foreign: "500"},
+	"GET /auth/icloud/callback":                  {own: "302", foreign: "302"},
+	"POST /auth/icloud/callback":                 {own: "401", foreign: "401"},
+	"GET /auth/oidc":                             {own: "500", foreign: "500"},
+	"GET /auth/oidc/callback":                    {own: "302", foreign: "302"},
+
+	// Keys of model providers
+	"GET /api-keys":                    {own: accounts, foreign: accounts},
+	"POST /api-keys":                   {own: admins, foreign: admins, body: says(object{"provider": "openai", "apiKey": "sk-abcdefghijklmnopqrstuvwxyz"})},
+	"GET /api-keys/{provider}":         {own: accounts, foreign: accounts},
+	"PUT /api-keys/{provider}/default": {own: admins, foreign: admins},
+	"DELETE /api-keys/{provider}":      {own: admins, foreign: admins},
+
+	// Organisations: the platform's admin is in none of these
+	"GET /organizations":                                                               {own: accounts, foreign: accounts},
+	"POST /organizations":                                                              {own: "401 401 201 201 201 201 201", foreign: "401 401 201 201 201 201 201", body: says(object{"name": "x"})},
+	"GET /organizations/{organizationId}":                                              {own: "401 401 200 200 200 200 404", foreign: nothingThere},
+	"PUT /organizations/{organizationId}":                                              {own: "401 401 403 403 200 200 404", foreign: nothingThere, body: renamed},
+	"DELETE /organizations/{organizationId}":                                           {own: "401 401 403 403 403 200 404", foreign: nothingThere, fresh: true},
+	"GET /organizations/{organizationId}/members":                                      {own: "401 401 200 200 200 200 404", foreign: nothingThere},
+	"PUT /organizations/{organizationId}/members/{accountId}":                          {own: "401 401 403 403 200 200 404", foreign: nothingThere, body: says(object{"role": "viewer"})},
+	"DELETE /organizations/{organizationId}/members/{accountId}":                       {own: "401 401 403 403 200 200 404", foreign: nothingThere},
+	"GET /organizations/{organizationId}/invitations":                                  {own: "401 401 403 403 200 200 404", foreign: nothingThere},
+	"POST /organizations/{organizationId}/invitations":                                 {own: "401 401 403 403 201 201 404", foreign: nothingThere, body: func(*testing.T, *organization) any { return object{"email": email(), "role": "member"} }},
+	"DELETE /organizations/{organizationId}/invitations/{invitationId}":                {own: "401 401 403 403 200 200 404", foreign: nothingThere},
+	"GET /organizations/{organizationId}/service-accounts":                             {own: "401 401 200 200 200 200 404", foreign: nothingThere},
+	"POST /organizations/{organizationId}/service-accounts":                            {own: "401 401 403 403 201 201 404", foreign: nothingThere, body: says(object{"name": "x", "role": "member"})},
+	"DELETE /organizations/{organizationId}/service-accounts/{accountId}":              {own: "401 401 403 403 200 200 404", foreign: nothingThere},
+	"GET /organizations/{organizationId}/service-accounts/{accountId}/keys":            {own: "401 401 403 403 200 200 404", foreign: nothingThere},
+	"POST /organizations/{organizationId}/service-accounts/{accountId}/keys":           {own: "401 401 403 403 201 201 404", foreign: nothingThere, body: says(object{"name": "x"})},
+	"DELETE /organizations/{organizationId}/service-accounts/{accountId}/keys/{keyId}": {own: "401 401 403 403 200 200 404", foreign: nothingThere},
+	"GET /organizations/{organizationId}/audit":                                        {own: "401 401 403 403 200 200 404", foreign: nothingThere},
+	"POST /invitations/accept":                                                         {own: "401 401 400 400 400 400 400", foreign: "401 401 400 400 400 400 400", body: says(object{"invitation": "inv_x"})},
+	"GET /invitations":                                                                 {own: platform, foreign: platform},
+	"POST /invitations":                                                                {own: "401 401 403 403 403 403 201", foreign: "401 401 403 403 403 403 201", body: func(*testing.T, *organization) any { return object{"email": email()} }},
+	"DELETE /invitations/{invitationId}":                                               {own: platform, foreign: platform},
+
+	// Tools are shown to everybody, and approved ones called by all accounts
+	"GET /tools":          {own: everybody, foreign: everybody},
+	"GET /tools/{toolId}": {own: "200 404 200 200 200 200 200", foreign: "200 404 200 200 200 200 200"}, // a guest has none
+	"GET /tools/my/tools": {own: accounts, foreign: accounts},
+	"POST /tools": {own: "401 401 403 201 201 201 201", foreign: "401 401 403 201 201 201 201", body: func(_ *testing.T, o *organization) any {
+		return object{"name": "x", "gateway_url": o.tools.URL + "/mcp"}
+	}},
+	"PUT /tools/{toolId}":          {own: members, foreign: "401 401 403 400 400 400 400", body: renamed},
+	"DELETE /tools/{toolId}":       {own: members, foreign: "401 401 403 400 400 400 400"},
+	"POST /tools/{toolId}/approve": {own: platform, foreign: platform},
+	"POST /tools/{toolId}/disable": {own: platform, foreign: platform},
+	"POST /proxy/{toolId}/call":    {own: members, foreign: members, body: says(object{"method": "echo", "params": object{"text": "x"}})},
+	"GET /proxy/{toolId}/tools":    {own: accounts, foreign: accounts},
+
+	// Jobs: guests have their own
+	"POST /jobs": {own: "201 201 403 201 201 201 201", foreign: "201 201 403 201 201 201 201", body: func(t *testing.T, o *organization) any {
+		return workflow(step("a", o.at("owner").newTool(t), "echo", object{"text": "x"}))
+	}},
+	"GET /jobs":                 {own: everybody, foreign: everybody},
+	"GET /jobs/{jobId}":         {own: "403 200 200 200 200 200 200", foreign: "403"},
+	"GET /jobs/{jobId}/steps":   {own: "403 200 200 200 200 200 200", foreign: "403"},
+	"POST /jobs/{jobId}/cancel": {own: "403 200 403 200 200 200 200", foreign: "403"},
+
+	// Credits
+	"GET /credits/balance":      {own: accounts, foreign: accounts},
+	"GET /billing/subscription": {own: accounts, foreign: accounts},
+	"GET /billing/caps":         {own: accounts, foreign: accounts},
+	"PUT /billing/caps":         {own: "401 401 403 403 200 200 400", foreign: "401 401 403 403 400 400 400", body: aCap},
+	"DELETE /billing/caps":      {own: "401 401 403 403 200 200 400", foreign: "401 401 403 403 400 400 400", query: theCap},
+	"POST /credits/transfer": {own: "401 401 403 200 200 200 400", foreign: "401 401 403 400 400 400 400", body: func(_ *testing.T, o *organization) any {
+		return object{"organizationId": o.id, "amount": 1, "operationId": uuid.NewString()}
+	}},
+
+	// Files
+	"POST /storage/upload":           {own: "401 401 403 200 200 200 200", foreign: "401 401 403 200 200 200 200", body: says(object{"filename": "x", "contentType": "text/plain", "data": "eA=="})},
+	"GET /storage/files":             {own: accounts, foreign: accounts},
+	"GET /storage/files/{fileId}":    {own: accounts, foreign: nothingThere},
+	"DELETE /storage/files/{fileId}": {own: members, foreign: "401 401 403 404 404 404 404"},
+}
+
+// renamed keeps the canary, so that a leak after it shows.
+func renamed(_ *testing.T, o *organization) any { return object{"name": o.canary} }
+
+func aCap(_ *testing.T, o *organization) any {
+	return object{"scope": "organization", "subjectId": o.id, "period": "day", "amount": 1_000_000}
+}
+
+// theCap is there to be removed.
+func theCap(t *testing.T, o *organization) string {
+	t.Helper()
+	set := o.clients["owner"].With("X-Organization", o.id).Do(t, http.MethodPut, "/billing/caps", aCap(t, o))
+	require.Equal(t, http.StatusOK, set.Status, set)
+	return "?scope=organization&period=day&subjectId=" + o.id
+}

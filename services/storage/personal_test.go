@@ -1,0 +1,93 @@
+package storage
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"uaol/providers/peers/peerstest"
+	"uaol/services"
+)
+
+// TestKeeper runs the interface's contract over both of its bodies.
+func TestKeeper(t *testing.T) {
+	t.Parallel()
+	t.Run("local", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		keeperContract(t, b, b.service)
+	})
+	t.Run("remote", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		url := peerstest.Serve(t, routes(NewHandler(b.service), b.pool).Routes.Operations...)
+		custody := remoteKeeper(ClientConfig{URL: url}, peerstest.Tokens(t))
+		require.NoError(t, custody.Missing)
+		keeperContract(t, b, custody.Keeper)
+	})
+	custody := remoteKeeper(ClientConfig{}, peerstest.Tokens(t))
+	require.ErrorContains(t, custody.Missing, "UAOL_STORAGE_URL is not set", "an address that is missing stops nobody's start")
+}
+
+func keeperContract(t *testing.T, b *bench, keeper services.Keeper) {
+	ctx, ada, bob := t.Context(), user(), user()
+	team := uuid.New()
+	inTeam := func(caller services.Caller) services.Caller { caller.Organization = team; return caller }
+	b.upload(t, ada, "a.txt", "one")
+	b.upload(t, ada, "b.txt", "two")
+	hers, his, bobs := b.upload(t, inTeam(ada), "hers.txt", "x"), b.upload(t, inTeam(bob), "his.txt", "x"), b.upload(t, bob, "bob.txt", "x")
+
+	in := services.ExportRequest{Person: services.Person{Account: ada.Account, Organizations: []uuid.UUID{ada.Organization}, Shared: []uuid.UUID{team}}}
+	var names []string
+	for {
+		part, err := keeper.Export(ctx, in)
+		require.NoError(t, err)
+		require.Equal(t, "files", part.Section)
+		for _, item := range part.Items {
+			var f File
+			require.NoError(t, json.Unmarshal(item, &f))
+			names = append(names, f.Filename)
+		}
+		if in.After = part.Next; in.After == "" {
+			break
+		}
+	}
+	require.Equal(t, []string{"a.txt", "b.txt", "hers.txt"}, names)
+
+	for range 2 { // it may be repeated
+		require.NoError(t, keeper.Erase(ctx, services.Person{Account: ada.Account, Organizations: []uuid.UUID{ada.Organization}}))
+		require.ElementsMatch(t, []string{hers.ID.String(), his.ID.String(), bobs.ID.String()}, b.blobs(t))
+		var left int
+		require.NoError(t, b.pool.QueryRow(ctx, `SELECT count(*) FROM uaol_storage.files WHERE account_id = $1 OR organization_id = $2`, ada.Account, ada.Organization).Scan(&left))
+		require.Zero(t, left)
+	}
+	files, err := b.service.List(ctx, inTeam(bob), hers.CreatedAt.AddDate(1, 0, 0), uuid.Max, 10)
+	require.NoError(t, err)
+	require.Len(t, files, 2, "the team keeps its files")
+}
+
+// TestEraseGoesOnWhereItWasCut: what could not be removed is found again.
+func TestEraseGoesOnWhereItWasCut(t *testing.T) {
+	t.Parallel()
+	b, ada := setup(t), user()
+	for range 2*eraseBatch + 3 {
+		b.upload(t, ada, "x", "x")
+	}
+	stuck := b.upload(t, ada, "stuck", "x")
+	path := filepath.Join(b.dir, stuck.ID.String())
+	require.NoError(t, os.Remove(path))
+	require.NoError(t, os.MkdirAll(filepath.Join(path, "in the way"), 0o700))
+	who := services.Person{Account: ada.Account, Organizations: []uuid.UUID{ada.Organization}}
+	require.Error(t, b.service.Erase(t.Context(), who))
+	_, err := b.service.Get(t.Context(), ada, stuck.ID)
+	require.NoError(t, err, "its row says that there is something to remove")
+	require.NoError(t, os.Remove(filepath.Join(path, "in the way")))
+	require.NoError(t, b.service.Erase(t.Context(), who))
+	require.Empty(t, b.blobs(t))
+	_, err = b.service.Get(t.Context(), ada, stuck.ID)
+	require.True(t, services.Is(err, services.NotFound))
+}
