@@ -144,6 +144,33 @@ func TestOwnersWhoLeaveAtOnce(t *testing.T) {
 	}
 }
 
+// waiting lets something of the test's wait for a lock.
+func (b *bench) waiting(t testing.TB) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		return b.count(t, `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`) > 0
+	}, eventually, tick)
+}
+
+// TestSomebodyJoinsAtTheLastMoment, before the organisation ends with the only
+// one who was in it: then that one is the only owner, and stays.
+func TestSomebodyJoinsAtTheLastMoment(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	ada, bob := b.made(t, "ada@example.com"), b.made(t, "bob@example.com")
+	team := b.team(t, map[uuid.UUID]services.OrgRole{ada.Account.ID: services.OrgOwner})
+	tx, err := b.pool.Begin(t.Context())
+	require.NoError(t, err)
+	_, err = tx.Exec(t.Context(), `INSERT INTO uaol_auth.members (organization_id, account_id, role) VALUES ($1, $2, 'member')`, team, bob.Account.ID)
+	require.NoError(t, err)
+	done := make(chan error, 1)
+	go func() { _, err := b.repository.deleteUser(context.Background(), ada.Account.ID); done <- err }()
+	b.waiting(t)
+	require.NoError(t, tx.Commit(t.Context()))
+	require.True(t, services.Is(<-done, services.Conflict))
+	require.Equal(t, 2, b.count(t, `SELECT count(*) FROM uaol_auth.members WHERE organization_id = $1`, team))
+}
+
 // TestDeletedTwiceAtOnce is deleted once.
 func TestDeletedTwiceAtOnce(t *testing.T) {
 	t.Parallel()
@@ -206,16 +233,23 @@ func TestAGuestWhoRegistersAtTheLastMoment(t *testing.T) {
 	b := setup(t)
 	guest, err := b.service.Verify(t.Context(), VerifyRequest{Guest: true})
 	require.NoError(t, err)
-	// The registration has the row while the sweep looks at it.
+	_, err = b.pool.Exec(t.Context(), `UPDATE uaol_auth.accounts SET guest_expires_at = now() - interval '1 second'`)
+	require.NoError(t, err)
+	// A registration that began before its time was over has the row while the
+	// sweep looks at it.
 	tx, err := b.pool.Begin(t.Context())
+	require.NoError(t, err)
+	_, err = tx.Exec(t.Context(), `UPDATE uaol_auth.accounts SET guest_expires_at = now() + interval '1 second'`)
 	require.NoError(t, err)
 	_, err = b.repository.addUser(t.Context(), tx, registration{ID: newID(), Email: "ada@example.com", GuestID: guest.GuestID})
 	require.NoError(t, err)
-	_, err = tx.Exec(t.Context(), `UPDATE uaol_auth.accounts SET guest_expires_at = now() - interval '1 hour' WHERE account_id = $1`, guest.Caller.Account)
+	_, err = tx.Exec(t.Context(), `UPDATE uaol_auth.accounts SET guest_expires_at = now() - interval '1 hour'`)
 	require.NoError(t, err) // worse than it can be: a user has no such time
-	ended, err := b.repository.endGuests(t.Context(), 10)
-	require.NoError(t, err)
-	require.Zero(t, ended, "it does not wait either")
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	ended, err := b.repository.endGuests(ctx, 10)
+	require.NoError(t, err, "it does not wait")
+	require.Zero(t, ended)
 	require.NoError(t, tx.Commit(t.Context()))
 	ended, err = b.repository.endGuests(t.Context(), 10)
 	require.NoError(t, err)

@@ -112,6 +112,7 @@ func TestEmailChangeWithMail(t *testing.T) {
 			require.Contains(t, b.do(t, "GET", "/me", "", bearer(ada.Token)...).Text, `"new@example.com"`, "what was remembered is asked anew")
 			require.Equal(t, "new@example.com", b.text(t, `SELECT name FROM uaol_auth.organizations WHERE organization_id = $1`, ada.Account.Organization))
 			require.Equal(t, 400, b.do(t, "POST", "/auth/email/confirm", `{"token":"`+verify+`"}`).Status, "links to the old address are dead")
+			require.Zero(t, b.count(t, `SELECT count(*) FROM uaol_auth.links`), "also should the account get that address again")
 			_, status := b.login(t, "ada@example.com", "correct horse")
 			require.Equal(t, 401, status)
 			_, status = b.login(t, "new@example.com", "correct horse")

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -371,6 +372,17 @@ func TestErasersShareTheWork(t *testing.T) {
 		made := w.made(t, fmt.Sprintf("user%d@example.com", i))
 		require.NoError(t, w.profiles.profiles.Delete(t.Context(), made.Account.Caller(), DeleteRequest{Password: "correct horse"}))
 	}
+	tx, err := w.pool.Begin(t.Context())
+	require.NoError(t, err)
+	_, err = tx.Exec(t.Context(), `SELECT account_id FROM uaol_auth.erasures FOR UPDATE`)
+	require.NoError(t, err)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	due, err := w.repository.dueErasures(ctx, 100)
+	require.NoError(t, err, "what another one is about to take is not waited for")
+	require.Empty(t, due)
+	require.NoError(t, tx.Rollback(t.Context()))
+
 	all, custodies := w.withFlaky()
 	var group sync.WaitGroup
 	for range 4 {

@@ -41,7 +41,7 @@ func (r *Repository) lockGroupOrganizations(ctx context.Context, tx pgx.Tx, acco
 	_, err := postgres.Values[uuid.UUID](ctx, tx, `
 		SELECT organization_id FROM uaol_auth.organizations
 		WHERE organization_id = ANY ($1::text[]::uuid[]) OR organization_id IN (SELECT organization_id FROM uaol_auth.group_roles WHERE account_id = $2)
-		ORDER BY organization_id FOR UPDATE`, postgres.UUIDs(slices.Collect(maps.Keys(wanted))), account)
+		ORDER BY organization_id FOR NO KEY UPDATE`, postgres.UUIDs(slices.Collect(maps.Keys(wanted))), account)
 	return err
 }
 
@@ -79,16 +79,48 @@ func (r *Repository) takeRole(ctx context.Context, tx pgx.Tx, account uuid.UUID,
 	case g.Organization == uuid.Nil:
 		_, err = postgres.Exec(ctx, tx, `UPDATE uaol_auth.accounts SET admin = false, updated_at = now() WHERE account_id = $1`, account)
 	case g.Replaced == nil:
-		_, err = postgres.Exec(ctx, tx, `
-			DELETE FROM uaol_auth.members WHERE organization_id = $1 AND account_id = $2 AND role = $3`, g.Organization, account, g.Role)
+		err = r.endMembership(ctx, tx, account, g)
 	default:
-		_, err = postgres.Exec(ctx, tx, `
-			UPDATE uaol_auth.members SET role = $4 WHERE organization_id = $1 AND account_id = $2 AND role = $3`,
-			g.Organization, account, g.Role, *g.Replaced)
+		err = r.lowerRole(ctx, tx, account, g)
 	}
 	if err == nil {
 		_, err = postgres.Exec(ctx, tx, `DELETE FROM uaol_auth.group_roles WHERE account_id = $1 AND organization_id = $2`, account, g.Organization)
 	}
+	return err
+}
+
+// endMembership ends a membership with the keys that the account made in it.
+func (r *Repository) endMembership(ctx context.Context, tx pgx.Tx, account uuid.UUID, g groupRole) error {
+	n, err := postgres.Exec(ctx, tx, `
+		DELETE FROM uaol_auth.members WHERE organization_id = $1 AND account_id = $2 AND role = $3`, g.Organization, account, g.Role)
+	if err != nil || n == 0 {
+		return err
+	}
+	for _, made := range []string{
+		`UPDATE uaol_auth.api_keys SET revoked_at = now() WHERE organization_id = $1 AND account_id = $2 AND revoked_at IS NULL`,
+		`DELETE FROM uaol_auth.sessions WHERE key_id IN (
+			SELECT key_id FROM uaol_auth.api_keys WHERE organization_id = $1 AND account_id = $2)`,
+	} {
+		if _, err := postgres.Exec(ctx, tx, made, g.Organization, account); err != nil {
+			return err
+		}
+	}
+	return r.withdrawInvitations(ctx, tx, account, g.Organization)
+}
+
+func (r *Repository) lowerRole(ctx context.Context, tx pgx.Tx, account uuid.UUID, g groupRole) error {
+	n, err := postgres.Exec(ctx, tx, `
+		UPDATE uaol_auth.members SET role = $4 WHERE organization_id = $1 AND account_id = $2 AND role = $3`,
+		g.Organization, account, g.Role, *g.Replaced)
+	if err != nil || n == 0 {
+		return err
+	}
+	return r.withdrawInvitations(ctx, tx, account, g.Organization)
+}
+
+// withdrawInvitations ends those that an account made with a role that is gone.
+func (r *Repository) withdrawInvitations(ctx context.Context, tx pgx.Tx, account, organization uuid.UUID) error {
+	_, err := postgres.Exec(ctx, tx, `DELETE FROM uaol_auth.invitations WHERE organization_id = $1 AND invited_by = $2`, organization, account)
 	return err
 }
 

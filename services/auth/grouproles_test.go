@@ -99,6 +99,40 @@ func TestGroupsTakeBackOnlyWhatTheyGave(t *testing.T) {
 	require.Equal(t, "admin", w.role(t, team))
 }
 
+func TestWithAGroupsRoleGoesWhatWasMadeWithIt(t *testing.T) {
+	t.Parallel()
+	team := newID()
+	w := startWorld(t, "oidc", func(_ *Config, cfg *oidc.Config) { cfg.GroupRoles = "eng=" + team.String() + ":admin" })
+	w.execute(t, `INSERT INTO uaol_auth.organizations (organization_id, name, personal) VALUES ($1, 'a team', false)`, team)
+	in, out := inGroups([]string{"eng"}), inGroups([]string{})
+	account, token := w.as(t, in)
+	invite := func() {
+		w.execute(t, `INSERT INTO uaol_auth.invitations (invitation_id, organization_id, email, role, hash, invited_by, expires_at)
+			VALUES ($1, $2, 'friend@example.com', 'admin', $3, $4, now() + interval '1 day')`, newID(), team, keyHash(newKey()), account)
+	}
+	invite()
+	made := w.do(t, http.MethodPost, "/auth/keys", `{"name":"team"}`, "Authorization", "Bearer "+token, "X-Organization", team.String())
+	require.Equal(t, http.StatusCreated, made.Status, made.Text)
+	key := made.Body.Data.APIKey
+	login := w.do(t, http.MethodPost, "/auth/login", `{"apiKey":"`+key+`"}`).Body.Data.Token
+	require.True(t, w.counts(t, key))
+	require.True(t, w.counts(t, login))
+	w.as(t, out)
+	require.Zero(t, w.count(t, `SELECT count(*) FROM uaol_auth.invitations`))
+	w.as(t, in) // who comes back begins anew
+	require.False(t, w.counts(t, key))
+	require.False(t, w.counts(t, login))
+	require.Zero(t, w.count(t, `SELECT count(*) FROM uaol_auth.sessions WHERE key_id IS NOT NULL`))
+
+	w.as(t, out)
+	w.execute(t, `INSERT INTO uaol_auth.members (organization_id, account_id, role) VALUES ($1, $2, 'member')`, team, account)
+	w.as(t, in)
+	invite()
+	w.as(t, out)
+	require.Equal(t, "member", w.role(t, team))
+	require.Zero(t, w.count(t, `SELECT count(*) FROM uaol_auth.invitations`))
+}
+
 func TestWhatGroupsGaveEndsWithTheIdentity(t *testing.T) {
 	t.Parallel()
 	team := newID()

@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"uaol/services"
 	"uaol/services/auth/oidc"
 )
 
@@ -159,6 +160,33 @@ func TestAnUnverifiedAddressJoinsNothing(t *testing.T) {
 	}
 }
 
+// What was under way when the owner came does not outlive it.
+func TestAReclaimedAccountsRequestsUnderWayFail(t *testing.T) {
+	t.Parallel()
+	w := startWorld(t, "google")
+	_, key, token := w.register(t, ada.email, "mallory's password")
+	compared, err := w.service.byPassword(t.Context(), ada.email, "mallory's password")
+	require.NoError(t, err)
+	withToken, err := w.service.Verify(t.Context(), VerifyRequest{Bearer: token})
+	require.NoError(t, err)
+	withKey, err := w.service.Verify(t.Context(), VerifyRequest{APIKey: key})
+	require.NoError(t, err)
+	found, err := w.repository.byKey(t.Context(), keyHash(key), nil)
+	require.NoError(t, err)
+
+	w.as(t, ada)
+	_, err = w.service.signIn(t.Context(), compared, "password", nil)
+	require.True(t, services.Is(err, services.Unauthenticated), err)
+	_, err = w.service.signIn(t.Context(), found.Account, "key", found.KeyID)
+	require.Error(t, err)
+	for _, caller := range []services.Caller{withToken.Caller, withKey.Caller} {
+		_, _, err = w.service.AddKey(t.Context(), caller, KeyRequest{Name: "late"})
+		require.True(t, services.Is(err, services.Unauthenticated), err)
+	}
+	require.Equal(t, 1, w.sessions(t))
+	require.Zero(t, w.count(t, `SELECT count(*) FROM uaol_auth.api_keys`))
+}
+
 func TestAnAddressThatIsVerifiedLaterCounts(t *testing.T) {
 	t.Parallel()
 	w := startWorld(t, "google")
@@ -168,6 +196,7 @@ func TestAnAddressThatIsVerifiedLaterCounts(t *testing.T) {
 	other := ada
 	other.email = "else@example.com"
 	w.as(t, other)
+	w.as(t, unproved)
 	require.Equal(t, 1, w.count(t, `SELECT count(*) FROM uaol_auth.accounts WHERE email_verified_at IS NULL`), "another address proves nothing")
 	again, _ := w.as(t, ada)
 	require.Equal(t, account, again)
@@ -235,6 +264,36 @@ func TestMicrosoftsIssuerIsTheTenants(t *testing.T) {
 			require.Equal(t, "The provider's answer could not be verified", w.refused(t, ada, ""))
 		})
 	}
+}
+
+func TestMicrosoftsDiscoverySpeaksForItsHostAlone(t *testing.T) {
+	t.Parallel()
+	w := startWorld(t, "outlook")
+	w.provider.set(func(p *provider) {
+		p.fail = func(rw http.ResponseWriter, r *http.Request) bool {
+			if r.URL.Path == "/.well-known/openid-configuration" {
+				_, _ = rw.Write([]byte(`{"issuer":"https://evil.test/{tenantid}/v2.0","authorization_endpoint":"https://evil.test/a","token_endpoint":"https://evil.test/t","jwks_uri":"https://evil.test/k"}`))
+				return true
+			}
+			return false
+		}
+	})
+	require.Equal(t, http.StatusServiceUnavailable, w.do(t, http.MethodGet, "/auth/outlook", "").Status)
+}
+
+func TestUserinfoIsAboutWhoSignsIn(t *testing.T) {
+	t.Parallel()
+	w := startWorld(t, "oidc")
+	w.provider.set(func(p *provider) {
+		p.fail = func(rw http.ResponseWriter, r *http.Request) bool {
+			if r.URL.Path == "/userinfo" {
+				rw.Header().Set("Content-Type", "application/json")
+				_, _ = rw.Write([]byte(`{"sub":"somebody else","email":"victim@example.com","email_verified":true}`))
+			}
+			return r.URL.Path == "/userinfo"
+		}
+	})
+	require.Equal(t, "The provider's answer could not be verified", w.refused(t, ada, ""))
 }
 
 func TestSigningInKeepsToRegistration(t *testing.T) {

@@ -100,7 +100,30 @@ func (s *Service) DefaultKey(ctx context.Context, caller services.Caller) (Key, 
 // AddKey makes a key for the caller in the organisation it acts for. The secret
 // is given only here.
 func (s *Service) AddKey(ctx context.Context, caller services.Caller, in KeyRequest) (key Key, secret string, err error) {
-	return s.repository.addKeyFor(ctx, s.repository.pool, caller, caller.Account, in)
+	err = postgres.InTx(ctx, s.repository.pool, func(tx pgx.Tx) (err error) {
+		if err := s.repository.stillCounts(ctx, tx, caller); err != nil {
+			return err
+		}
+		key, secret, err = s.repository.addKeyFor(ctx, tx, caller, caller.Account, in)
+		return err
+	})
+	return key, secret, err
+}
+
+// stillCounts locks the caller's account and refuses a caller whose session or
+// key has ended since the request began: nothing it makes may outlive them.
+func (r *Repository) stillCounts(ctx context.Context, tx pgx.Tx, caller services.Caller) error {
+	if _, err := r.lockAccount(ctx, tx, caller.Account); err != nil {
+		return err
+	}
+	counts, err := postgres.Value[bool](ctx, tx, `
+		SELECT ($1::uuid = $3::uuid OR EXISTS (SELECT 1 FROM uaol_auth.sessions WHERE session_id = $1::uuid))
+			AND ($2::uuid = $3::uuid OR EXISTS (SELECT 1 FROM uaol_auth.api_keys k WHERE k.key_id = $2::uuid AND `+keyCounts+`))`,
+		caller.Session, caller.Key, uuid.Nil)
+	if err == nil && !counts {
+		err = services.Errorf(services.Unauthenticated, "Invalid token")
+	}
+	return err
 }
 
 // addKeyFor makes a key for an account in the organisation that the caller acts

@@ -102,11 +102,11 @@ type ProfileChange struct {
 // Update changes the caller's profile. pending says that the new e-mail address
 // has to be confirmed first.
 func (p *Profiles) Update(ctx context.Context, caller services.Caller, in ProfileChange) (pending bool, err error) {
-	if in.Name != nil {
-		*in.Name = strings.TrimSpace(*in.Name)
-		if strings.ContainsFunc(*in.Name, unicode.IsControl) {
-			return false, services.Faults(services.Fault{Path: "body.name", Message: "must be one line"})
-		}
+	if _, err := p.user(ctx, caller); err != nil {
+		return false, err
+	}
+	if in.Name != nil && strings.ContainsFunc(strings.TrimSpace(*in.Name), unicode.IsControl) {
+		return false, services.Faults(services.Fault{Path: "body.name", Message: "must be one line"})
 	}
 	if in.Email != nil {
 		if pending, err = p.ChangeEmail(ctx, caller, *in.Email, in.Password); err != nil {
@@ -114,7 +114,7 @@ func (p *Profiles) Update(ctx context.Context, caller services.Caller, in Profil
 		}
 	}
 	if in.Name != nil {
-		err = p.repository.rename(ctx, caller.Account, *in.Name)
+		err = p.repository.rename(ctx, caller.Account, strings.TrimSpace(*in.Name))
 	}
 	return pending, err
 }

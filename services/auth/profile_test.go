@@ -240,3 +240,35 @@ func TestTwoPasswordChangesAtOnce(t *testing.T) {
 	}
 	require.Equal(t, 1, won)
 }
+
+// TestServiceAccountsHaveNoProfile: they are told so, and nothing is done.
+func TestServiceAccountsHaveNoProfile(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	ada := b.made(t, "ada@example.com")
+	team := b.team(t, map[uuid.UUID]services.OrgRole{ada.Account.ID: services.OrgOwner})
+	id, secret := uuid.New(), newKey()
+	for _, sql := range []string{
+		`INSERT INTO uaol_auth.accounts (account_id, organization_id, kind, name) VALUES ($1, $2, 'service', 'robot')`,
+		`INSERT INTO uaol_auth.members (organization_id, account_id, role) VALUES ($2, $1, 'admin')`,
+	} {
+		_, err := b.pool.Exec(t.Context(), sql, id, team)
+		require.NoError(t, err)
+	}
+	_, err := b.repository.addKey(t.Context(), b.pool, storedKey{account: id, organization: team, name: "k", secret: secret})
+	require.NoError(t, err)
+	for _, request := range [][3]string{
+		{"PUT", "/users/profile", `{"name":"HAL"}`},
+		{"PUT", "/users/profile", `{}`},
+		{"PUT", "/users/password", `{"newPassword":"battery staple"}`},
+		{"POST", "/users/email", `{"email":"new@example.com"}`},
+		{"DELETE", "/users/account", `{"confirm":"new@example.com"}`},
+		{"GET", "/users/export", ""},
+	} {
+		got := b.do(t, request[0], request[1], request[2], "X-API-Key", secret)
+		require.Equal(t, 403, got.Status, "%s: %s", request[1], got.Text)
+		require.Contains(t, got.Body.Error.Message, "service account")
+	}
+	require.Equal(t, "robot", b.text(t, `SELECT name FROM uaol_auth.accounts WHERE account_id = $1`, id))
+	require.Equal(t, 200, b.do(t, "GET", "/users/profile", "", "X-API-Key", secret).Status)
+}

@@ -19,5 +19,8 @@ type Rotated struct {
 // sealed. It may be cut short and repeated.
 func RotateSecrets(ctx context.Context, pool *pgxpool.Pool, ring *keyring.Ring) (rotated Rotated, err error) {
 	rotated.ProviderKeys, err = modelkeys.Rotate(ctx, modelkeys.NewRepository(pool), ring)
+	if err == nil {
+		rotated.Identities, err = ResealIdentities(ctx, NewRepository(pool), ring)
+	}
 	return rotated, err
 }

@@ -28,17 +28,21 @@ type Session struct {
 
 // newSession is a sign-in about to be stored.
 type newSession struct {
-	id      uuid.UUID
-	account uuid.UUID
-	key     *uuid.UUID // it was got with
-	method  string
-	origin  services.Origin
-	life    time.Duration
+	id       uuid.UUID
+	account  uuid.UUID
+	key      *uuid.UUID // it was got with
+	password *string    // the hash that a password was compared with; nil for other methods
+	method   string
+	origin   services.Origin
+	life     time.Duration
 }
 
 // signIn begins a session and gives its token.
 func (s *Service) signIn(ctx context.Context, account Account, method string, key *uuid.UUID) (token string, err error) {
 	in := s.session(ctx, account.ID, method, key)
+	if method == "password" {
+		in.password = account.PasswordHash
+	}
 	if err := s.repository.addSession(ctx, s.repository.pool, in); err != nil {
 		return "", err
 	}
@@ -93,11 +97,17 @@ func accessChanged(account, organization uuid.UUID) events.Event {
 	return events.New(accessChangedType, account.String(), organization, nil)
 }
 
+// addSession begins a session. Comparing passwords takes its time: one that was
+// changed meanwhile, and its account's sessions ended, opens nothing.
 func (r *Repository) addSession(ctx context.Context, q postgres.Querier, in newSession) error {
-	_, err := postgres.Exec(ctx, q, `
+	n, err := postgres.Exec(ctx, q, `
 		INSERT INTO uaol_auth.sessions (session_id, account_id, key_id, method, address, user_agent, expires_at)
-		VALUES ($1, $2, $3, $4, $5, $6, now() + $7 * interval '1 second')`,
-		in.id, in.account, in.key, in.method, in.origin.Address, in.origin.UserAgent, int64(in.life/time.Second))
+		SELECT $1::uuid, a.account_id, $3::uuid, $4, $5, $6, now() + $7 * interval '1 second' FROM uaol_auth.accounts a
+		WHERE a.account_id = $2 AND ($8::text IS NULL OR a.password_hash = $8::text) FOR UPDATE`,
+		in.id, in.account, in.key, in.method, in.origin.Address, in.origin.UserAgent, int64(in.life/time.Second), in.password)
+	if err == nil && n == 0 {
+		err = errPassword
+	}
 	return err
 }
 

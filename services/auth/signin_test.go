@@ -177,7 +177,10 @@ var lies = map[string]func(*provider){
 		}
 	},
 	"signed with an algorithm that discovery does not list": func(p *provider) {
-		p.sign = func(c jwt.MapClaims) string { return by(jwt.SigningMethodRS512, c, p.privateKey()) }
+		p.sign = func(c jwt.MapClaims) string {
+			delete(c, "at_hash")
+			return by(jwt.SigningMethodRS512, c, p.privateKey())
+		}
 	},
 	"changed after it was signed": func(p *provider) {
 		p.sign = func(c jwt.MapClaims) string {

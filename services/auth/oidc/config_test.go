@@ -207,6 +207,10 @@ func TestMicrosoftsTenants(t *testing.T) {
 	require.False(t, tenants{common}.issued(several, "https://login.test/x/v2.0"))
 	require.False(t, tenants{other}.issued(several, one))
 	require.False(t, tenants{common}.issued(one, several))
+	of := func(tenant string) claims { return claims{"tid": []byte(`"` + tenant + `"`)} }
+	require.True(t, tenants{common}.vouch("https://login.test/"+personalTenant+"/v2.0", of(personalTenant)))
+	require.False(t, tenants{common}.vouch(one, of(personalTenant)), "the issuer does not say so")
+	require.False(t, tenants{common}.vouch(one, of(tenant)))
 	require.True(t, sameHost("https://login.test/common/v2.0", several))
 	require.False(t, sameHost("https://login.test/common/v2.0", "https://evil.test/{tenantid}/v2.0"))
 	require.False(t, sameHost("https://login.test/common/v2.0", "http://login.test/{tenantid}/v2.0"))

@@ -273,6 +273,38 @@ func TestServiceAccount(t *testing.T) {
 	require.Zero(t, b.count(t, `SELECT count(*) FROM uaol_auth.members WHERE account_id = $1`, made.robot))
 }
 
+// TestServiceAccountsAreBounded in number, also when they are made at once.
+func TestServiceAccountsAreBounded(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	made := b.team(t, everybody)
+	b.exec(t, `
+		INSERT INTO uaol_auth.accounts (account_id, organization_id, kind, name)
+		SELECT gen_random_uuid(), $1, 'service', 'R' FROM generate_series(1, 99)`, made.ID)
+	owner := b.person(t, "owner").Token
+	statuses := make([]int, 3)
+	acts := make([]func(), len(statuses))
+	for i := range acts {
+		acts[i] = func() { statuses[i] = b.do(t, owner, "POST", made.path+"/service-accounts", `{"name":"R"}`).Status }
+	}
+	b.atOnce(t, `SELECT 1 FROM uaol_auth.organizations WHERE organization_id = $1 FOR UPDATE`, []any{made.ID}, acts...)
+	require.ElementsMatch(t, []int{201, 409, 409}, statuses)
+}
+
+// TestHomeIsKept while somebody acts for a shared organisation.
+func TestHomeIsKept(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	made := b.team(t, everybody)
+	own, _, err := b.authenticator.Authenticate(t.Context(), services.Credentials{Bearer: b.person(t, "member").Token})
+	require.NoError(t, err)
+	acting, _, err := b.authenticator.Authenticate(t.Context(), services.Credentials{Bearer: b.person(t, "member").Token, Organization: made.ID.String()})
+	require.NoError(t, err)
+	require.Equal(t, made.ID, acting.Organization)
+	require.Equal(t, own.Organization, own.Home)
+	require.Equal(t, own.Home, acting.Home)
+}
+
 // TestActsAreRecorded for the organisation they are about, whatever the request
 // was for otherwise, and only by who is in it.
 func TestActsAreRecorded(t *testing.T) {

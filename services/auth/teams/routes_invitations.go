@@ -38,13 +38,9 @@ type invitedBody struct {
 	Mailed bool   `json:"mailed" doc:"it is on its way to the address"`
 }
 
-func newInvitedBody(made Invited) invitedBody {
-	return invitedBody{Invitation: made.Invitation, Secret: made.Secret, Mailed: made.Mailed}
-}
-
 func (h *Handler) invite(ctx context.Context, caller services.Caller, in *inviteInput) (api.Data[invitedBody], error) {
 	made, err := h.service.Invite(ctx, caller, in.ID, InviteRequest{Email: in.Body.Email, Role: in.Body.Role, Days: in.Body.Days})
-	return api.OK(newInvitedBody(made)), err
+	return api.OK(invitedBody(made)), err
 }
 
 type invitationInput struct {
@@ -75,7 +71,7 @@ func (h *Handler) platformInvitations(ctx context.Context, _ services.Caller, in
 
 func (h *Handler) inviteToPlatform(ctx context.Context, caller services.Caller, in *struct{ Body Invitee }) (api.Data[invitedBody], error) {
 	made, err := h.service.InviteToPlatform(ctx, caller, InviteRequest{Email: in.Body.Email, Days: in.Body.Days})
-	return api.OK(newInvitedBody(made)), err
+	return api.OK(invitedBody(made)), err
 }
 
 type platformInvitationInput struct {
