@@ -21,8 +21,13 @@ test: ## all tests (needs no C compiler)
 race: ## all tests, looking for data races (needs a C compiler)
 	$(GO) test -race ./...
 
-bench: ## benchmarks; BenchmarkStart is the start with data present
+bench: ## benchmarks; BenchmarkStart is the start with data present, BenchmarkMe /auth/me by a bare handler
 	$(GO) test -run '^$$' -bench . -benchtime 5x ./cmd/uaol ./services/proxy/upstream
+	$(GO) test -run '^$$' -bench Me -benchtime 20x ./acceptance
+	$(GO) test -run '^$$' -bench 'Authenticate|Hold' -benchtime 2000x ./services/auth ./services/billing
+
+revocation: ## two processes on one database: how long what was taken away still opens something, 200 trials each
+	UAOL_TEST_TRIALS=200 $(GO) test -count=1 -v -run RevocationReaches ./acceptance
 
 lint: ## formatting, go vet here and for macOS, golangci-lint
 	@test -z "$$(gofmt -l $$(git ls-files --cached --others --exclude-standard '*.go'))" || \
@@ -46,4 +51,4 @@ container: ## build the image and run it for real (needs root; no registry, no e
 ci: ## all that a change must pass
 	bash .ci/run
 
-.PHONY: help build demo test race bench lint contract compose fuzz container ci
+.PHONY: help build demo test race bench revocation lint contract compose fuzz container ci

@@ -131,6 +131,17 @@ func TestOAuthStateIsChecked(t *testing.T) {
 	})
 }
 
+func TestOneBrowserMaySignInInSeveralTabs(t *testing.T) {
+	t.Parallel()
+	w := startWorld(t, "google")
+	b := w.browser(t)
+	first, second := b.back(w), b.back(w)
+	for _, back := range []*url.URL{first, second} {
+		leads, _ := b.get(back.String())
+		require.NotEmpty(t, told(t, leads).Get("token"), leads)
+	}
+}
+
 // set changes a parameter of a page.
 func set(page *url.URL, name, value string) {
 	query := page.Query()

@@ -146,6 +146,18 @@ func TestEveryCapCounts(t *testing.T) {
 	}
 }
 
+// TestCapsAreForWhatTheySay: an id counts as what the cap's scope says it is.
+func TestCapsAreForWhatTheySay(t *testing.T) {
+	t.Parallel()
+	b, caller := setup(t), keyed()
+	b.cap(t, caller, CapID{ScopeKey, caller.Account, PeriodDay}, 0)
+	b.cap(t, caller, CapID{ScopeMember, caller.Key, PeriodDay}, 0)
+	b.cap(t, caller, CapID{ScopeMember, caller.Organization, PeriodMonth}, 0)
+	b.release(t, b.hold(t, caller, OwnerJob, 1))
+	b.hold(t, caller, OwnerJob, 1)
+	b.audit(t)
+}
+
 // TestSpentFollowsTheHold: held credits count, released ones do not, settled
 // ones stay.
 func TestSpentFollowsTheHold(t *testing.T) {
@@ -265,9 +277,9 @@ func TestPeriodsRollOver(t *testing.T) {
 			c := b.theCap(t, caller)
 			require.Zero(t, c.Spent, "nothing is spent in the new period")
 			require.Equal(t, begun, c.PeriodStart)
-			b.release(t, old) // before anything is held in the new period
 			_, err = b.tryHold(t, caller, 51)
 			require.NoError(t, wantCapped(err), "the ceiling is the amount again")
+			b.release(t, old) // before anything is held in the new period
 			fresh := b.hold(t, caller, OwnerJob, 30)
 			require.Equal(t, int64(30), b.theCap(t, caller).Spent)
 			b.audit(t)

@@ -1,6 +1,7 @@
 package teams_test
 
 import (
+	"context"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -211,6 +212,31 @@ func TestEndWhileOthersChange(t *testing.T) {
 			require.Zero(t, b.count(t, `SELECT count(*) FROM uaol_auth.`+table+` WHERE organization_id = $1`, made.ID), table)
 		}
 	}
+}
+
+// TestEndWaitsForWhoJoins, who does not have to wait for the end: neither locks
+// the other out.
+func TestEndWaitsForWhoJoins(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	made := b.team(t, everybody)
+	owner, joins := b.person(t, "owner"), b.person(t, "joins")
+	b.must(t, owner.Token, "POST", made.path+"/invitations", `{"email":"joins@example.com"}`)
+	tx, err := b.pool.Begin(t.Context())
+	require.NoError(t, err)
+	defer func() { _ = tx.Rollback(context.Background()) }()
+	for _, sql := range []string{`SET LOCAL lock_timeout = '300ms'`, `DELETE FROM uaol_auth.invitations`} { // as registering does
+		_, err = tx.Exec(t.Context(), sql)
+		require.NoError(t, err)
+	}
+	ended := make(chan answer, 1)
+	go func() { ended <- b.do(t, owner.Token, "DELETE", made.path, "") }()
+	b.waiting(t, 1)
+	_, err = tx.Exec(t.Context(), `INSERT INTO uaol_auth.members (organization_id, account_id, role) VALUES ($1, $2, 'member')`, made.ID, joins.ID)
+	require.NoError(t, err)
+	require.NoError(t, tx.Commit(t.Context()))
+	require.Equal(t, 200, (<-ended).Status)
+	require.Zero(t, b.count(t, `SELECT count(*) FROM uaol_auth.members WHERE organization_id = $1`, made.ID))
 }
 
 // TestServiceAccount is a program of one organisation and nothing else.
