@@ -23,7 +23,7 @@ race: ## all tests, looking for data races (needs a C compiler)
 
 bench: ## benchmarks; BenchmarkStart is the start with data present, BenchmarkMe /auth/me by a bare handler
 	$(GO) test -run '^$$' -bench . -benchtime 5x ./cmd/uaol ./services/proxy/upstream
-	$(GO) test -run '^$$' -bench Me -benchtime 20x ./acceptance
+	$(GO) test -run '^$$' -bench Me -benchtime 200x ./acceptance
 	$(GO) test -run '^$$' -bench 'Authenticate|Hold' -benchtime 2000x ./services/auth ./services/billing
 
 revocation: ## two processes on one database: how long what was taken away still opens something, 200 trials each

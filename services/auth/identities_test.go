@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"sync"
@@ -165,22 +166,29 @@ func TestAnAccessTokenIsReplacedBeforeItExpires(t *testing.T) {
 	expiring := first
 	expiring.Expiry = time.Now().Add(soon - time.Second)
 	w.execute(t, `UPDATE uaol_auth.identities SET tokens = $1`, seal(w.ring, id, expiring))
-	refreshes := w.provider.asked["/oauth/token"]
+	entered, release := make(chan struct{}, 9), make(chan struct{})
+	w.provider.set(func(p *provider) {
+		p.fail = func(_ http.ResponseWriter, r *http.Request) bool {
+			if r.URL.Path == "/oauth/token" {
+				entered <- struct{}{}
+				<-release
+			}
+			return false
+		}
+	})
 	var group sync.WaitGroup
-	var mu sync.Mutex
-	seen := map[string]bool{}
-	for range 8 {
-		group.Go(func() {
-			access, err := w.signIns.AccessToken(t.Context(), owner, id)
-			mu.Lock()
-			defer mu.Unlock()
-			seen[access] = err == nil
-		})
-	}
+	got = ""
+	group.Go(func() { got, _ = w.signIns.AccessToken(t.Context(), owner, id) })
+	<-entered
+	impatient, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	_, err = w.signIns.AccessToken(impatient, owner, id)
+	require.ErrorIs(t, err, context.DeadlineExceeded, "who comes meanwhile waits for the same refresh")
+	require.Empty(t, entered)
+	close(release)
 	group.Wait()
-	require.Equal(t, map[string]bool{w.held(t).Access: true}, seen, "all get the same new one")
-	require.NotContains(t, seen, first.Access)
-	require.Equal(t, refreshes+1, w.provider.asked["/oauth/token"])
+	require.NotEqual(t, first.Access, got)
+	require.Equal(t, w.held(t).Access, got)
 }
 
 func (w *world) identityID(t testing.TB) uuid.UUID {

@@ -26,13 +26,11 @@ type account struct {
 	Granted   bool  `db:"granted"`
 }
 
-// account reads an account and whether the given grant is among its entries. In
-// a closed one nothing is available.
+// account reads an account and whether the given grant is its last one. In a
+// closed one nothing is available.
 func (r *Repository) account(ctx context.Context, organization uuid.UUID, grant string) (account, error) {
 	return postgres.One[account](ctx, r.pool, `
-		SELECT tier, CASE WHEN closed_at IS NULL THEN available ELSE 0 END AS available, held, EXISTS (
-			SELECT 1 FROM uaol_billing.entries e
-			WHERE e.organization_id = a.organization_id AND e.operation_id = $2 AND e.kind = 'grant') AS granted
+		SELECT tier, CASE WHEN closed_at IS NULL THEN available ELSE 0 END AS available, held, granted = $2 AS granted
 		FROM uaol_billing.accounts a WHERE organization_id = $1`, organization, grant)
 }
 
@@ -48,11 +46,14 @@ func (r *Repository) grant(ctx context.Context, organization uuid.UUID, tier Tie
 		fresh, err := postgres.Exec(ctx, tx, `
 			INSERT INTO uaol_billing.entries (organization_id, operation_id, kind, available, held) VALUES ($1, $2, 'grant', $3, 0)
 			ON CONFLICT (organization_id, operation_id, kind) DO NOTHING`, organization, grant, credits)
-		if err != nil || fresh == 0 {
+		if err != nil {
 			return err
 		}
+		if fresh == 0 { // given before: only to be noted
+			credits = 0
+		}
 		_, err = postgres.Exec(ctx, tx, `
-			UPDATE uaol_billing.accounts SET available = available + $2 WHERE organization_id = $1`, organization, credits)
+			UPDATE uaol_billing.accounts SET available = available + $2, granted = $3 WHERE organization_id = $1`, organization, credits, grant)
 		return err
 	})
 }

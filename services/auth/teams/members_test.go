@@ -239,6 +239,27 @@ func TestEndWaitsForWhoJoins(t *testing.T) {
 	require.Zero(t, b.count(t, `SELECT count(*) FROM uaol_auth.members WHERE organization_id = $1`, made.ID))
 }
 
+// TestEndTakesANewKeyAlong that was not there yet when it looked.
+func TestEndTakesANewKeyAlong(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	made := b.team(t, everybody)
+	tx, err := b.pool.Begin(t.Context())
+	require.NoError(t, err)
+	defer func() { _ = tx.Rollback(context.Background()) }()
+	_, err = tx.Exec(t.Context(), `
+		INSERT INTO uaol_auth.api_keys (key_id, account_id, organization_id, name, hash, prefix) VALUES (gen_random_uuid(), $1, $2, 'k', 'h', 'p')`,
+		b.person(t, "member").ID, made.ID)
+	require.NoError(t, err)
+	ended := make(chan answer, 1)
+	go func() { ended <- b.do(t, b.person(t, "owner").Token, "DELETE", made.path, "") }()
+	b.waiting(t, 1)
+	require.NoError(t, tx.Commit(t.Context()))
+	got := <-ended
+	require.Equal(t, 200, got.Status, got.Text)
+	require.Zero(t, b.count(t, `SELECT count(*) FROM uaol_auth.api_keys WHERE organization_id = $1`, made.ID))
+}
+
 // TestServiceAccount is a program of one organisation and nothing else.
 func TestServiceAccount(t *testing.T) {
 	t.Parallel()

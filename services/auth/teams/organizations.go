@@ -98,14 +98,19 @@ func named(name string) (string, error) {
 // End removes an organisation with all that auth has of it. What the other
 // services have of it they erase after that.
 func (s *Service) End(ctx context.Context, caller services.Caller, id uuid.UUID) error {
-	return s.change(ctx, caller, id, services.OrgOwner, func(tx pgx.Tx, _ Organization) ([]events.Event, error) {
-		if err := s.repository.end(ctx, tx, id); err != nil {
-			return nil, err
+	for {
+		err := s.change(ctx, caller, id, services.OrgOwner, func(tx pgx.Tx, _ Organization) ([]events.Event, error) {
+			if err := s.repository.end(ctx, tx, id); err != nil {
+				return nil, err
+			}
+			return []events.Event{
+				events.New("organization.deleted", id.String(), id, nil), s.host.AccessChanged(caller.Account, id),
+			}, s.host.Erase(ctx, tx, id)
+		})
+		if !postgres.Violates(err, "api_keys_organization_id_fkey") { // a member made a key just now
+			return err
 		}
-		return []events.Event{
-			events.New("organization.deleted", id.String(), id, nil), s.host.AccessChanged(caller.Account, id),
-		}, s.host.Erase(ctx, tx, id)
-	})
+	}
 }
 
 // Acts lists what the audit log has of an organisation, newest first.
@@ -150,13 +155,11 @@ func (r *Repository) rename(ctx context.Context, tx pgx.Tx, id uuid.UUID, name s
 }
 
 // end removes a locked organisation. Invitations go first: whoever uses one now
-// is waited for, and nobody can after that. Then nothing can be added any more
-// that refers to the organisation, and what does is removed; members, and the
-// provider keys, go with its row.
+// is waited for, and nobody can after that. Members, and the provider keys, go
+// with its row.
 func (r *Repository) end(ctx context.Context, tx pgx.Tx, id uuid.UUID) error {
 	for _, sql := range []string{
 		`DELETE FROM uaol_auth.invitations WHERE organization_id = $1`,
-		`SELECT 1 FROM uaol_auth.organizations WHERE organization_id = $1 FOR UPDATE`,
 		`DELETE FROM uaol_auth.api_keys WHERE organization_id = $1`,
 		`DELETE FROM uaol_auth.accounts WHERE organization_id = $1 AND kind = 'service'`,
 		`DELETE FROM uaol_auth.organizations WHERE organization_id = $1`,
