@@ -315,7 +315,7 @@ func TestMixedLoadKeepsSpentRight(t *testing.T) {
 	b, caller := setup(t), keyed()
 	b.cap(t, caller, organizationDay, 3_000)
 	var group sync.WaitGroup
-	for worker := range 12 {
+	for worker := range 6 {
 		group.Go(func() {
 			for i := range 15 {
 				id, err := b.tryHold(t, caller, int64(10+worker))

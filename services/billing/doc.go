@@ -7,4 +7,8 @@
 //	    └────release─────┘
 //
 // Every operation carries an id and counts once, however often it is sent.
+//
+// Caps bound what an organisation, a member of it or a key spends in a day or a
+// month. A hold counts against them as it is made; what is released comes back
+// to those of the period in which it was held.
 package billing

@@ -31,11 +31,12 @@ func TestGuestsMayMakeSoMuch(t *testing.T) {
 			for i := range test.steps {
 				steps = append(steps, stepJSON{ID: "s" + string(rune('a'+i%26)) + string(rune('a'+i/26)), Tool: tool})
 			}
+			definition := workflow(t, steps...)
 			var made atomic.Int64
 			var group sync.WaitGroup
 			for range 20 {
 				group.Go(func() {
-					_, err := b.service.Create(t.Context(), guest, workflow(t, steps...))
+					_, err := b.service.Create(t.Context(), guest, definition)
 					if err == nil {
 						made.Add(1)
 						return
@@ -53,7 +54,7 @@ func TestGuestsMayMakeSoMuch(t *testing.T) {
 				"what was refused holds nothing")
 
 			guest.Role = services.RoleUser // it has registered
-			_, err := b.service.Create(t.Context(), guest, workflow(t, steps...))
+			_, err := b.service.Create(t.Context(), guest, definition)
 			require.NoError(t, err)
 		})
 	}
