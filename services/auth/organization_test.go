@@ -98,6 +98,14 @@ func TestWhichOrganization(t *testing.T) {
 	_, err = b.service.Verify(t.Context(), VerifyRequest{Bearer: ada.Token, Organization: team.String()})
 	require.Equal(t, services.Forbidden, services.KindOf(err), err)
 
+	// Coming back does not bring the key back.
+	_, err = b.pool.Exec(t.Context(), `INSERT INTO uaol_auth.members (organization_id, account_id, role) VALUES ($1, $2, 'owner')`, team, ada.Account.ID)
+	require.NoError(t, err)
+	_, err = b.service.Verify(t.Context(), VerifyRequest{APIKey: teamKey})
+	require.Equal(t, services.Unauthenticated, services.KindOf(err), err)
+	_, err = b.service.Verify(t.Context(), VerifyRequest{Bearer: ada.Token, Organization: team.String()})
+	require.NoError(t, err)
+
 	for _, header := range []string{"team", team.String() + "0", "{" + team.String() + "}", "urn:uuid:" + team.String(), strings.ReplaceAll(team.String(), "-", "")} {
 		got := b.do(t, "GET", "/auth/me", "", "X-API-Key", ada.Key, "X-Organization", header)
 		require.Equal(t, http.StatusBadRequest, got.Status, got.Text)

@@ -113,9 +113,12 @@ const accountColumns = `a.account_id, a.organization_id, a.kind, a.name, a.email
 const credentialColumns = accountColumns + `, k.key_id, k.organization_id AS key_organization_id, k.scopes,
 	coalesce($1::uuid, k.organization_id, a.organization_id) AS acting, m.role AS org_role`
 
-// membership is looked up in the same statement: a request costs one at most.
+// membership is looked up in the same statement: a request costs one at most. A
+// key is of the membership that it was made in: it does not count again for
+// somebody who left and came back.
 const membership = ` LEFT JOIN uaol_auth.members m
-	ON m.account_id = a.account_id AND m.organization_id = coalesce($1::uuid, k.organization_id, a.organization_id) `
+	ON m.account_id = a.account_id AND m.organization_id = coalesce($1::uuid, k.organization_id, a.organization_id)
+		AND (k.created_at IS NULL OR k.created_at >= m.created_at) `
 
 const keyCounts = `k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now())`
 
