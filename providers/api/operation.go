@@ -44,8 +44,9 @@ type Operation struct {
 	Audit   string            // what the act is called in the audit log; "" for none
 	Guests  int               // requests that a guest may make in a minute; 0 for no limit of its own
 
-	also   []string // further paths
-	signIn string   // the contract's words for somebody who has not signed in
+	also    []string // further paths
+	account bool     // about the account itself: a key of a shared organisation does not reach it
+	signIn  string   // the contract's words for somebody who has not signed in
 
 	bare string // its path on its own service's port, where no gateway adds a prefix
 
@@ -77,9 +78,14 @@ func Needs(role services.OrgRole) Option { return func(op *Operation) { op.Needs
 func SignIn(message string) Option { return func(op *Operation) { op.signIn = message } }
 
 // Account says that it is about the caller's account, whatever the organisation.
+// A key of a shared organisation does not reach that far.
 func Account() Option {
-	return func(op *Operation) { op.Needs, op.Scope = "", "account:"+op.verb() }
+	return func(op *Operation) { op.Needs, op.Scope, op.account = "", "account:"+op.verb(), true }
 }
+
+// AnyKey lets keys of shared organisations use an operation about the account:
+// it says no more than who is calling.
+func AnyKey() Option { return func(op *Operation) { op.account = false } }
 
 // Audited records every use of it in the audit log, under this name.
 func Audited(action string) Option { return func(op *Operation) { op.Audit = action } }

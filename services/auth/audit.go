@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 
 	"uaol/providers/postgres"
 	"uaol/services"
@@ -57,6 +58,16 @@ func (r *Repository) record(ctx context.Context, act services.Act) error {
 		WHERE a.outcome = 'attempted'`,
 		act.ID, act.Time, act.Action, act.Account, act.Organization, act.Key, act.Address, act.UserAgent, act.RequestID,
 		string(act.Outcome), string(details))
+	return err
+}
+
+// recordCommand adds what an operator did on the machine itself, in the
+// transaction that does it.
+func (r *Repository) recordCommand(ctx context.Context, tx pgx.Tx, action string, account Account) error {
+	_, err := postgres.Exec(ctx, tx, `
+		INSERT INTO uaol_auth.audit (act_id, created_at, action, account_id, organization_id, key_id, address, user_agent, request_id, outcome, details)
+		VALUES ($1, now(), $2, $3, $4, $5, '', 'uaol on the server', '', 'done', '{}'::jsonb)`,
+		newID(), action, account.ID, account.Organization, uuid.Nil)
 	return err
 }
 

@@ -383,9 +383,56 @@ func TestEnsureAdmin(t *testing.T) {
 	require.ErrorIs(t, err, errTaken)
 	_, err = b.service.EnsureAdmin(t.Context(), "ada@example.com", "another key of 32 characters or more")
 	require.NoError(t, err)
-	promoted, err := b.service.Verify(t.Context(), VerifyRequest{Bearer: user.Token})
+	promoted, err := b.service.Verify(t.Context(), VerifyRequest{APIKey: "another key of 32 characters or more"})
 	require.NoError(t, err)
 	require.Equal(t, services.RoleAdmin, promoted.Caller.Role)
+	require.Equal(t, user.Account.ID, promoted.Caller.Account)
 	_, err = b.service.EnsureAdmin(t.Context(), "no address", "")
 	require.EqualError(t, err, "that is not an e-mail address")
+}
+
+// TestAPreRegisteredAdmin: whoever registers the future admin's address first has
+// nothing of it afterwards.
+func TestAPreRegisteredAdmin(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	attacker := b.made(t, "ops@example.com")
+	proved := b.made(t, "proved@example.com")
+	_, err := b.pool.Exec(t.Context(), `UPDATE uaol_auth.accounts SET email_verified_at = now() WHERE account_id = $1`, proved.Account.ID)
+	require.NoError(t, err)
+	for _, email := range []string{"ops@example.com", "proved@example.com"} {
+		_, err = b.service.EnsureAdmin(t.Context(), email, "")
+		require.NoError(t, err)
+	}
+	for _, in := range []VerifyRequest{{APIKey: attacker.Key}, {Bearer: attacker.Token}} {
+		_, err = b.service.Verify(t.Context(), in)
+		require.Equal(t, services.Unauthenticated, services.KindOf(err), err)
+	}
+	_, err = b.service.Login(t.Context(), "", "ops@example.com", "correct horse")
+	require.Equal(t, services.Unauthenticated, services.KindOf(err), err)
+	kept, err := b.service.Verify(t.Context(), VerifyRequest{Bearer: proved.Token})
+	require.NoError(t, err, "who proved the address keeps what is theirs")
+	require.Equal(t, services.RoleAdmin, kept.Caller.Role)
+	require.Equal(t, 2, b.count(t, `SELECT count(*) FROM uaol_auth.audit WHERE action = 'admin.create' AND outcome = 'done'`))
+	_, err = b.service.EnsureAdmin(t.Context(), "ops@example.com", "")
+	require.NoError(t, err)
+	require.Equal(t, 2, b.count(t, `SELECT count(*) FROM uaol_auth.audit WHERE action = 'admin.create'`), "made once")
+}
+
+// TestARevokedAdminKey stays revoked, and says so.
+func TestARevokedAdminKey(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	const key = "an operator's own key of 32 or more"
+	_, err := b.service.EnsureAdmin(t.Context(), "root@example.com", key)
+	require.NoError(t, err)
+	admin, err := b.service.Verify(t.Context(), VerifyRequest{APIKey: key})
+	require.NoError(t, err)
+	require.NoError(t, b.service.RevokeKey(t.Context(), admin.Caller, admin.Caller.Key))
+	_, err = b.service.EnsureAdmin(t.Context(), "root@example.com", key)
+	require.ErrorIs(t, err, errRevoked)
+	_, err = b.service.Verify(t.Context(), VerifyRequest{APIKey: key})
+	require.Equal(t, services.Unauthenticated, services.KindOf(err))
+	_, err = b.service.EnsureAdmin(t.Context(), "root@example.com", "the operator's next key of 32 or more")
+	require.NoError(t, err)
 }

@@ -23,7 +23,7 @@ type Config struct {
 	Signups      int          `env:"UAOL_SIGNUPS_PER_HOUR" envDefault:"20" want:"a whole number, 0 for any" doc:"accounts and guests that one address may make in an hour; 0 for any number"`
 	AuditDays    int          `env:"UAOL_AUDIT_DAYS" envDefault:"365" want:"a whole number of days, 1 or more" doc:"days that the audit log is kept"`
 	AdminEmail   string       `env:"UAOL_ADMIN_EMAIL" doc:"e-mail of the first admin, made at the start"`
-	AdminKey     string       `env:"UAOL_ADMIN_API_KEY" secret:"true" want:"any text of 32 characters or more" doc:"API key of the first admin; any text of 32 characters or more"`
+	AdminKey     string       `env:"UAOL_ADMIN_API_KEY" secret:"true" want:"any text of 32 characters or more" doc:"API key of the first admin; any text of 32 characters or more; one that was set before stays valid until it is revoked"`
 }
 
 // Check judges the secrets.

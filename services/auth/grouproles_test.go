@@ -154,6 +154,16 @@ func TestWhatGroupsGaveEndsWithTheIdentity(t *testing.T) {
 	require.Zero(t, w.count(t, `SELECT count(*) FROM uaol_auth.members`))
 }
 
+func TestWhoReclaimsWithAnotherProviderDoesNotGetGroupsRoles(t *testing.T) {
+	t.Parallel()
+	w := startWorld(t, "google")
+	account, _, _ := w.register(t, ada.email, "a long password")
+	w.execute(t, `UPDATE uaol_auth.accounts SET admin = true`) // as the groups of an identity gave it
+	w.execute(t, `INSERT INTO uaol_auth.group_roles (account_id, organization_id, role) VALUES ($1, $2, 'admin')`, account, uuid.Nil)
+	w.as(t, ada)
+	require.Zero(t, w.count(t, `SELECT count(*) FROM uaol_auth.accounts WHERE admin`))
+}
+
 func TestOnlyTheGenericProvidersGroupsCount(t *testing.T) {
 	t.Parallel()
 	w := startWorld(t, "google", func(_ *Config, cfg *oidc.Config) { cfg.GroupRoles = "ops=admin" })

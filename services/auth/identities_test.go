@@ -166,12 +166,14 @@ func TestAnAccessTokenIsReplacedBeforeItExpires(t *testing.T) {
 	expiring := first
 	expiring.Expiry = time.Now().Add(soon - time.Second)
 	w.execute(t, `UPDATE uaol_auth.identities SET tokens = $1`, seal(w.ring, id, expiring))
-	entered, release := make(chan struct{}, 9), make(chan struct{})
+	entered, answer := make(chan struct{}, 9), make(chan struct{})
+	release := sync.OnceFunc(func() { close(answer) })
+	t.Cleanup(release)
 	w.provider.set(func(p *provider) {
 		p.fail = func(_ http.ResponseWriter, r *http.Request) bool {
 			if r.URL.Path == "/oauth/token" {
 				entered <- struct{}{}
-				<-release
+				<-answer
 			}
 			return false
 		}
@@ -185,7 +187,7 @@ func TestAnAccessTokenIsReplacedBeforeItExpires(t *testing.T) {
 	_, err = w.signIns.AccessToken(impatient, owner, id)
 	require.ErrorIs(t, err, context.DeadlineExceeded, "who comes meanwhile waits for the same refresh")
 	require.Empty(t, entered)
-	close(release)
+	release()
 	group.Wait()
 	require.NotEqual(t, first.Access, got)
 	require.Equal(t, w.held(t).Access, got)

@@ -116,14 +116,19 @@ func (r *Repository) stillCounts(ctx context.Context, tx pgx.Tx, caller services
 	if _, err := r.lockAccount(ctx, tx, caller.Account); err != nil {
 		return err
 	}
-	counts, err := postgres.Value[bool](ctx, tx, `
-		SELECT ($1::uuid = $3::uuid OR EXISTS (SELECT 1 FROM uaol_auth.sessions WHERE session_id = $1::uuid))
-			AND ($2::uuid = $3::uuid OR EXISTS (SELECT 1 FROM uaol_auth.api_keys k WHERE k.key_id = $2::uuid AND `+keyCounts+`))`,
-		caller.Session, caller.Key, uuid.Nil)
+	counts, err := r.counts(ctx, tx, caller)
 	if err == nil && !counts {
 		err = services.Errorf(services.Unauthenticated, "Invalid token")
 	}
 	return err
+}
+
+// counts reports whether the caller's session and key go on.
+func (r *Repository) counts(ctx context.Context, q postgres.Querier, caller services.Caller) (bool, error) {
+	return postgres.Value[bool](ctx, q, `
+		SELECT ($1::uuid = $3::uuid OR EXISTS (SELECT 1 FROM uaol_auth.sessions WHERE session_id = $1::uuid))
+			AND ($2::uuid = $3::uuid OR EXISTS (SELECT 1 FROM uaol_auth.api_keys k WHERE k.key_id = $2::uuid AND `+keyCounts+`))`,
+		caller.Session, caller.Key, uuid.Nil)
 }
 
 // addKeyFor makes a key for an account in the organisation that the caller acts
@@ -136,6 +141,7 @@ func (r *Repository) addKeyFor(ctx context.Context, q postgres.Querier, caller s
 	secret = newKey()
 	key, err = r.addKey(ctx, q, storedKey{
 		account: account, organization: caller.Organization, name: in.Name, secret: secret, scopes: scopes, expires: in.Expires,
+		by: caller.Key,
 	})
 	if services.Is(err, services.NotFound) {
 		return Key{}, "", services.Errorf(services.Conflict, "An account may have at most %d keys; revoke some", maxKeys)
@@ -159,54 +165,49 @@ func (s *Service) RevokeKey(ctx context.Context, caller services.Caller, id uuid
 
 var errNoKey = services.Errorf(services.NotFound, "Key not found")
 
-// RegenerateKey replaces one of the caller's keys by a new one of the same name,
-// scopes and expiry, in one step.
+// RegenerateKey gives one of the caller's keys another secret. The key stays
+// itself, with its scopes, its expiry and its spend caps; the old secret, and
+// what was got with it, ends at once.
 func (s *Service) RegenerateKey(ctx context.Context, caller services.Caller, id uuid.UUID) (key Key, secret string, err error) {
-	secret = newKey()
-	err = postgres.InTx(ctx, s.repository.pool, func(tx pgx.Tx) error {
-		old, err := s.repository.lockKey(ctx, tx, caller.Account, id)
-		if services.Is(err, services.NotFound) {
-			return errNoKey
-		}
-		if err != nil {
-			return err
-		}
-		if !caller.Scopes.Include(services.Scopes(old.ScopeText)) {
-			return services.Errorf(services.Forbidden, "A key can give no scope away that it does not have")
-		}
-		if err := s.repository.endKey(ctx, tx, caller.Account, id); err != nil {
-			return err
-		}
-		var expires *time.Time
-		if old.ExpiresAt != nil {
-			expires = &old.ExpiresAt.Time
-		}
-		key, err = s.repository.addKey(ctx, tx, storedKey{
-			account: caller.Account, organization: old.Organization, name: old.Name, secret: secret,
-			scopes: services.Scopes(old.ScopeText), expires: expires,
-		})
+	err = s.keyChange(ctx, caller, func(tx pgx.Tx) (err error) {
+		key, secret, err = s.repository.regenerate(ctx, tx, caller, id)
 		return err
 	})
-	if err != nil {
-		return Key{}, "", err
-	}
-	s.bus.Publish(accessChanged(caller.Account, caller.Organization))
-	services.Note(ctx, "key", key.ID.String())
-	return key.completed(), secret, nil
+	return key.completed(), secret, err
 }
 
-// RegenerateDefaultKey replaces the key named default, or makes it.
+// RegenerateDefaultKey gives the key named default another secret, or makes it.
 func (s *Service) RegenerateDefaultKey(ctx context.Context, caller services.Caller) (secret string, err error) {
-	old, err := s.DefaultKey(ctx, caller)
-	if services.Is(err, services.NotFound) {
-		_, secret, err = s.AddKey(ctx, caller, KeyRequest{Name: defaultKey})
-		return secret, err
-	}
-	if err != nil {
-		return "", err
-	}
-	_, secret, err = s.RegenerateKey(ctx, caller, old.ID)
+	err = s.keyChange(ctx, caller, func(tx pgx.Tx) error {
+		old, err := s.repository.defaultKey(ctx, tx, caller.Account)
+		if services.Is(err, services.NotFound) {
+			_, secret, err = s.repository.addKeyFor(ctx, tx, caller, caller.Account, KeyRequest{Name: defaultKey})
+			return err
+		}
+		if err == nil {
+			_, secret, err = s.repository.regenerate(ctx, tx, caller, old)
+		}
+		return err
+	})
 	return secret, err
+}
+
+// keyChange runs f in a transaction that has locked the caller's account.
+func (s *Service) keyChange(ctx context.Context, caller services.Caller, f func(tx pgx.Tx) error) error {
+	happened := accessChanged(caller.Account, caller.Organization)
+	err := postgres.InTx(ctx, s.repository.pool, func(tx pgx.Tx) error {
+		if err := s.repository.stillCounts(ctx, tx, caller); err != nil {
+			return err
+		}
+		if err := f(tx); err != nil {
+			return err
+		}
+		return s.repository.outbox.Append(ctx, tx, happened)
+	})
+	if err == nil {
+		s.bus.Publish(happened)
+	}
+	return err
 }
 
 // storedKey is a key about to be stored.
@@ -215,6 +216,7 @@ type storedKey struct {
 	name, secret          string
 	scopes                services.Scopes
 	expires               *time.Time
+	by                    uuid.UUID // the key it is made with, which it does not outlast
 }
 
 const keyColumns = `key_id, name, organization_id, prefix, scopes, created_at, expires_at, last_used_at`
@@ -223,10 +225,11 @@ const keyColumns = `key_id, name, organization_id, prefix, scopes, created_at, e
 func (r *Repository) addKey(ctx context.Context, q postgres.Querier, in storedKey) (Key, error) {
 	return postgres.One[Key](ctx, q, `
 		INSERT INTO uaol_auth.api_keys AS k (key_id, account_id, organization_id, name, hash, prefix, scopes, expires_at)
-		SELECT $1, $2::uuid, $3, $4, $5, $6, $7, $8
+		SELECT $1, $2::uuid, $3, $4, $5, $6, $7,
+			least($8::timestamptz, (SELECT p.expires_at FROM uaol_auth.api_keys p WHERE p.key_id = $10))
 		WHERE (SELECT count(*) FROM uaol_auth.api_keys o WHERE o.account_id = $2::uuid AND o.revoked_at IS NULL) < $9
 		RETURNING `+keyColumns,
-		newID(), in.account, in.organization, in.name, keyHash(in.secret), keyPrefix(in.secret), string(in.scopes), in.expires, maxKeys)
+		newID(), in.account, in.organization, in.name, keyHash(in.secret), keyPrefix(in.secret), string(in.scopes), in.expires, maxKeys, in.by)
 }
 
 func (r *Repository) keys(ctx context.Context, account uuid.UUID) ([]Key, error) {
@@ -239,6 +242,36 @@ func (r *Repository) lockKey(ctx context.Context, tx pgx.Tx, account, id uuid.UU
 	return postgres.One[Key](ctx, tx, `
 		SELECT `+keyColumns+` FROM uaol_auth.api_keys k
 		WHERE key_id = $1 AND account_id = $2 AND revoked_at IS NULL FOR UPDATE`, id, account)
+}
+
+// defaultKey is the newest key of that name.
+func (r *Repository) defaultKey(ctx context.Context, tx pgx.Tx, account uuid.UUID) (uuid.UUID, error) {
+	return postgres.Value[uuid.UUID](ctx, tx, `
+		SELECT key_id FROM uaol_auth.api_keys WHERE account_id = $1 AND name = $2 AND revoked_at IS NULL
+		ORDER BY created_at DESC, key_id DESC LIMIT 1`, account, defaultKey)
+}
+
+// regenerate gives a key another secret and ends the sessions got with it.
+func (r *Repository) regenerate(ctx context.Context, tx pgx.Tx, caller services.Caller, id uuid.UUID) (key Key, secret string, err error) {
+	old, err := r.lockKey(ctx, tx, caller.Account, id)
+	if services.Is(err, services.NotFound) {
+		return Key{}, "", errNoKey
+	}
+	if err != nil {
+		return Key{}, "", err
+	}
+	if !caller.Scopes.Include(services.Scopes(old.ScopeText)) {
+		return Key{}, "", services.Errorf(services.Forbidden, "A key can give no scope away that it does not have")
+	}
+	secret = newKey()
+	key, err = postgres.One[Key](ctx, tx, `
+		UPDATE uaol_auth.api_keys SET hash = $2, prefix = $3, last_used_at = NULL WHERE key_id = $1 RETURNING `+keyColumns,
+		id, keyHash(secret), keyPrefix(secret))
+	if err == nil {
+		_, err = postgres.Exec(ctx, tx, `DELETE FROM uaol_auth.sessions WHERE key_id = $1`, id)
+	}
+	services.Note(ctx, "key", id.String())
+	return key, secret, err
 }
 
 func (r *Repository) revokeKey(ctx context.Context, account, id uuid.UUID) (revoked bool, err error) {

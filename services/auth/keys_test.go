@@ -259,3 +259,66 @@ func TestSecretsRotate(t *testing.T) {
 		require.Error(t, err, "signed with the new one alone")
 	}
 }
+
+// TestAKeyStaysItself when it is given another secret: spend caps are on its id.
+func TestAKeyStaysItself(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	ada := b.made(t, "ada@example.com")
+	key, secret, err := b.service.AddKey(t.Context(), ada.Account.Caller(), KeyRequest{Name: "capped"})
+	require.NoError(t, err)
+	again, fresh, err := b.service.RegenerateKey(t.Context(), ada.Account.Caller(), key.ID)
+	require.NoError(t, err)
+	require.Equal(t, key.ID, again.ID)
+	require.NotEqual(t, secret, fresh)
+	verified, err := b.service.Verify(t.Context(), VerifyRequest{APIKey: fresh})
+	require.NoError(t, err)
+	require.Equal(t, key.ID, verified.Caller.Key)
+	_, err = b.service.Verify(t.Context(), VerifyRequest{APIKey: secret})
+	require.Equal(t, services.Unauthenticated, services.KindOf(err))
+}
+
+// TestAKeyOutlastsNotTheOneThatMadeIt.
+func TestAKeyOutlastsNotTheOneThatMadeIt(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	ada := b.made(t, "ada@example.com")
+	soon, late := time.Now().Add(time.Hour), time.Now().Add(24*time.Hour)
+	parent, _, err := b.service.AddKey(t.Context(), ada.Account.Caller(), KeyRequest{Name: "short", Expires: &soon})
+	require.NoError(t, err)
+	caller := ada.Account.Caller()
+	caller.Key = parent.ID
+	for name, expires := range map[string]*time.Time{"never": nil, "later": &late} {
+		child, _, err := b.service.AddKey(t.Context(), caller, KeyRequest{Name: name, Expires: expires})
+		require.NoError(t, err)
+		require.Equal(t, parent.ExpiresAt, child.ExpiresAt, name)
+	}
+	sooner := time.Now().Add(time.Minute)
+	child, _, err := b.service.AddKey(t.Context(), caller, KeyRequest{Name: "sooner", Expires: &sooner})
+	require.NoError(t, err)
+	require.WithinDuration(t, sooner, child.ExpiresAt.Time, time.Second)
+}
+
+// TestEndedCredentialsMakeNothing that lasts, in the moment in which another
+// process still takes them for good.
+func TestEndedCredentialsMakeNothing(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	ada := b.made(t, "ada@example.com")
+	signedIn, err := b.service.Verify(t.Context(), VerifyRequest{Bearer: ada.Token})
+	require.NoError(t, err)
+	withKey, err := b.service.Verify(t.Context(), VerifyRequest{APIKey: ada.Key})
+	require.NoError(t, err)
+	require.NoError(t, b.service.Logout(t.Context(), signedIn.Caller))
+	require.NoError(t, b.service.RevokeKey(t.Context(), ada.Account.Caller(), withKey.Caller.Key))
+	other, _, err := b.service.AddKey(t.Context(), ada.Account.Caller(), KeyRequest{Name: "other"})
+	require.NoError(t, err)
+	for _, caller := range []services.Caller{signedIn.Caller, withKey.Caller} {
+		_, _, err = b.service.AddKey(t.Context(), caller, KeyRequest{Name: "x"})
+		require.Equal(t, services.Unauthenticated, services.KindOf(err), err)
+		_, _, err = b.service.RegenerateKey(t.Context(), caller, other.ID)
+		require.Equal(t, services.Unauthenticated, services.KindOf(err), err)
+		_, err = b.service.RegenerateDefaultKey(t.Context(), caller)
+		require.Equal(t, services.Unauthenticated, services.KindOf(err), err)
+	}
+}

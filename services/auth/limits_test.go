@@ -159,6 +159,11 @@ func TestRegistrationModes(t *testing.T) {
 				require.NoError(t, err)
 				return secret
 			}
+			if mode == Closed {
+				_, err = b.service.Register(t.Context(), RegisterRequest{Email: "bob@example.com", Invitation: invite("bob@example.com", time.Hour)})
+				require.EqualError(t, err, refusal, "for the invited too")
+				return
+			}
 			for name, in := range map[string]RegisterRequest{
 				"unknown":   {Email: "bob@example.com", Invitation: "inv_unknown"},
 				"another's": {Email: "bob@example.com", Invitation: invite("eve@example.com", time.Hour)},
@@ -172,6 +177,14 @@ func TestRegistrationModes(t *testing.T) {
 			require.NoError(t, err)
 			_, err = b.service.Register(t.Context(), RegisterRequest{Email: "bob@example.com", Invitation: good})
 			require.EqualError(t, err, "body.invitation: is not valid for this e-mail address, or no longer", "it is used up")
+
+			// Invited or not, an address makes so many accounts: each has credits.
+			b.service.signups = 1
+			ctx := services.WithOrigin(t.Context(), from(t, "192.0.2.1"))
+			_, err = b.service.Register(ctx, RegisterRequest{Email: "one@example.com", Invitation: invite("one@example.com", time.Hour)})
+			require.NoError(t, err)
+			_, err = b.service.Register(ctx, RegisterRequest{Email: "two@example.com", Invitation: invite("two@example.com", time.Hour)})
+			require.Equal(t, services.Limited, services.KindOf(err), err)
 		})
 	}
 }

@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -112,10 +113,15 @@ type routesParams struct {
 func routes(p routesParams) httpserver.Out {
 	if p.Config.AdminEmail != "" {
 		p.Lifecycle.Append(fx.StartHook(func(ctx context.Context) error {
-			if _, err := p.Handler.service.EnsureAdmin(ctx, p.Config.AdminEmail, p.Config.AdminKey); err != nil {
+			_, err := p.Handler.service.EnsureAdmin(ctx, p.Config.AdminEmail, p.Config.AdminKey)
+			if errors.Is(err, errRevoked) { // by the admin, who has another one
+				p.Log.Warn("UAOL_ADMIN_API_KEY was revoked and stays so; set another one, or unset it with UAOL_ADMIN_EMAIL")
+				return nil
+			}
+			if err != nil {
 				return fmt.Errorf("UAOL_ADMIN_EMAIL: the admin could not be made: %w", err)
 			}
-			p.Log.Info("admin present", zap.String("email", p.Config.AdminEmail))
+			p.Log.Info("admin present")
 			return nil
 		}))
 	}

@@ -153,7 +153,7 @@ func TestAuditLog(t *testing.T) {
 	export := b.raw(t, "GET", "/audit/export", "X-API-Key", admin)
 	require.Equal(t, "application/x-ndjson", export.Header().Get("Content-Type"))
 	lines := strings.Split(strings.TrimSpace(export.Body.String()), "\n")
-	require.Len(t, lines, 6+1, "with its own attempt")
+	require.Len(t, lines, 6+2, "with its own attempt, and the admin's making")
 	for _, line := range lines {
 		require.Regexp(t, `^\{"id":".*"action":".*"outcome":".*\}$`, line)
 	}
@@ -178,4 +178,39 @@ func TestAuditLog(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, NewHousekeeper(Config{AuditDays: 365}, b.repository).Sweep(t.Context()))
 	require.NotContains(t, list(""), "key.create")
+}
+
+// TestAnOrganizationsKey reaches the organisation, and nothing else of the
+// account that it was made by.
+func TestAnOrganizationsKey(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	ada := b.made(t, "ada@example.com")
+	_, err := b.pool.Exec(t.Context(), `UPDATE uaol_auth.accounts SET admin = true WHERE account_id = $1`, ada.Account.ID)
+	require.NoError(t, err)
+	team := b.team(t, map[uuid.UUID]services.OrgRole{ada.Account.ID: services.OrgOwner})
+	acting, err := b.service.Verify(t.Context(), VerifyRequest{Bearer: ada.Token, Organization: team.String()})
+	require.NoError(t, err)
+	_, secret, err := b.service.AddKey(t.Context(), acting.Caller, KeyRequest{Name: "ci"})
+	require.NoError(t, err)
+	token, err := b.service.Login(t.Context(), secret, "", "")
+	require.NoError(t, err)
+	keys, err := b.service.Keys(t.Context(), ada.Account.Caller())
+	require.NoError(t, err)
+	for _, credential := range [][]string{{"X-API-Key", secret}, {"Authorization", "Bearer " + token}} {
+		for _, route := range []string{
+			"GET /auth/keys", "POST /auth/keys", "GET /auth/api-key", "POST /auth/api-key/regenerate", "POST /auth/keys/" + keys[1].ID.String() + "/regenerate",
+			"DELETE /auth/keys/" + keys[1].ID.String(), "GET /auth/sessions", "DELETE /auth/sessions", "GET /users/profile", "PUT /users/password",
+			"POST /users/email", "GET /users/export", "DELETE /users/account", "GET /auth/identities", "GET /audit", "GET /audit/export",
+		} {
+			method, path, _ := strings.Cut(route, " ")
+			got := b.do(t, method, path, "", credential...)
+			require.Equal(t, 403, got.Status, "%s: %s", route, got.Text)
+		}
+		require.Equal(t, 200, b.asks(t, credential...), "who is calling")
+	}
+	require.Equal(t, 200, b.do(t, "GET", "/audit", "", "Authorization", "Bearer "+ada.Token, "X-Organization", team.String()).Status, "a person stays an admin")
+	require.Equal(t, 200, b.asks(t, "X-API-Key", ada.Key))
+	require.Equal(t, 200, b.do(t, "POST", "/auth/logout", "", "Authorization", "Bearer "+token).Status)
+	require.Equal(t, 401, b.asks(t, "Authorization", "Bearer "+token))
 }

@@ -63,7 +63,9 @@ func (p *Profiles) prove(ctx context.Context, caller services.Caller, account Ac
 	if account.PasswordHash == nil {
 		fresh := caller.Session == uuid.Nil && caller.Key != uuid.Nil
 		var err error
-		if !fresh {
+		if fresh {
+			fresh, err = p.repository.counts(ctx, p.repository.pool, caller)
+		} else {
 			fresh, err = p.repository.freshSession(ctx, caller.Account, caller.Session)
 		}
 		if err == nil && !fresh {

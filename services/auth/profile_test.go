@@ -267,8 +267,8 @@ func TestServiceAccountsHaveNoProfile(t *testing.T) {
 	} {
 		got := b.do(t, request[0], request[1], request[2], "X-API-Key", secret)
 		require.Equal(t, 403, got.Status, "%s: %s", request[1], got.Text)
-		require.Contains(t, got.Body.Error.Message, "service account")
+		require.Contains(t, got.Body.Error.Message, "belongs to an organisation")
 	}
 	require.Equal(t, "robot", b.text(t, `SELECT name FROM uaol_auth.accounts WHERE account_id = $1`, id))
-	require.Equal(t, 200, b.do(t, "GET", "/users/profile", "", "X-API-Key", secret).Status)
+	require.Equal(t, 200, b.asks(t, "X-API-Key", secret), "who is calling")
 }

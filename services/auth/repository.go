@@ -113,8 +113,8 @@ func (r *Repository) invited(ctx context.Context, email string, invitation []byt
 		SELECT EXISTS (SELECT 1 FROM uaol_auth.invitations WHERE hash = $1 AND email = $2 AND expires_at > now())`, invitation, email)
 }
 
-// join uses an invitation up; kind Invalid when it no longer counts. It came to
-// this address, so the address is proved.
+// join uses an invitation up; kind Invalid when it no longer counts. It proves
+// nothing about the address: whoever invites is given the secret.
 func (r *Repository) join(ctx context.Context, tx pgx.Tx, account uuid.UUID, email string, invitation []byte) error {
 	type row struct {
 		Organization *uuid.UUID `db:"organization_id"`
@@ -136,17 +136,27 @@ func (r *Repository) join(ctx context.Context, tx pgx.Tx, account uuid.UUID, ema
 }
 
 // ensureKey gives an account a key that was chosen for it; errTaken when it is
-// another's.
+// another's, errRevoked when it was revoked.
 func (r *Repository) ensureKey(ctx context.Context, tx pgx.Tx, account Account, key string) error {
-	owner, err := postgres.Value[uuid.UUID](ctx, tx, `SELECT account_id FROM uaol_auth.api_keys WHERE hash = $1 AND revoked_at IS NULL`, keyHash(key))
+	type row struct {
+		Owner   uuid.UUID `db:"account_id"`
+		Revoked bool      `db:"revoked"`
+	}
+	known, err := postgres.One[row](ctx, tx, `
+		SELECT account_id, revoked_at IS NOT NULL AS revoked FROM uaol_auth.api_keys WHERE hash = $1`, keyHash(key))
 	switch {
 	case services.Is(err, services.NotFound):
-		_, err = r.addKey(ctx, tx, storedKey{account: account.ID, organization: account.Organization, name: defaultKey, secret: key})
-		if postgres.Violates(err, "api_keys_hash") {
-			return errTaken
+		if _, err = r.addKey(ctx, tx, storedKey{account: account.ID, organization: account.Organization, name: defaultKey, secret: key}); err != nil {
+			if postgres.Violates(err, "api_keys_hash") {
+				return errTaken
+			}
+			return err
 		}
-	case err == nil && owner != account.ID:
+		return r.recordCommand(ctx, tx, "admin.key", account)
+	case err == nil && known.Owner != account.ID:
 		err = errTaken
+	case err == nil && known.Revoked:
+		err = errRevoked
 	}
 	return err
 }

@@ -37,8 +37,8 @@ func (h *Handler) operations() []api.Operation {
 		api.Post("/auth/register", "Make an account", h.register, api.Bare("/register"), api.Allow(api.Public),
 			api.Status(http.StatusCreated), api.Says("body.email", "Email is required"), api.Audited("account.register")),
 		api.Post("/auth/login", "Get a token for an API key or a password", h.login, api.Bare("/login"), api.Allow(api.Public), api.Audited("session.begin")),
-		api.Post("/auth/logout", "End the session of this token", h.logout, api.Bare("/logout"), api.Account(), api.Audited("session.end")),
-		api.Get("/auth/me", "Who is calling", h.me, api.Bare("/me"), api.Account()),
+		api.Post("/auth/logout", "End the session of this token", h.logout, api.Bare("/logout"), api.Account(), api.AnyKey(), api.Audited("session.end")),
+		api.Get("/auth/me", "Who is calling", h.me, api.Bare("/me"), api.Account(), api.AnyKey()),
 
 		api.Get("/auth/api-key", "The key named default, masked", h.defaultKey, api.Bare("/api-key"), api.Account()),
 		api.Post("/auth/api-key/regenerate", "Replace the key named default; the new one is shown only here", h.regenerateDefaultKey,

@@ -98,19 +98,26 @@ func (s *Service) Register(ctx context.Context, in RegisterRequest) (Registered,
 
 // mayRegister judges whether somebody may make an account, and counts it.
 func (s *Service) mayRegister(ctx context.Context, email, invitation string) error {
+	if s.registration == Closed {
+		return services.Errorf(services.Forbidden, "Registration is closed")
+	}
 	if invitation != "" {
 		invited, err := s.repository.invited(ctx, email, invitationHash(invitation))
 		if err == nil && !invited {
 			err = services.Faults(services.Fault{Path: "body.invitation", Message: "is not valid for this e-mail address, or no longer"})
 		}
-		return err
-	}
-	switch s.registration {
-	case Closed:
-		return services.Errorf(services.Forbidden, "Registration is closed")
-	case ByInvitation:
+		if err != nil {
+			return err
+		}
+	} else if s.registration == ByInvitation {
 		return services.Errorf(services.Forbidden, "Registration needs an invitation")
 	}
+	return s.countAccount(ctx)
+}
+
+// countAccount counts a new account of the request's address: invited ones too,
+// because anybody may make an organisation and invite.
+func (s *Service) countAccount(ctx context.Context) error {
 	ok, err := s.repository.take(ctx, s.newAccounts(services.OriginFrom(ctx).Address))
 	if err == nil && !ok {
 		err = errTooManyAccounts
@@ -152,7 +159,10 @@ func (s *Service) Profile(ctx context.Context, caller services.Caller) (Account,
 	return account, balance, err
 }
 
-var errTaken = errors.New("the key belongs to another account")
+var (
+	errTaken   = services.Errorf(services.Conflict, "the key belongs to another account")
+	errRevoked = services.Errorf(services.Conflict, "the key was revoked; choose another one")
+)
 
 // EnsureAdmin makes sure that an admin with this e-mail and this key exists;
 // without a key a new one is made. It may be repeated.
@@ -178,23 +188,38 @@ func EnsureAdmin(ctx context.Context, r *Repository, email, key string) (string,
 }
 
 // ensureAdmin does all of it or nothing: an account that was refused its key
-// must not stay behind as an admin without one.
+// must not stay behind as an admin without one. Whoever registered the address
+// first, and never proved that it is theirs, does not become an admin with it:
+// what they could come back with goes.
 func ensureAdmin(ctx context.Context, r *Repository, email, key string) error {
 	return postgres.InTx(ctx, r.pool, func(tx pgx.Tx) error {
-		account, err := r.byEmail(ctx, tx, email)
+		account, err := r.lockByEmail(ctx, tx, email)
 		if services.Is(err, services.NotFound) {
 			// The operator vouches for the address: who signs in with it later takes nothing away.
-			_, _, err = r.registerIn(ctx, tx, registration{ID: newID(), Email: email, Verified: true, Key: key, Admin: true})
+			account, _, err = r.registerIn(ctx, tx, registration{ID: newID(), Email: email, Verified: true, Key: key, Admin: true})
 			if postgres.Violates(err, "api_keys_hash") {
 				return errTaken
 			}
-			return err
+			if err != nil {
+				return err
+			}
+			return r.recordCommand(ctx, tx, "admin.create", account)
 		}
 		if err != nil {
 			return err
 		}
-		if err := r.makeAdmin(ctx, tx, account); err != nil {
-			return err
+		if !account.Admin {
+			if account.EmailVerified == nil {
+				if _, err := r.reclaim(ctx, tx, account); err != nil {
+					return err
+				}
+			}
+			if err := r.makeAdmin(ctx, tx, account); err != nil {
+				return err
+			}
+			if err := r.recordCommand(ctx, tx, "admin.create", account); err != nil {
+				return err
+			}
 		}
 		return r.ensureKey(ctx, tx, account, key)
 	})

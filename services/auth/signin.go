@@ -211,9 +211,15 @@ func (s *SignIns) mayJoin(ctx context.Context, in entry) error {
 	if hash == nil {
 		return s.service.mayRegister(ctx, in.email, "")
 	}
+	if s.service.registration == Closed {
+		return services.Errorf(services.Forbidden, "Registration is closed")
+	}
 	invited, err := s.repository.invited(ctx, in.email, hash)
 	if err == nil && !invited {
 		err = services.Errorf(services.Forbidden, "The invitation is not for this e-mail address, or no longer valid")
+	}
+	if err == nil {
+		err = s.service.countAccount(ctx)
 	}
 	return err
 }

@@ -30,6 +30,11 @@ func (h *host) AccessChanged(account, organization uuid.UUID) events.Event {
 	return accessChanged(account, organization)
 }
 
+// StillCounts implements teams.Host.
+func (h *host) StillCounts(ctx context.Context, tx pgx.Tx, caller services.Caller) error {
+	return h.repository.stillCounts(ctx, tx, caller)
+}
+
 // NormalEmail implements teams.Host.
 func (h *host) NormalEmail(raw string) (string, error) { return normalEmail(raw) }
 

@@ -98,6 +98,9 @@ func (c credential) verified(err error, named *uuid.UUID, refusal string) (Verif
 	}
 	if c.KeyID != nil {
 		caller.Key = *c.KeyID
+		if caller.Admin() && !caller.Personal { // an organisation's key decides nothing about the platform
+			caller.Role = services.RoleUser
+		}
 	}
 	if c.Scopes != nil {
 		caller.Scopes = services.Scopes(*c.Scopes)

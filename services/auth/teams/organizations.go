@@ -55,6 +55,9 @@ func (s *Service) Create(ctx context.Context, caller services.Caller, name strin
 	made := Organization{ID: newID(), Name: name, Role: services.OrgOwner}
 	happened := events.New("organization.created", made.ID.String(), made.ID, nil)
 	err = postgres.InTx(ctx, s.repository.pool, func(tx pgx.Tx) error {
+		if err := s.host.StillCounts(ctx, tx, caller); err != nil {
+			return err
+		}
 		made.CreatedAt, err = s.repository.create(ctx, tx, caller.Account, made.ID, name)
 		if err != nil {
 			return err

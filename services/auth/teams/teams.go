@@ -23,6 +23,9 @@ type Host interface {
 	// AccessChanged is the event after which every process asks anew what an
 	// account may do.
 	AccessChanged(account, organization uuid.UUID) events.Event
+	// StillCounts locks the caller's account and refuses a caller whose session
+	// or key has ended since the request began; kind Unauthenticated.
+	StillCounts(ctx context.Context, tx pgx.Tx, caller services.Caller) error
 	// NormalEmail is an address as accounts store it; kind Invalid when it is none.
 	NormalEmail(raw string) (string, error)
 	// Keys lists an account's API keys that still count.
@@ -125,6 +128,12 @@ func (s *Service) change(ctx context.Context, caller services.Caller, id uuid.UU
 		}
 		found, err := s.shared(ctx, tx, caller, id, needs)
 		if err != nil {
+			return err
+		}
+		if caller.Home == uuid.Nil { // or who made it could come back through it
+			return services.Errorf(services.Forbidden, "A service account does not decide who is in an organisation")
+		}
+		if err := s.host.StillCounts(ctx, tx, caller); err != nil {
 			return err
 		}
 		if happened, err = f(tx, found); err != nil {
