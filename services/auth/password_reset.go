@@ -62,6 +62,12 @@ func (p *Profiles) ResetPassword(ctx context.Context, secret, password string) e
 		if used, err = p.repository.useLink(ctx, tx, secret, resetPassword); err != nil {
 			return err
 		}
+		if used.EmailVerified == nil {
+			// Whoever registered the address first never proved it, and must not share the account.
+			if _, err := p.repository.reclaim(ctx, tx, used.Account); err != nil {
+				return err
+			}
+		}
 		if err := p.repository.resetPassword(ctx, tx, used, hash); err != nil {
 			return err
 		}

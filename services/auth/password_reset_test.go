@@ -17,6 +17,8 @@ func TestPasswordReset(t *testing.T) {
 	b, server := mailing(t)
 	ada := b.made(t, "ada@example.com")
 	next(t, server)
+	_, err := b.pool.Exec(t.Context(), `UPDATE uaol_auth.accounts SET email_verified_at = now()`)
+	require.NoError(t, err)
 	var secrets []string
 	for range 2 {
 		got := b.do(t, "POST", "/auth/password/forgot", `{"email":" Ada@example.com"}`)
@@ -53,6 +55,24 @@ func TestPasswordReset(t *testing.T) {
 	require.Equal(t, "ada@example.com", to)
 	require.Equal(t, "Your password has changed", subject)
 	require.Empty(t, secret)
+}
+
+// TestAResetOfAnUnprovedAddress leaves nothing to whoever registered it first.
+func TestAResetOfAnUnprovedAddress(t *testing.T) {
+	t.Parallel()
+	b, server := mailing(t)
+	attacker := b.made(t, "ada@example.com")
+	next(t, server)
+	require.Equal(t, 200, b.do(t, "POST", "/auth/password/forgot", `{"email":"ada@example.com"}`).Status)
+	_, _, secret := next(t, server)
+	got := b.do(t, "POST", "/auth/password/reset", `{"token":"`+secret+`","password":"battery staple"}`)
+	require.Equal(t, 200, got.Status, got.Text)
+	require.Equal(t, 401, b.asks(t, "X-API-Key", attacker.Key))
+	require.Equal(t, 401, b.asks(t, bearer(attacker.Token)...))
+	_, status := b.login(t, "ada@example.com", "correct horse")
+	require.Equal(t, 401, status)
+	_, status = b.login(t, "ada@example.com", "battery staple")
+	require.Equal(t, 200, status)
 }
 
 // TestForgettingTellsNothing: the answer is the same, and what the request does
