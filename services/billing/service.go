@@ -2,6 +2,8 @@ package billing
 
 import (
 	"context"
+	"math/rand/v2"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -33,7 +35,7 @@ func (s *Service) Balance(ctx context.Context, in BalanceRequest) (Balance, erro
 
 // holdAttempts bounds how often a hold is tried that has room whenever one
 // looks and none whenever one takes.
-const holdAttempts = 10
+const holdAttempts = 40
 
 // Hold implements Meter.
 func (s *Service) Hold(ctx context.Context, in HoldRequest) (Hold, error) {
@@ -41,6 +43,9 @@ func (s *Service) Hold(ctx context.Context, in HoldRequest) (Hold, error) {
 		return Hold{}, services.Errorf(services.Invalid, "A hold needs an organisation, a lifetime and at least one credit")
 	}
 	for attempt := 1; ; attempt++ {
+		if err := pause(ctx, attempt); err != nil {
+			return Hold{}, err
+		}
 		moved, err := s.repository.hold(ctx, in)
 		if moved {
 			return Hold{ID: in.ID, Amount: in.Amount, Open: true}, nil
@@ -70,10 +75,29 @@ func (s *Service) Hold(ctx context.Context, in HoldRequest) (Hold, error) {
 // now it can. One that was never opened is: asking does that.
 func (s *Service) tooLittle(ctx context.Context, in HoldRequest, last bool) error {
 	balance, err := s.Balance(ctx, BalanceRequest{Caller: in.Caller})
-	if err == nil && (balance.Available < in.Amount || last) {
-		err = services.Errorf(services.Insufficient, "Insufficient credits. Required: %d, Available: %d", in.Amount, balance.Available)
+	switch {
+	case err != nil:
+		return err
+	case balance.Available < in.Amount:
+		return services.Errorf(services.Insufficient, "Insufficient credits. Required: %d, Available: %d", in.Amount, balance.Available)
+	case last: // its caps change faster than a hold can look at them
+		return services.Errorf(services.Unavailable, "The account is busy just now; try again")
 	}
-	return err
+	return nil
+}
+
+// pause lets others finish before a further try, longer each time: all of them
+// together take about a second.
+func pause(ctx context.Context, attempt int) error {
+	if attempt < 3 { // opening an account takes a second try
+		return nil
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(rand.N(time.Duration(attempt) * 2 * time.Millisecond)):
+		return nil
+	}
 }
 
 // overCap says which cap had no room for a hold; nil when by now it has.
