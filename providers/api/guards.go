@@ -171,7 +171,7 @@ func (op *Operation) permit(caller services.Caller) error {
 	case !caller.Scopes.Allow(op.Scope):
 		return services.Errorf(services.Forbidden, "This API key lacks the scope %s", op.Scope)
 	case op.account && caller.Key != uuid.Nil && !caller.Personal:
-		return services.Errorf(services.Forbidden, "This API key belongs to an organisation and reaches nothing else of the account")
+		return services.Errorf(services.Forbidden, "This API key belongs to an organisation and reaches nothing else of the account; sign in, or use a personal key")
 	case op.Needs != "" && !caller.OrgRole.AtLeast(op.Needs):
 		return services.Errorf(services.Forbidden, "This needs the role %s in the organisation; yours is %s", op.Needs, caller.OrgRole)
 	}

@@ -433,6 +433,24 @@ func TestARevokedAdminKey(t *testing.T) {
 	require.ErrorIs(t, err, errRevoked)
 	_, err = b.service.Verify(t.Context(), VerifyRequest{APIKey: key})
 	require.Equal(t, services.Unauthenticated, services.KindOf(err))
-	_, err = b.service.EnsureAdmin(t.Context(), "root@example.com", "the operator's next key of 32 or more")
+	const next = "the operator's next key of 32 or more"
+	_, err = b.service.EnsureAdmin(t.Context(), "root@example.com", next)
+	require.NoError(t, err)
+
+	// One that was given another secret does not come back either, however long ago.
+	admin, err = b.service.Verify(t.Context(), VerifyRequest{APIKey: next})
+	require.NoError(t, err)
+	_, fresh, err := b.service.RegenerateKey(t.Context(), admin.Caller, admin.Caller.Key)
+	require.NoError(t, err)
+	_, err = b.pool.Exec(t.Context(), `UPDATE uaol_auth.api_keys SET revoked_at = now() - interval '91 days' WHERE revoked_at IS NOT NULL`)
+	require.NoError(t, err)
+	require.NoError(t, NewHousekeeper(Config{AuditDays: 1}, b.repository).Sweep(t.Context()))
+	for _, old := range []string{key, next} {
+		_, err = b.service.EnsureAdmin(t.Context(), "root@example.com", old)
+		require.ErrorIs(t, err, errRevoked)
+		_, err = b.service.Verify(t.Context(), VerifyRequest{APIKey: old})
+		require.Equal(t, services.Unauthenticated, services.KindOf(err))
+	}
+	_, err = b.service.Verify(t.Context(), VerifyRequest{APIKey: fresh})
 	require.NoError(t, err)
 }

@@ -28,7 +28,9 @@ func (h *Housekeeper) Sweep(ctx context.Context) error {
 		`DELETE FROM uaol_auth.sign_ins WHERE expires_at <= now()`,
 		`DELETE FROM uaol_auth.links WHERE expires_at <= now()`,
 		`DELETE FROM uaol_auth.invitations WHERE expires_at <= now()`,
-		`DELETE FROM uaol_auth.api_keys WHERE revoked_at < now() - interval '90 days'`,
+		// Admins' stay revoked for good: one may still stand in UAOL_ADMIN_API_KEY.
+		`DELETE FROM uaol_auth.api_keys WHERE revoked_at < now() - interval '90 days'
+			AND account_id NOT IN (SELECT account_id FROM uaol_auth.accounts WHERE admin)`,
 	} {
 		if _, err := postgres.Exec(ctx, h.repository.pool, overdue); err != nil {
 			return err

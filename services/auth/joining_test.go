@@ -261,7 +261,7 @@ func TestMicrosoftsIssuerIsTheTenants(t *testing.T) {
 			t.Parallel()
 			w := startWorld(t, "outlook", func(_ *Config, cfg *oidc.Config) { cfg.OutlookTenant = c.configured })
 			w.provider.set(func(p *provider) { p.lie = func(claims jwt.MapClaims) { c.lie(w, claims) } })
-			require.Equal(t, "The provider's answer could not be verified", w.refused(t, ada, ""))
+			require.Equal(t, "The provider's answer could not be verified; please begin again", w.refused(t, ada, ""))
 		})
 	}
 }
@@ -293,7 +293,7 @@ func TestUserinfoIsAboutWhoSignsIn(t *testing.T) {
 			return r.URL.Path == "/userinfo"
 		}
 	})
-	require.Equal(t, "The provider's answer could not be verified", w.refused(t, ada, ""))
+	require.Equal(t, "The provider's answer could not be verified; please begin again", w.refused(t, ada, ""))
 }
 
 func TestSigningInKeepsToRegistration(t *testing.T) {

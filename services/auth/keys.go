@@ -251,7 +251,8 @@ func (r *Repository) defaultKey(ctx context.Context, tx pgx.Tx, account uuid.UUI
 		ORDER BY created_at DESC, key_id DESC LIMIT 1`, account, defaultKey)
 }
 
-// regenerate gives a key another secret and ends the sessions got with it.
+// regenerate gives a key another secret and ends the sessions got with it. The
+// old secret is kept as a revoked key: UAOL_ADMIN_API_KEY must not bring it back.
 func (r *Repository) regenerate(ctx context.Context, tx pgx.Tx, caller services.Caller, id uuid.UUID) (key Key, secret string, err error) {
 	old, err := r.lockKey(ctx, tx, caller.Account, id)
 	if services.Is(err, services.NotFound) {
@@ -263,13 +264,23 @@ func (r *Repository) regenerate(ctx context.Context, tx pgx.Tx, caller services.
 	if !caller.Scopes.Include(services.Scopes(old.ScopeText)) {
 		return Key{}, "", services.Errorf(services.Forbidden, "A key can give no scope away that it does not have")
 	}
+	gone, err := postgres.Value[[]byte](ctx, tx, `SELECT hash FROM uaol_auth.api_keys WHERE key_id = $1`, id)
+	if err != nil {
+		return Key{}, "", err
+	}
 	secret = newKey()
 	key, err = postgres.One[Key](ctx, tx, `
 		UPDATE uaol_auth.api_keys SET hash = $2, prefix = $3, last_used_at = NULL WHERE key_id = $1 RETURNING `+keyColumns,
 		id, keyHash(secret), keyPrefix(secret))
-	if err == nil {
-		_, err = postgres.Exec(ctx, tx, `DELETE FROM uaol_auth.sessions WHERE key_id = $1`, id)
+	if err != nil {
+		return Key{}, "", err
 	}
+	if _, err := postgres.Exec(ctx, tx, `
+		INSERT INTO uaol_auth.api_keys (key_id, account_id, organization_id, name, hash, prefix, created_at, revoked_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, now())`, newID(), caller.Account, old.Organization, old.Name, gone, old.Prefix, old.CreatedAt); err != nil {
+		return Key{}, "", err
+	}
+	_, err = postgres.Exec(ctx, tx, `DELETE FROM uaol_auth.sessions WHERE key_id = $1`, id)
 	services.Note(ctx, "key", id.String())
 	return key, secret, err
 }

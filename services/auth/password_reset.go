@@ -6,6 +6,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"uaol/providers/events"
 	"uaol/providers/postgres"
 	"uaol/services"
 )
@@ -44,7 +45,8 @@ func (p *Profiles) ForgotPassword(ctx context.Context, email string) error {
 }
 
 // ResetPassword sets a password by a link, which proves the address too. All
-// sign-ins and all other such links end; API keys stay.
+// sign-ins and all other such links end. API keys stay, unless the address was
+// not proved before: then whoever registered it first loses them.
 func (p *Profiles) ResetPassword(ctx context.Context, secret, password string) error {
 	good, err := p.repository.linkGood(ctx, secret, resetPassword)
 	if err == nil && !good { // guesses must not cost a password's hash
@@ -58,13 +60,14 @@ func (p *Profiles) ResetPassword(ctx context.Context, secret, password string) e
 		return err
 	}
 	var used link
+	var happened []events.Event
 	if err := postgres.InTx(ctx, p.repository.pool, func(tx pgx.Tx) (err error) {
+		happened = nil
 		if used, err = p.repository.useLink(ctx, tx, secret, resetPassword); err != nil {
 			return err
 		}
 		if used.EmailVerified == nil {
-			// Whoever registered the address first never proved it, and must not share the account.
-			if _, err := p.repository.reclaim(ctx, tx, used.Account); err != nil {
+			if happened, err = p.repository.reclaim(ctx, tx, used.Account, "link"); err != nil {
 				return err
 			}
 		}
@@ -76,7 +79,7 @@ func (p *Profiles) ResetPassword(ctx context.Context, secret, password string) e
 		return err
 	}
 	services.NoteCaller(ctx, used.Caller())
-	p.bus.Publish(accessChanged(used.ID, used.Organization))
+	p.bus.Publish(append(happened, accessChanged(used.ID, used.Organization))...)
 	_ = p.post.send("password notice", p.post.passwordNotice(used.Address)) // it has changed all the same
 	// Who forgot a password has most likely tried too often.
 	return p.repository.forgive(ctx, signIns(used.Address, services.OriginFrom(ctx).Address)...)

@@ -6,6 +6,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"uaol/providers/events"
 	"uaol/providers/postgres"
 )
 
@@ -22,10 +23,12 @@ const decidesAlone = `
 // invitations it made, and what its identities' groups gave; of its personal
 // organisation and of those in which it alone decides, the keys of programs, the
 // keys of model providers and the open invitations. A personal organisation has
-// no members; should there be any, they go too. It gives the shared organisations
-// in which the account decides: who else is in them stays. Keys go before the
+// no members; should there be any, they go too. Its event
+// names the shared organisations in which the account decides: who else is in
+// them stays, and who takes over should look at it. by says what proved the
+// address: a provider's name, a link or the operator. Keys go before the
 // sessions that were got with them, as when one key is revoked.
-func (r *Repository) reclaim(ctx context.Context, tx pgx.Tx, account Account) (decides []uuid.UUID, err error) {
+func (r *Repository) reclaim(ctx context.Context, tx pgx.Tx, account Account, by string) (happened []events.Event, err error) {
 	alone, err := postgres.Values[uuid.UUID](ctx, tx, decidesAlone, account.ID)
 	if err != nil {
 		return nil, err
@@ -57,6 +60,16 @@ func (r *Repository) reclaim(ctx context.Context, tx pgx.Tx, account Account) (d
 	if _, err := r.applyRoles(ctx, tx, account.ID, nil); err != nil {
 		return nil, err
 	}
-	return postgres.Values[uuid.UUID](ctx, tx, `
+	decides, err := postgres.Values[uuid.UUID](ctx, tx, `
 		SELECT organization_id FROM uaol_auth.members WHERE account_id = $1 AND role IN ('admin', 'owner') ORDER BY organization_id`, account.ID)
+	if err != nil {
+		return nil, err
+	}
+	happened = []events.Event{
+		events.New(reclaimedType, account.ID.String(), account.Organization, map[string]any{"by": by, "organizations": decides}),
+		accessChanged(account.ID, uuid.Nil),
+	}
+	return happened, r.outbox.Append(ctx, tx, happened...)
 }
+
+const reclaimedType = "user.reclaimed"

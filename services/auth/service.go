@@ -210,7 +210,7 @@ func ensureAdmin(ctx context.Context, r *Repository, email, key string) error {
 		}
 		if !account.Admin {
 			if account.EmailVerified == nil {
-				if _, err := r.reclaim(ctx, tx, account); err != nil {
+				if _, err := r.reclaim(ctx, tx, account, "operator"); err != nil {
 					return err
 				}
 			}

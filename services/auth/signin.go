@@ -340,23 +340,12 @@ func (e *entrance) register(ctx context.Context) (Account, error) {
 	return account, e.tell(ctx, accessChanged(account.ID, account.Organization)) // the guest's session is over
 }
 
-const reclaimedType = "user.reclaimed"
-
 // reclaim gives an account to who proved that its address is theirs: whoever
 // registered it first never did, and loses all that they could come back with.
 func (e *entrance) reclaim(ctx context.Context, account Account) error {
-	kept, err := e.repository.reclaim(ctx, e.tx, account)
-	if err != nil {
-		return err
-	}
-	// What others were given in shared organisations stays; who takes over should look at it.
-	event := events.New(reclaimedType, account.ID.String(), account.Organization, map[string]any{
-		"provider": e.in.began.Provider, "organizations": kept,
-	})
-	if err := e.tell(ctx, event); err != nil {
-		return err
-	}
-	return e.tell(ctx, accessChanged(account.ID, uuid.Nil))
+	happened, err := e.repository.reclaim(ctx, e.tx, account, e.in.began.Provider)
+	e.happened = append(e.happened, happened...)
+	return err
 }
 
 // sealed is the identity as it is stored under an id, which its tokens are

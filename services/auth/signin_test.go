@@ -217,7 +217,7 @@ func testLies(t *testing.T, flavour string) {
 	for name, lie := range lies {
 		t.Run(name, func(t *testing.T) {
 			w.provider.set(func(p *provider) { p.lie, p.sign = nil, nil; lie(p) })
-			require.Equal(t, "The provider's answer could not be verified", w.refused(t, ada, ""))
+			require.Equal(t, "The provider's answer could not be verified; please begin again", w.refused(t, ada, ""))
 			require.Zero(t, w.count(t, `SELECT count(*) FROM uaol_auth.accounts`))
 			require.Zero(t, w.count(t, `SELECT count(*) FROM uaol_auth.identities`))
 		})

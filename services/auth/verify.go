@@ -91,7 +91,7 @@ func (c credential) verified(err error, named *uuid.UUID, refusal string) (Verif
 		caller.Organization, caller.OrgRole, caller.Personal = c.Acting, services.OrgRole(*c.OrgRole), false
 	}
 	if c.KeyOrganization != nil && *c.KeyOrganization != caller.Organization {
-		return Verified{}, services.Errorf(services.Forbidden, "This API key belongs to another organisation")
+		return Verified{}, services.Errorf(services.Forbidden, "This API key belongs to another organisation; leave X-Organization out, or use a key of that one")
 	}
 	if c.Session != nil {
 		caller.Session = *c.Session

@@ -51,7 +51,7 @@ func (p *Provider) AuthURL(ctx context.Context, proof Proof) (string, error) {
 }
 
 // errUnverified is all that people see of an ID token that is not right.
-var errUnverified = services.Errorf(services.Unauthenticated, "The provider's answer could not be verified")
+var errUnverified = services.Errorf(services.Unauthenticated, "The provider's answer could not be verified; please begin again")
 
 // Redeem turns a code into an identity; kinds Unconfigured, Unavailable, and
 // Unauthenticated for a code or an ID token that is not right.

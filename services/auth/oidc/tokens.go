@@ -41,7 +41,7 @@ func (p *Provider) own(ctx context.Context, issuer string) (*discovery, error) {
 		same = p.tenants.issued(d.issuer, issuer)
 	}
 	if !same {
-		return nil, services.Errorf(services.Conflict, "This identity came from another provider than the one that is configured now")
+		return nil, services.Errorf(services.Conflict, "This identity came from another provider than the one that is configured now; unlink it and sign in again")
 	}
 	return d, nil
 }

@@ -135,12 +135,9 @@ func (r *Repository) organizations(ctx context.Context, account uuid.UUID, befor
 		ORDER BY o.created_at DESC, o.organization_id DESC LIMIT $4`, account, before, beforeID, limit)
 }
 
-// create locks the account first: of two organisations made at once, the second
-// one is counted after the first. Kind NotFound when the account owns enough.
+// create counts what the account owns, which is locked: of two organisations made
+// at once, the second one comes after the first. Kind NotFound for enough.
 func (r *Repository) create(ctx context.Context, tx pgx.Tx, account, id uuid.UUID, name string) (services.Time, error) {
-	if _, err := postgres.Exec(ctx, tx, `SELECT 1 FROM uaol_auth.accounts WHERE account_id = $1 FOR NO KEY UPDATE`, account); err != nil {
-		return services.Time{}, err
-	}
 	return postgres.Value[services.Time](ctx, tx, `
 		WITH made AS (
 			INSERT INTO uaol_auth.organizations (organization_id, name, personal)
