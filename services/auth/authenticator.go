@@ -6,6 +6,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/google/uuid"
 	"github.com/maypok86/otter/v2"
 
 	"uaol/providers/events"
@@ -16,26 +17,57 @@ import (
 // Verifier, here or elsewhere, and keeps a positive answer for a moment.
 type Authenticator struct {
 	verifier Verifier
-	known    *otter.Cache[[32]byte, Verified]
+	known    *otter.Cache[[32]byte, remembered]
+	changed  *otter.Cache[uuid.UUID, time.Time] // since when answers about an account or an organisation count no more
+}
+
+// remembered is what the Verifier said, and when it was asked.
+type remembered struct {
+	Verified
+	asked time.Time
 }
 
 // remember is how long a positive answer is kept: so long, at most, a revoked
 // credential still counts.
 const remember = 3 * time.Second
 
-// NewAuthenticator makes an Authenticator. What it knows it drops at once when
-// this process changes who may do what; other processes notice after remember.
+// NewAuthenticator makes an Authenticator. When this process changes who may do
+// what, answers about those concerned that were asked for before count no more;
+// other processes notice after remember.
 func NewAuthenticator(verifier Verifier, bus *events.Bus) *Authenticator {
-	a := &Authenticator{verifier: verifier, known: otter.Must(&otter.Options[[32]byte, Verified]{
-		MaximumSize:      50_000,
-		ExpiryCalculator: otter.ExpiryWriting[[32]byte, Verified](remember),
-	})}
+	a := &Authenticator{
+		verifier: verifier,
+		known: otter.Must(&otter.Options[[32]byte, remembered]{
+			MaximumSize:      50_000,
+			ExpiryCalculator: otter.ExpiryWriting[[32]byte, remembered](remember),
+		}),
+		changed: otter.Must(&otter.Options[uuid.UUID, time.Time]{ // longer than any answer under way
+			MaximumSize:      200_000,
+			ExpiryCalculator: otter.ExpiryWriting[uuid.UUID, time.Time](time.Minute),
+		}),
+	}
 	bus.Subscribe(func(e events.Event) {
-		if e.Type == accessChangedType {
-			a.known.InvalidateAll()
+		account, err := uuid.Parse(e.Subject)
+		if e.Type != accessChangedType || err != nil {
+			return
+		}
+		now := time.Now()
+		a.changed.Set(account, now)
+		if e.Organization != uuid.Nil {
+			a.changed.Set(e.Organization, now)
 		}
 	})
 	return a
+}
+
+// counts reports whether nothing has changed since the answer was asked for.
+func (a *Authenticator) counts(known remembered) bool {
+	for _, id := range [...]uuid.UUID{known.Caller.Account, known.Caller.Organization} {
+		if at, ok := a.changed.GetIfPresent(id); ok && !known.asked.After(at) {
+			return false
+		}
+	}
+	return true
 }
 
 // Authenticate implements services.Authenticator.
@@ -59,22 +91,26 @@ func (a *Authenticator) Authenticate(ctx context.Context, c services.Credentials
 	}
 	key, cacheable := hash(in)
 	if cacheable {
-		if v, ok := a.known.GetIfPresent(key); ok {
+		if v, ok := a.known.GetIfPresent(key); ok && a.counts(v) {
 			return v.Caller, v.GuestID, nil
 		}
 	}
+	asked := time.Now()
 	v, err := a.verifier.Verify(ctx, in)
 	if err != nil {
 		return services.Caller{}, "", err
 	}
 	if cacheable {
-		a.known.Set(key, v)
+		a.known.Set(key, remembered{v, asked})
 	}
 	return v.Caller, v.GuestID, nil
 }
 
-// Close ends the cache's own goroutine.
-func (a *Authenticator) Close() { a.known.StopAllGoroutines() }
+// Close ends the caches' own goroutines.
+func (a *Authenticator) Close() {
+	a.known.StopAllGoroutines()
+	a.changed.StopAllGoroutines()
+}
 
 // hash names a credential without keeping it. A guest without a session is
 // made anew each time.

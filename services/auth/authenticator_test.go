@@ -64,25 +64,55 @@ func TestAuthenticatorRemembersThreeSeconds(t *testing.T) {
 	}
 }
 
-// TestAuthenticatorForgets what it knows as soon as this process changes who may
-// do what.
+// TestAuthenticatorForgets what it knows of an account, or of an organisation's
+// callers, as soon as this process changes what they may do; also an answer that
+// was under way. What it knows of others stays.
 func TestAuthenticatorForgets(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		verifier, bus := &scripted{answer: yes}, events.NewBus()
+		bus, organization := events.NewBus(), uuid.New()
+		underWay := func() {}
+		verifier := &scripted{answer: func(in VerifyRequest) (Verified, error) {
+			v, err := yes(in)
+			v.Caller.Organization = organization
+			underWay()
+			return v, err
+		}}
 		a := NewAuthenticator(verifier, bus)
 		defer a.Close()
-		ask := func() int {
-			_, _, err := a.Authenticate(t.Context(), services.Credentials{Bearer: "t"})
+		ada, err := yes(VerifyRequest{Bearer: "ada"})
+		require.NoError(t, err)
+		asked := func(bearer string) int64 { // how often the verifier was
+			before := verifier.calls.Load()
+			_, _, err := a.Authenticate(t.Context(), services.Credentials{Bearer: bearer})
 			require.NoError(t, err)
-			return int(verifier.calls.Load())
+			time.Sleep(time.Millisecond) // the bubble's clock
+			return verifier.calls.Load() - before
 		}
-		require.Equal(t, 1, ask())
-		require.Equal(t, 1, ask())
-		bus.Publish(events.New("job.created", "x", uuid.Nil, nil))
-		require.Equal(t, 1, ask())
-		bus.Publish(accessChanged(uuid.New(), uuid.Nil))
-		require.Equal(t, 2, ask())
+		for _, bearer := range []string{"ada", "bob"} {
+			require.EqualValues(t, 1, asked(bearer))
+			require.EqualValues(t, 0, asked(bearer))
+		}
+		publish := func(e events.Event) {
+			bus.Publish(e)
+			time.Sleep(time.Millisecond)
+		}
+		publish(events.New("job.created", ada.Caller.Account.String(), organization, nil))
+		require.EqualValues(t, 0, asked("ada"))
+		publish(accessChanged(ada.Caller.Account, uuid.Nil))
+		require.EqualValues(t, 1, asked("ada"))
+		require.EqualValues(t, 0, asked("ada"))
+		require.EqualValues(t, 0, asked("bob"), "nothing of hers has changed")
+		publish(accessChanged(uuid.New(), organization))
+		require.EqualValues(t, 1, asked("bob"))
+		require.EqualValues(t, 1, asked("ada"))
+
+		underWay = func() { bus.Publish(accessChanged(ada.Caller.Account, uuid.Nil)) }
+		time.Sleep(remember)
+		require.EqualValues(t, 1, asked("ada"))
+		underWay = func() {}
+		require.EqualValues(t, 1, asked("ada"), "the answer may be from before the change")
+		require.EqualValues(t, 0, asked("ada"))
 	})
 }
 

@@ -136,7 +136,7 @@ func TestKeysExpire(t *testing.T) {
 	require.Equal(t, 200, b.asks(t, "X-API-Key", secret))
 	_, err = b.pool.Exec(t.Context(), `UPDATE uaol_auth.api_keys SET expires_at = now() WHERE key_id = $1`, key.ID)
 	require.NoError(t, err)
-	b.bus.Publish(accessChanged(uuid.Nil, uuid.Nil)) // three seconds later, so to say
+	b.bus.Publish(accessChanged(ada.Account.ID, uuid.Nil)) // three seconds later, so to say
 	require.Equal(t, 401, b.asks(t, "X-API-Key", secret))
 	require.Equal(t, 401, b.asks(t, "Authorization", "Bearer "+token), "a token lasts no longer than its key")
 	_, err = b.service.Login(t.Context(), secret, "", "")
@@ -217,7 +217,7 @@ func TestSessions(t *testing.T) {
 
 	_, err = b.pool.Exec(t.Context(), `UPDATE uaol_auth.sessions SET expires_at = now()`)
 	require.NoError(t, err)
-	b.bus.Publish(accessChanged(uuid.Nil, uuid.Nil))
+	b.bus.Publish(accessChanged(ada.Account.ID, uuid.Nil))
 	require.Equal(t, 401, b.asks(t, "Authorization", "Bearer "+third), "the row's word counts, not only the token's")
 	require.NoError(t, NewHousekeeper(Config{AuditDays: 1}, b.repository).Sweep(t.Context()))
 	require.Zero(t, b.count(t, `SELECT count(*) FROM uaol_auth.sessions`))

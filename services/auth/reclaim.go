@@ -67,7 +67,10 @@ func (r *Repository) reclaim(ctx context.Context, tx pgx.Tx, account Account, by
 	}
 	happened = []events.Event{
 		events.New(reclaimedType, account.ID.String(), account.Organization, map[string]any{"by": by, "organizations": decides}),
-		accessChanged(account.ID, uuid.Nil),
+		accessChanged(account.ID, account.Organization),
+	}
+	for _, organization := range alone { // its programs' keys are gone too
+		happened = append(happened, accessChanged(account.ID, organization))
 	}
 	return happened, r.outbox.Append(ctx, tx, happened...)
 }
