@@ -22,7 +22,7 @@ race: ## all tests, looking for data races (needs a C compiler)
 	$(GO) test -race ./...
 
 bench: ## benchmarks; BenchmarkStart is the start with data present, BenchmarkMe /auth/me by a bare handler
-	$(GO) test -run '^$$' -bench . -benchtime 5x ./cmd/uaol ./services/proxy/upstream
+	$(GO) test -run '^$$' -bench . -benchtime 5x ./cmd/uaol ./providers/upstream
 	$(GO) test -run '^$$' -bench Me -benchtime 200x ./acceptance
 	$(GO) test -run '^$$' -bench 'Authenticate|Hold' -benchtime 2000x ./services/auth ./services/billing
 

@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"uaol/acceptance/world"
-	"uaol/services/proxy/upstream/everything"
+	"uaol/providers/upstream/everything"
 )
 
 // TestWorkflowOnTheReferenceServer runs two methods of MCP's own reference

@@ -15,9 +15,12 @@ import (
 	"uaol/providers/events"
 	"uaol/providers/health"
 	"uaol/providers/httpserver"
+	"uaol/providers/keyring"
 	"uaol/providers/logging"
+	"uaol/providers/metrics"
 	"uaol/providers/peers"
 	"uaol/providers/postgres"
+	"uaol/providers/upstream"
 	"uaol/providers/workers"
 	"uaol/services"
 )
@@ -26,22 +29,24 @@ import (
 var shared = fx.Options(
 	logging.Module,
 	logging.Quiet,
+	metrics.Module,
 	postgres.Module,
 	migrations.Module,
 	health.Module,
 	workers.Module,
 	peers.Module,
 	httpserver.Module,
+	upstream.Module,
 	config.For[egress.Config](),
 	config.For[Inherited](),
 	fx.Provide(egress.New, events.NewBus, document),
 )
 
 // Options is a process that runs the given services; none means all. Fx builds
-// only what is asked for, and all that is asked for is the server: what it
-// serves needs the rest.
+// only what is asked for, and all that is asked for is the server (and the
+// operators' own): what it serves needs the rest.
 func Options(env *config.Environment, set ...services.Name) fx.Option {
-	return fx.Options(graph(env, set...), warnings, fx.Invoke(func(*httpserver.Server) {}))
+	return fx.Options(graph(env, set...), warnings, fx.Invoke(func(*httpserver.Server, *metrics.Server) {}))
 }
 
 // graph is everything that such a process could build.
@@ -53,6 +58,9 @@ func graph(env *config.Environment, set ...services.Name) fx.Option {
 		config.Module(env),
 		shared,
 		fx.Supply(identityOf(set), peers.Whole(len(set) == len(catalog)), owners(set)),
+	}
+	if slices.Contains(set, services.Auth) || slices.Contains(set, services.Registry) {
+		options = append(options, keyring.Module)
 	}
 	for _, r := range catalog {
 		if slices.Contains(set, r.Name) {

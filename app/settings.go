@@ -9,6 +9,7 @@ import (
 	"uaol/providers/limits"
 	"uaol/providers/logging"
 	"uaol/providers/mail"
+	"uaol/providers/metrics"
 	"uaol/providers/peers"
 	"uaol/providers/postgres"
 	"uaol/services/auth"
@@ -25,7 +26,7 @@ import (
 func Settings() []config.Setting {
 	return config.Describe(
 		config.Process{}, logging.Config{}, postgres.Config{}, migrations.Config{}, httpserver.Config{}, limits.Config{},
-		peers.Config{}, egress.Config{}, auth.Config{}, oidc.Config{}, keyring.Config{}, mail.Config{}, Inherited{},
+		peers.Config{}, egress.Config{}, auth.Config{}, oidc.Config{}, keyring.Config{}, mail.Config{}, metrics.Config{}, Inherited{},
 		auth.ClientConfig{}, registry.ClientConfig{}, proxy.ClientConfig{}, jobs.ClientConfig{}, billing.ClientConfig{}, storage.ClientConfig{},
 	)
 }

@@ -110,11 +110,23 @@ func (o Outbox) Read(ctx context.Context, q postgres.Querier, in ReadRequest) ([
 	return postgres.All[Event](ctx, q, columns+o.table+" WHERE created_at > $1 ORDER BY created_at, event_id LIMIT $2", in.After.Add(-overlap), limit)
 }
 
-// Operation lets other processes read a service's outbox.
-func (o Outbox) Operation(service services.Name, q postgres.Querier) api.Operation {
-	return api.Internal("/internal/"+string(service)+"/events", func(ctx context.Context, in ReadRequest) ([]Event, error) {
-		return o.Read(ctx, q, in)
-	})
+// Recent is a Source. It goes by the database's clock alone.
+func (o Outbox) Recent(ctx context.Context, q postgres.Querier, in RecentRequest) ([]Event, error) {
+	if in.AfterID != uuid.Nil {
+		return o.Read(ctx, q, ReadRequest{AfterID: in.AfterID, Limit: recentPage})
+	}
+	return postgres.All[Event](ctx, q, "SELECT event_id, type, subject, organization_id, data, created_at FROM "+o.table+
+		" WHERE created_at > now() - $1 * interval '1 millisecond' ORDER BY created_at, event_id LIMIT $2", in.Back.Milliseconds(), recentPage)
+}
+
+// Operations let other processes read a service's outbox: all of it, or what is
+// recent.
+func (o Outbox) Operations(service services.Name, q postgres.Querier) []api.Operation {
+	at := "/internal/" + string(service)
+	return []api.Operation{
+		api.Internal(at+"/events", func(ctx context.Context, in ReadRequest) ([]Event, error) { return o.Read(ctx, q, in) }),
+		api.Internal(at+"/recent", func(ctx context.Context, in RecentRequest) ([]Event, error) { return o.Recent(ctx, q, in) }),
+	}
 }
 
 // Bus hands events on inside the process.

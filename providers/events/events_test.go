@@ -150,7 +150,7 @@ func TestOperation(t *testing.T) {
 	pool, outbox := setup(t)
 	e := events.New("x", "s", uuid.New(), map[string]int{"n": 1})
 	require.NoError(t, outbox.Append(t.Context(), pool, e))
-	url := peerstest.Serve(t, outbox.Operation(services.Registry, pool))
+	url := peerstest.Serve(t, outbox.Operations(services.Registry, pool)...)
 	peer, err := peers.New(services.Registry, "UAOL_REGISTRY_URL", url, peerstest.Tokens(t))
 	require.NoError(t, err)
 	t.Cleanup(peer.Close)

@@ -58,6 +58,16 @@ func New(p params) *Running {
 	return r
 }
 
+// Attach runs one loop for as long as the process lives. It is for what is built
+// only when something asks for it; what is always there contributes a Worker.
+func Attach(lifecycle fx.Lifecycle, log *zap.Logger, w Worker) {
+	r := &Running{workers: []Worker{w}, log: log.Named("workers")}
+	lifecycle.Append(fx.Hook{
+		OnStart: func(context.Context) error { r.Start(); return nil },
+		OnStop:  r.Stop,
+	})
+}
+
 // Start begins all loops.
 func (r *Running) Start() {
 	ctx, cancel := context.WithCancel(context.Background()) // OnStart's own ends with the start

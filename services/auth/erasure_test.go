@@ -23,12 +23,12 @@ import (
 	"uaol/providers/config"
 	"uaol/providers/egress"
 	"uaol/providers/mail"
+	"uaol/providers/upstream"
 	"uaol/services"
 	"uaol/services/auth/oidc"
 	"uaol/services/billing"
 	"uaol/services/jobs"
 	"uaol/services/proxy"
-	"uaol/services/proxy/upstream"
 	"uaol/services/registry"
 	"uaol/services/storage"
 )
@@ -50,7 +50,7 @@ func onPlatform(t testing.TB) *platform {
 	w := &platform{bench: setup(t)}
 	policy, err := egress.New(egress.Config{})
 	require.NoError(t, err)
-	w.registry = registry.NewService(registry.NewRepository(w.pool), policy, w.bus)
+	w.registry = registry.NewService(registry.NewRepository(w.pool), policy, nil, nil, w.bus)
 	w.meter = billing.NewService(billing.NewRepository(w.pool))
 	repository := jobs.NewRepository(w.pool)
 	w.jobs = jobs.NewService(repository, w.registry, w.meter, w.bus, zap.NewNop())
@@ -92,11 +92,11 @@ func (w *platform) does(t testing.TB, caller services.Caller, name string) (appr
 	url := "https://tools.example.com/" + uuid.NewString()
 	var ids []uuid.UUID
 	for range 2 {
-		tool, err := w.registry.Register(t.Context(), caller, registry.Definition{Name: &name, GatewayURL: &url})
+		tool, err := w.registry.Register(t.Context(), caller, registry.Change{Name: &name, GatewayURL: &url})
 		require.NoError(t, err)
 		ids = append(ids, tool.ID)
 	}
-	require.NoError(t, w.registry.Approve(t.Context(), ids[0]))
+	require.NoError(t, w.registry.Approve(t.Context(), admin, ids[0], registry.Decision{Unpinned: true}))
 	_, err := w.storage.Upload(t.Context(), caller, name+".txt", "text/plain", []byte("the words of "+name))
 	require.NoError(t, err)
 	if caller.Personal { // a shared organisation has no credits of its own
@@ -422,3 +422,6 @@ func TestAMissingAddressIsSaidOnce(t *testing.T) {
 		return w.do(t, "GET", "/users/export", "", bearer(carl.Token)...).Status
 	}(), "an export is whole or none")
 }
+
+// admin is who decides about tools.
+var admin = services.Caller{Account: uuid.New(), Role: services.RoleAdmin}

@@ -16,7 +16,6 @@ import (
 	"uaol/providers/config"
 	"uaol/providers/events"
 	"uaol/providers/httpserver"
-	"uaol/providers/keyring"
 	"uaol/providers/logging"
 	"uaol/providers/mail"
 	"uaol/providers/workers"
@@ -30,10 +29,9 @@ import (
 var Module = fx.Module("auth",
 	logging.Named("auth"),
 	config.For[Config](),
-	config.For[keyring.Config](),
 	config.For[oidc.Config](),
 	config.For[mail.Config](),
-	fx.Provide(fx.Private, NewRepository, NewService, NewHandler, NewAuditLog, NewHousekeeper, keyring.New, newProviders, NewSignIns,
+	fx.Provide(fx.Private, NewRepository, NewService, NewHandler, NewAuditLog, NewHousekeeper, newProviders, NewSignIns,
 		modelkeys.NewRepository, modelkeys.NewService, modelkeys.NewHandler,
 		NewTeamsHost, teams.NewRepository, teams.NewService, teams.NewHandler,
 		mail.New, newPost, NewProfiles, newExports, NewProfileHandler, newEraser),
@@ -128,7 +126,7 @@ func routes(p routesParams) httpserver.Out {
 	operations := slices.Concat(p.Handler.operations(), p.ModelKeys.Operations(), p.Teams.Operations(), p.Profiles.operations())
 	operations = append(operations,
 		api.Internal("/internal/auth/verify", p.Handler.service.Verify),
-		api.Internal("/internal/auth/record", p.Handler.audit.record),
-		events.NewOutbox(services.Auth).Operation(services.Auth, p.Pool))
+		api.Internal("/internal/auth/record", p.Handler.audit.record))
+	operations = append(operations, events.NewOutbox(services.Auth).Operations(services.Auth, p.Pool)...)
 	return httpserver.Out{Routes: httpserver.Routes{Service: services.Auth, Operations: operations}}
 }

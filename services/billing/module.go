@@ -45,7 +45,7 @@ func outbox(pool *pgxpool.Pool) workers.Out {
 
 func routes(h *Handler, pool *pgxpool.Pool) httpserver.Out {
 	operations := append(h.operations(), h.internal()...)
-	operations = append(operations, events.NewOutbox(services.Billing).Operation(services.Billing, pool))
+	operations = append(operations, events.NewOutbox(services.Billing).Operations(services.Billing, pool)...)
 	return httpserver.Out{Routes: httpserver.Routes{Service: services.Billing, Operations: operations}}
 }
 

@@ -18,10 +18,10 @@ import (
 	"uaol/providers/events"
 	"uaol/providers/postgres"
 	"uaol/providers/postgres/pgtest"
+	"uaol/providers/upstream"
 	"uaol/services"
 	"uaol/services/billing"
 	"uaol/services/proxy"
-	"uaol/services/proxy/upstream"
 	"uaol/services/registry"
 )
 
@@ -54,7 +54,7 @@ func setup(t testing.TB) *bench {
 	var err error
 	b.policy, err = egress.New(egress.Config{Allow: []string{"127.0.0.1"}})
 	require.NoError(t, err)
-	b.catalog = registry.NewService(registry.NewRepository(b.pool), b.policy, b.bus)
+	b.catalog = registry.NewService(registry.NewRepository(b.pool), b.policy, nil, nil, b.bus)
 	b.meter = billing.NewService(billing.NewRepository(b.pool))
 	b.repository = NewRepository(b.pool)
 	b.service = NewService(b.repository, b.catalog, b.meter, b.bus, zap.NewNop())
@@ -85,9 +85,9 @@ func (b *bench) toolAt(t testing.TB, price int64, url string) uuid.UUID {
 	t.Helper()
 	name, protocol := "tool "+uuid.NewString(), "mcp"
 	owner := services.Caller{Account: uuid.New(), Organization: b.caller.Organization, Role: services.RoleUser, Personal: true}
-	tool, err := b.catalog.Register(t.Context(), owner, registry.Definition{Name: &name, GatewayURL: &url, Price: &price, Protocol: &protocol})
+	tool, err := b.catalog.Register(t.Context(), owner, registry.Change{Name: &name, GatewayURL: &url, Price: &price, Protocol: &protocol})
 	require.NoError(t, err)
-	require.NoError(t, b.catalog.Approve(t.Context(), tool.ID))
+	require.NoError(t, b.catalog.Approve(t.Context(), admin, tool.ID, registry.Decision{Unpinned: true}))
 	return tool.ID
 }
 
@@ -429,3 +429,6 @@ func failureOf(t testing.TB, job Job) string {
 	require.NotNil(t, job.ErrorMessage)
 	return *job.ErrorMessage
 }
+
+// admin is who decides about tools.
+var admin = services.Caller{Account: uuid.New(), Role: services.RoleAdmin}

@@ -10,10 +10,10 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"uaol/providers/upstream"
 	"uaol/services"
 	"uaol/services/billing"
 	"uaol/services/proxy"
-	"uaol/services/proxy/upstream"
 )
 
 // A worker that dies between two steps: the next one goes on after the first.

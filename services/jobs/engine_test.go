@@ -285,7 +285,7 @@ func TestCreateRefusals(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	dear, pending := b.tool(t, registry.MaxPrice), b.tool(t, 1)
-	require.NoError(t, b.catalog.Disable(t.Context(), pending))
+	require.NoError(t, b.catalog.Disable(t.Context(), admin, pending, registry.Decision{}))
 	unknown := uuid.New()
 
 	_, err := b.service.Create(t.Context(), b.caller, workflow(t, stepJSON{ID: "a", Tool: dear}, stepJSON{ID: "b", Tool: dear}))

@@ -49,8 +49,8 @@ func routes(h *Handler, pool *pgxpool.Pool) httpserver.Out {
 	operations := append(h.operations(),
 		api.Internal("/internal/jobs/ended", h.service.Ended),
 		api.Internal("/internal/jobs/export", h.service.Export),
-		api.Internal("/internal/jobs/erase", services.ErasedBy(h.service)),
-		events.NewOutbox(services.Jobs).Operation(services.Jobs, pool))
+		api.Internal("/internal/jobs/erase", services.ErasedBy(h.service)))
+	operations = append(operations, events.NewOutbox(services.Jobs).Operations(services.Jobs, pool)...)
 	return httpserver.Out{Routes: httpserver.Routes{Service: services.Jobs, Operations: operations}}
 }
 

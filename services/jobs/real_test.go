@@ -19,10 +19,10 @@ import (
 
 	"uaol/providers/api"
 	"uaol/providers/peers/peerstest"
+	"uaol/providers/upstream"
 	"uaol/services"
 	"uaol/services/billing"
 	"uaol/services/proxy"
-	"uaol/services/proxy/upstream"
 	"uaol/services/registry"
 )
 
@@ -129,10 +129,12 @@ func TestWhatTheRealProxyRefuses(t *testing.T) {
 		"unknown method": {"nope", nil, `Step b failed: The tool answered with an error: unknown tool "nope"`},
 		"a newer version": {"echo", func(t *testing.T, b *bench, tool uuid.UUID) {
 			b.newVersion(t, tool)
-			require.NoError(t, b.catalog.Approve(t.Context(), tool))
+			require.NoError(t, b.catalog.Approve(t.Context(), admin, tool, registry.Decision{Unpinned: true}))
 		}, "has changed since (version 1, now 2)"},
-		"a newer version that waits":  {"echo", func(t *testing.T, b *bench, tool uuid.UUID) { b.newVersion(t, tool) }, "Step b failed: Tool not found"},
-		"an approval that was undone": {"echo", func(t *testing.T, b *bench, tool uuid.UUID) { require.NoError(t, b.catalog.Disable(t.Context(), tool)) }, "Step b failed: Tool not found"},
+		"a newer version that waits": {"echo", func(t *testing.T, b *bench, tool uuid.UUID) { b.newVersion(t, tool) }, "Step b failed: Tool not found"},
+		"an approval that was undone": {"echo", func(t *testing.T, b *bench, tool uuid.UUID) {
+			require.NoError(t, b.catalog.Disable(t.Context(), admin, tool, registry.Decision{}))
+		}, "Step b failed: Tool not found"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -157,7 +159,7 @@ func TestWhatTheRealProxyRefuses(t *testing.T) {
 func (b *bench) newVersion(t testing.TB, tool uuid.UUID) {
 	t.Helper()
 	price := int64(99)
-	_, err := b.catalog.Update(t.Context(), b.caller, tool, registry.Definition{Price: &price})
+	_, err := b.catalog.Update(t.Context(), b.caller, tool, registry.Change{Price: &price})
 	require.NoError(t, err)
 }
 

@@ -22,9 +22,9 @@ import (
 	"uaol/providers/events"
 	"uaol/providers/postgres"
 	"uaol/providers/postgres/pgtest"
+	"uaol/providers/upstream"
 	"uaol/services"
 	"uaol/services/billing"
-	"uaol/services/proxy/upstream"
 	"uaol/services/registry"
 )
 
@@ -49,7 +49,7 @@ func setupWith(t testing.TB, limits upstream.Limits) *bench {
 	b := &bench{pool: pgtest.New(t), caller: user(), box: newToolbox(t)}
 	policy, err := egress.New(egress.Config{Allow: []string{"127.0.0.1"}})
 	require.NoError(t, err)
-	b.catalog = registry.NewService(registry.NewRepository(b.pool), policy, events.NewBus())
+	b.catalog = registry.NewService(registry.NewRepository(b.pool), policy, nil, nil, events.NewBus())
 	b.meter = billing.NewService(billing.NewRepository(b.pool))
 	client := upstream.New(policy, zap.NewNop(), limits)
 	t.Cleanup(func() { require.NoError(t, client.Close()) })
@@ -65,14 +65,14 @@ func user() services.Caller {
 func (b *bench) tool(t testing.TB, price int64, url, protocol string) uuid.UUID {
 	t.Helper()
 	id := b.pending(t, price, url, protocol)
-	require.NoError(t, b.catalog.Approve(t.Context(), id))
+	require.NoError(t, b.catalog.Approve(t.Context(), admin, id, registry.Decision{Unpinned: true}))
 	return id
 }
 
 func (b *bench) pending(t testing.TB, price int64, url, protocol string) uuid.UUID {
 	t.Helper()
 	name := "tool " + uuid.NewString()
-	tool, err := b.catalog.Register(t.Context(), user(), registry.Definition{Name: &name, GatewayURL: &url, Price: &price, Protocol: &protocol})
+	tool, err := b.catalog.Register(t.Context(), user(), registry.Change{Name: &name, GatewayURL: &url, Price: &price, Protocol: &protocol})
 	require.NoError(t, err)
 	return tool.ID
 }
@@ -229,3 +229,6 @@ func bodyOf(text string) io.Reader {
 	}
 	return strings.NewReader(text)
 }
+
+// admin is who decides about tools.
+var admin = services.Caller{Account: uuid.New(), Role: services.RoleAdmin}

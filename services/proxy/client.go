@@ -4,8 +4,8 @@ import (
 	"context"
 
 	"uaol/providers/peers"
+	"uaol/providers/upstream"
 	"uaol/services"
-	"uaol/services/proxy/upstream"
 )
 
 // ClientConfig is where the proxy runs, for processes that do not run it.

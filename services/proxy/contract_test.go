@@ -16,8 +16,8 @@ import (
 
 	"uaol/providers/api"
 	"uaol/providers/peers/peerstest"
+	"uaol/providers/upstream"
 	"uaol/services"
-	"uaol/services/proxy/upstream"
 )
 
 func internal(s *Service) []api.Operation {

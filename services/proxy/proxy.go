@@ -6,8 +6,8 @@ import (
 
 	"github.com/google/uuid"
 
+	"uaol/providers/upstream"
 	"uaol/services"
-	"uaol/services/proxy/upstream"
 )
 
 // Invoker is what other services see of the proxy.

@@ -7,8 +7,8 @@ import (
 	"github.com/google/uuid"
 
 	"uaol/providers/api"
+	"uaol/providers/upstream"
 	"uaol/services"
-	"uaol/services/proxy/upstream"
 )
 
 // Handler is the proxy over HTTP.

@@ -9,9 +9,9 @@ import (
 	"github.com/google/uuid"
 	"go.uber.org/zap"
 
+	"uaol/providers/upstream"
 	"uaol/services"
 	"uaol/services/billing"
-	"uaol/services/proxy/upstream"
 	"uaol/services/registry"
 )
 

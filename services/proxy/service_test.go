@@ -13,9 +13,9 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"uaol/providers/upstream"
 	"uaol/services"
 	"uaol/services/billing"
-	"uaol/services/proxy/upstream"
 	"uaol/services/registry"
 )
 
@@ -277,7 +277,7 @@ func TestWhichToolsAndParamsAreTaken(t *testing.T) {
 	tool := b.tool(t, 7, b.box.mcp, "mcp")
 	pending := b.pending(t, 7, b.box.mcp, "mcp")
 	disabled := b.tool(t, 7, b.box.mcp, "mcp")
-	require.NoError(t, b.catalog.Disable(t.Context(), disabled))
+	require.NoError(t, b.catalog.Disable(t.Context(), admin, disabled, registry.Decision{}))
 
 	for _, id := range []uuid.UUID{uuid.New(), pending, disabled} {
 		_, err := b.service.Call(t.Context(), CallRequest{Caller: b.caller, ToolID: id, Method: "echo"})
@@ -309,18 +309,18 @@ func TestATooOldVersionIsRefused(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	owner, name, protocol, price, dearer := user(), "weather", "mcp", int64(7), int64(8)
-	tool, err := b.catalog.Register(t.Context(), owner, registry.Definition{Name: &name, GatewayURL: &b.box.mcp, Price: &price, Protocol: &protocol})
+	tool, err := b.catalog.Register(t.Context(), owner, registry.Change{Name: &name, GatewayURL: &b.box.mcp, Price: &price, Protocol: &protocol})
 	require.NoError(t, err)
-	require.NoError(t, b.catalog.Approve(t.Context(), tool.ID))
+	require.NoError(t, b.catalog.Approve(t.Context(), admin, tool.ID, registry.Decision{Unpinned: true}))
 	call := func(version int64) error {
 		_, err := b.service.Call(t.Context(), CallRequest{Caller: b.caller, ToolID: tool.ID, Method: "echo", Version: version})
 		return err
 	}
 	require.NoError(t, call(1))
-	_, err = b.catalog.Update(t.Context(), owner, tool.ID, registry.Definition{Price: &dearer})
+	_, err = b.catalog.Update(t.Context(), owner, tool.ID, registry.Change{Price: &dearer})
 	require.NoError(t, err)
 	require.EqualError(t, call(1), "Tool not found", "it waits for approval")
-	require.NoError(t, b.catalog.Approve(t.Context(), tool.ID))
+	require.NoError(t, b.catalog.Approve(t.Context(), admin, tool.ID, registry.Decision{Unpinned: true}))
 	err = call(1)
 	require.Equal(t, services.Conflict, services.KindOf(err))
 	require.EqualError(t, err, "The tool weather has changed since (version 1, now 2)")

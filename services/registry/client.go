@@ -3,8 +3,10 @@ package registry
 import (
 	"context"
 
+	"uaol/providers/events"
 	"uaol/providers/peers"
 	"uaol/services"
+	"uaol/services/registry/credentials"
 )
 
 // ClientConfig is where the registry runs, for processes that do not run it.
@@ -24,6 +26,26 @@ func NewClient(cfg ClientConfig, tokens *peers.Tokens) (*Client, error) {
 // Tools implements Catalog.
 func (c *Client) Tools(ctx context.Context, in ToolsRequest) ([]Tool, error) {
 	return peers.Call[ToolsRequest, []Tool](ctx, c.peer, "tools", in)
+}
+
+// Offers implements Catalog.
+func (c *Client) Offers(ctx context.Context, in ToolsRequest) ([]Offer, error) {
+	return peers.Call[ToolsRequest, []Offer](ctx, c.peer, "offers", in)
+}
+
+// Inspect implements Catalog.
+func (c *Client) Inspect(ctx context.Context, in InspectRequest) (Offer, error) {
+	return peers.Call[InspectRequest, Offer](ctx, c.peer, "inspect", in)
+}
+
+// Credentials implements Catalog.
+func (c *Client) Credentials(ctx context.Context, in CredentialsRequest) (credentials.Carried, error) {
+	return peers.Call[CredentialsRequest, credentials.Carried](ctx, c.peer, "credentials", in)
+}
+
+// Recent is an events.Source.
+func (c *Client) Recent(ctx context.Context, in events.RecentRequest) ([]events.Event, error) {
+	return peers.Call[events.RecentRequest, []events.Event](ctx, c.peer, "recent", in)
 }
 
 // Export implements services.Keeper.

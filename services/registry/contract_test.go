@@ -22,7 +22,7 @@ func TestCatalog(t *testing.T) {
 	t.Run("remote", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
-		url := peerstest.Serve(t, routes(NewHandler(b.service), b.pool).Routes.Operations...)
+		url := peerstest.Serve(t, routes(NewHandler(b.service), nil, b.pool).Routes.Operations...)
 		client, err := NewClient(ClientConfig{URL: url}, peerstest.Tokens(t))
 		require.NoError(t, err)
 		t.Cleanup(client.peer.Close)
@@ -33,8 +33,8 @@ func TestCatalog(t *testing.T) {
 func catalogContract(t *testing.T, b *bench, catalog Catalog) {
 	ctx, owner := t.Context(), user()
 	pending, approved, disabled := b.register(t, owner, "Pending"), b.register(t, owner, "Approved"), b.register(t, owner, "Disabled")
-	require.NoError(t, b.service.Approve(ctx, approved.ID))
-	require.NoError(t, b.service.Disable(ctx, disabled.ID))
+	require.NoError(t, b.service.Approve(ctx, admin(), approved.ID, Decision{Unpinned: true}))
+	require.NoError(t, b.service.Disable(ctx, admin(), disabled.ID, Decision{}))
 
 	for name, ids := range map[string][]uuid.UUID{"none": nil, "empty": {}, "unknown": {uuid.New(), uuid.Nil}} {
 		got, err := catalog.Tools(ctx, ToolsRequest{IDs: ids})

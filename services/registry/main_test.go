@@ -43,7 +43,7 @@ func setup(t testing.TB) *bench {
 		defer b.mu.Unlock()
 		b.happened = append(b.happened, e)
 	})
-	b.service = NewService(NewRepository(b.pool), policy, bus)
+	b.service = NewService(NewRepository(b.pool), policy, nil, nil, bus)
 	gin.SetMode(gin.ReleaseMode)
 	b.engine = gin.New()
 	api.Mount(b.engine, api.Guards{Authenticator: header{}, Auditor: header{}}, false, NewHandler(b.service).operations()...)
@@ -100,7 +100,7 @@ func (b *bench) do(t testing.TB, caller services.Caller, method, path, body stri
 func (b *bench) register(t testing.TB, caller services.Caller, name string) Tool {
 	t.Helper()
 	url := "https://tools.example.com/mcp"
-	tool, err := b.service.Register(t.Context(), caller, Definition{Name: &name, GatewayURL: &url})
+	tool, err := b.service.Register(t.Context(), caller, Change{Name: &name, GatewayURL: &url})
 	require.NoError(t, err)
 	return tool
 }

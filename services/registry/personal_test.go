@@ -22,7 +22,7 @@ func TestKeeper(t *testing.T) {
 	t.Run("remote", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
-		url := peerstest.Serve(t, routes(NewHandler(b.service), b.pool).Routes.Operations...)
+		url := peerstest.Serve(t, routes(NewHandler(b.service), nil, b.pool).Routes.Operations...)
 		custody := remoteKeeper(ClientConfig{URL: url}, peerstest.Tokens(t))
 		require.NoError(t, custody.Missing)
 		keeperContract(t, b, custody.Keeper)
@@ -58,11 +58,11 @@ func keeperContract(t *testing.T, b *bench, keeper services.Keeper) {
 	never, approved, disabled, changed := b.register(t, ada, "never"), b.register(t, ada, "approved"), b.register(t, ada, "disabled"), b.register(t, ada, "changed")
 	hers, his, bobs := b.register(t, inTeam(ada), "hers in the team"), b.register(t, inTeam(bob), "his in the team"), b.register(t, bob, "bob's")
 	for _, tool := range []Tool{approved, changed, hers, his, bobs} {
-		require.NoError(t, b.service.Approve(ctx, tool.ID))
+		require.NoError(t, b.service.Approve(ctx, admin(), tool.ID, Decision{Unpinned: true}))
 	}
-	require.NoError(t, b.service.Disable(ctx, disabled.ID))
+	require.NoError(t, b.service.Disable(ctx, admin(), disabled.ID, Decision{}))
 	price := int64(7)
-	_, err := b.service.Update(ctx, ada, changed.ID, Definition{Price: &price}) // it waits for approval again
+	_, err := b.service.Update(ctx, ada, changed.ID, Change{Price: &price}) // it waits for approval again
 	require.NoError(t, err)
 
 	who := services.Person{Account: ada.Account, Organizations: []uuid.UUID{ada.Organization}, Shared: []uuid.UUID{team}}

@@ -6,6 +6,7 @@ import (
 	"github.com/google/uuid"
 
 	"uaol/services"
+	"uaol/services/registry/credentials"
 )
 
 // Catalog is what other services see of the registry.
@@ -13,6 +14,18 @@ type Catalog interface {
 	// Tools gives those of the tools that exist, in any status, by id. Their
 	// organisation stays in the registry.
 	Tools(ctx context.Context, in ToolsRequest) ([]Tool, error)
+	// Offers gives what can be called of those of the tools that are approved, by
+	// id: the version in force with its methods. Who may call is for the caller
+	// to ask of Offer.VisibleTo.
+	Offers(ctx context.Context, in ToolsRequest) ([]Offer, error)
+	// Inspect compares what a tool's server lists now with what is pinned, and
+	// gives the offer with what was found. Kinds: NotFound, Conflict when the
+	// version is not in force any more, and those of upstream.Client.List.
+	Inspect(ctx context.Context, in InspectRequest) (Offer, error)
+	// Credentials gives what a caller's calls of a tool carry. Kinds: NotFound,
+	// Invalid with the code CREDENTIALS_REQUIRED when something that the tool
+	// asks for was not given yet.
+	Credentials(ctx context.Context, in CredentialsRequest) (credentials.Carried, error)
 }
 
 // ToolsRequest asks for tools by id.
@@ -27,6 +40,7 @@ type Status string
 const (
 	Pending  Status = "Pending"
 	Approved Status = "Approved"
+	Rejected Status = "Rejected"
 	Disabled Status = "Disabled"
 )
 

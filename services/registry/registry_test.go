@@ -151,7 +151,7 @@ func TestLists(t *testing.T) {
 	want := map[uuid.UUID]bool{}
 	for i := range 23 {
 		tool := b.register(t, owner, fmt.Sprint("Tool ", i%3)) // seven or eight of each name
-		require.NoError(t, b.service.Approve(t.Context(), tool.ID))
+		require.NoError(t, b.service.Approve(t.Context(), admin(), tool.ID, Decision{Unpinned: true}))
 		want[tool.ID] = true
 	}
 	b.register(t, owner, "Not approved")
@@ -261,7 +261,7 @@ func TestSameNameAtOnce(t *testing.T) {
 	for i := range slugs {
 		group.Go(func() {
 			name, url := "The same name, and a long one", "https://example.com"
-			tool, err := b.service.Register(t.Context(), user(), Definition{Name: &name, GatewayURL: &url})
+			tool, err := b.service.Register(t.Context(), user(), Change{Name: &name, GatewayURL: &url})
 			if err != nil {
 				t.Error(err)
 			}
@@ -292,7 +292,7 @@ func TestUpdatesAtOnce(t *testing.T) {
 	for i := range errs {
 		group.Go(func() {
 			price := int64(100 + i)
-			_, errs[i] = b.service.Update(t.Context(), owner, tool.ID, Definition{Price: &price})
+			_, errs[i] = b.service.Update(t.Context(), owner, tool.ID, Change{Price: &price})
 		})
 	}
 	group.Wait()
@@ -317,10 +317,10 @@ func TestUpdateKeepsADecision(t *testing.T) {
 	t.Parallel()
 	b, owner := setup(t), user()
 	read := b.register(t, owner, "Race")
-	require.NoError(t, b.service.Approve(t.Context(), read.ID))
+	require.NoError(t, b.service.Approve(t.Context(), admin(), read.ID, Decision{Unpinned: true}))
 	read, err := b.service.Tool(t.Context(), read.ID)
 	require.NoError(t, err)
-	require.NoError(t, b.service.Disable(t.Context(), read.ID))
+	require.NoError(t, b.service.Disable(t.Context(), admin(), read.ID, Decision{}))
 	read.Name = "Renamed"
 	written, _, err := b.service.repository.update(t.Context(), read, read.Status, read.Version)
 	require.NoError(t, err)
@@ -337,16 +337,16 @@ func TestEventsShareTheTransaction(t *testing.T) {
 	_, err := b.pool.Exec(t.Context(), `ALTER TABLE uaol_registry.outbox ADD CONSTRAINT closed CHECK (type = 'tool.registered') NOT VALID`)
 	require.NoError(t, err)
 	name := "Changed"
-	_, err = b.service.Update(t.Context(), owner, tool.ID, Definition{Name: &name})
+	_, err = b.service.Update(t.Context(), owner, tool.ID, Change{Name: &name})
 	require.Error(t, err)
-	require.Error(t, b.service.Approve(t.Context(), tool.ID))
+	require.Error(t, b.service.Approve(t.Context(), admin(), tool.ID, Decision{Unpinned: true}))
 	now, err := b.service.Tool(t.Context(), tool.ID)
 	require.NoError(t, err)
 	require.Equal(t, tool, now)
 	_, err = b.pool.Exec(t.Context(), `ALTER TABLE uaol_registry.outbox DROP CONSTRAINT closed, ADD CONSTRAINT closed CHECK (false) NOT VALID`)
 	require.NoError(t, err)
 	url := "https://example.com"
-	_, err = b.service.Register(t.Context(), owner, Definition{Name: &name, GatewayURL: &url})
+	_, err = b.service.Register(t.Context(), owner, Change{Name: &name, GatewayURL: &url})
 	require.Error(t, err)
 	var tools int
 	require.NoError(t, b.pool.QueryRow(t.Context(), `SELECT count(*) FROM uaol_registry.tools`).Scan(&tools))

@@ -3,12 +3,14 @@ package registry
 import (
 	"context"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
 
 	"uaol/providers/api"
 	"uaol/services"
+	"uaol/services/registry/credentials"
 )
 
 // Handler is the registry over HTTP.
@@ -18,7 +20,9 @@ type Handler struct{ service *Service }
 func NewHandler(service *Service) *Handler { return &Handler{service: service} }
 
 // Operations is the registry's part of the API, as data.
-func Operations() []api.Operation { return (*Handler)(nil).operations() }
+func Operations() []api.Operation {
+	return slices.Concat((*Handler)(nil).operations(), (*Handler)(nil).importOperations(), (*credentials.Handler)(nil).Operations())
+}
 
 func (h *Handler) operations() []api.Operation {
 	const required = "Name and gateway_url are required"
@@ -72,7 +76,7 @@ type registerInput struct {
 }
 
 func (h *Handler) register(ctx context.Context, caller services.Caller, in *registerInput) (api.Data[Tool], error) {
-	tool, err := h.service.Register(ctx, caller, Definition{
+	tool, err := h.service.Register(ctx, caller, Change{
 		Name: &in.Body.Name, GatewayURL: &in.Body.GatewayURL, Price: in.Body.Price, Protocol: &in.Body.Protocol,
 	})
 	return api.OK(tool), err
@@ -89,7 +93,7 @@ type updateInput struct {
 }
 
 func (h *Handler) update(ctx context.Context, caller services.Caller, in *updateInput) (api.Data[Tool], error) {
-	tool, err := h.service.Update(ctx, caller, in.ID, Definition{
+	tool, err := h.service.Update(ctx, caller, in.ID, Change{
 		Name: in.Body.Name, GatewayURL: in.Body.GatewayURL, Price: in.Body.Price, Protocol: in.Body.Protocol,
 	})
 	return api.OK(tool), err
@@ -99,10 +103,10 @@ func (h *Handler) delete(ctx context.Context, caller services.Caller, in *toolIn
 	return api.Done("Tool deleted successfully"), h.service.Delete(ctx, caller, in.ID)
 }
 
-func (h *Handler) approve(ctx context.Context, _ services.Caller, in *toolInput) (api.Message, error) {
-	return api.Done("Tool approved successfully"), h.service.Approve(ctx, in.ID)
+func (h *Handler) approve(ctx context.Context, caller services.Caller, in *toolInput) (api.Message, error) {
+	return api.Done("Tool approved successfully"), h.service.Approve(ctx, caller, in.ID, Decision{})
 }
 
-func (h *Handler) disable(ctx context.Context, _ services.Caller, in *toolInput) (api.Message, error) {
-	return api.Done("Tool disabled successfully"), h.service.Disable(ctx, in.ID)
+func (h *Handler) disable(ctx context.Context, caller services.Caller, in *toolInput) (api.Message, error) {
+	return api.Done("Tool disabled successfully"), h.service.Disable(ctx, caller, in.ID, Decision{})
 }

@@ -10,19 +10,33 @@ import (
 	"uaol/providers/egress"
 	"uaol/providers/events"
 	"uaol/providers/postgres"
+	"uaol/providers/upstream"
 	"uaol/services"
+	"uaol/services/registry/credentials"
 )
 
 // Service is the registry where it runs; it is a Catalog.
 type Service struct {
 	repository *Repository
 	policy     *egress.Policy
+	inspector  Inspector
+	wallet     Wallet
 	bus        *events.Bus
 }
 
+// Inspector asks a tool's server what it offers: *upstream.Client.
+type Inspector interface {
+	List(ctx context.Context, target upstream.Target) ([]upstream.Method, error)
+}
+
+// Wallet gives what calls of a tool carry: *credentials.Service.
+type Wallet interface {
+	For(ctx context.Context, tool credentials.Tool, caller services.Caller) (credentials.Carried, error)
+}
+
 // NewService makes a Service.
-func NewService(repository *Repository, policy *egress.Policy, bus *events.Bus) *Service {
-	return &Service{repository: repository, policy: policy, bus: bus}
+func NewService(repository *Repository, policy *egress.Policy, inspector Inspector, wallet Wallet, bus *events.Bus) *Service {
+	return &Service{repository: repository, policy: policy, inspector: inspector, wallet: wallet, bus: bus}
 }
 
 // Tools implements Catalog.
@@ -59,8 +73,8 @@ func (s *Service) Own(ctx context.Context, caller services.Caller, before time.T
 	return s.repository.owned(ctx, caller.Organization, before, beforeID, limit)
 }
 
-// Definition is what a tool's owner decides.
-type Definition struct {
+// Change is what a tool's owner decides.
+type Change struct {
 	Name       *string
 	GatewayURL *string
 	Price      *int64
@@ -68,7 +82,7 @@ type Definition struct {
 }
 
 // Register adds a tool that waits for approval.
-func (s *Service) Register(ctx context.Context, caller services.Caller, d Definition) (Tool, error) {
+func (s *Service) Register(ctx context.Context, caller services.Caller, d Change) (Tool, error) {
 	tool := Tool{
 		ID: uuid.Must(uuid.NewV7()), Developer: caller.Account, Organization: caller.Organization,
 		Price: 1, Protocol: "mcp",
@@ -93,7 +107,7 @@ func (s *Service) Register(ctx context.Context, caller services.Caller, d Defini
 
 // Update changes a tool of the caller's organisation. What is called or paid
 // for does not change silently: the tool waits for approval again.
-func (s *Service) Update(ctx context.Context, caller services.Caller, id uuid.UUID, d Definition) (Tool, error) {
+func (s *Service) Update(ctx context.Context, caller services.Caller, id uuid.UUID, d Change) (Tool, error) {
 	tool, err := s.Tool(ctx, id)
 	if err != nil {
 		return Tool{}, err
@@ -120,13 +134,20 @@ func (s *Service) Update(ctx context.Context, caller services.Caller, id uuid.UU
 	return changed, err
 }
 
-// Approve lets everybody call a tool.
-func (s *Service) Approve(ctx context.Context, id uuid.UUID) error {
+// Decision is what an admin says about a tool.
+type Decision struct {
+	Version  int64  // that was looked at; 0 means the newest
+	Reason   string // for people
+	Unpinned bool   // approve it although its methods can't be read: any may be called
+}
+
+// Approve puts a version of a tool in force.
+func (s *Service) Approve(ctx context.Context, caller services.Caller, id uuid.UUID, d Decision) error {
 	return s.decide(ctx, id, Approved)
 }
 
 // Disable ends all calls to a tool.
-func (s *Service) Disable(ctx context.Context, id uuid.UUID) error {
+func (s *Service) Disable(ctx context.Context, caller services.Caller, id uuid.UUID, d Decision) error {
 	return s.decide(ctx, id, Disabled)
 }
 
@@ -153,7 +174,7 @@ func (s *Service) decide(ctx context.Context, id uuid.UUID, status Status) error
 	return err
 }
 
-func (d Definition) applyTo(t *Tool) {
+func (d Change) applyTo(t *Tool) {
 	if d.Name != nil {
 		t.Name = *d.Name
 	}

@@ -53,7 +53,7 @@ func newStore(process config.Process, lifecycle fx.Lifecycle) *blobs.Store {
 func routes(h *Handler, pool *pgxpool.Pool) httpserver.Out {
 	operations := append(h.operations(),
 		api.Internal("/internal/storage/export", h.service.Export),
-		api.Internal("/internal/storage/erase", services.ErasedBy(h.service)),
-		events.NewOutbox(services.Storage).Operation(services.Storage, pool))
+		api.Internal("/internal/storage/erase", services.ErasedBy(h.service)))
+	operations = append(operations, events.NewOutbox(services.Storage).Operations(services.Storage, pool)...)
 	return httpserver.Out{Routes: httpserver.Routes{Service: services.Storage, Operations: operations}}
 }

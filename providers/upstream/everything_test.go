@@ -6,7 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"uaol/services/proxy/upstream/everything"
+	"uaol/providers/upstream/everything"
 )
 
 func TestReferenceServer(t *testing.T) {

@@ -16,7 +16,6 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/google/uuid"
 	"go.uber.org/zap"
 
 	"uaol/providers/egress"
@@ -31,14 +30,6 @@ const (
 	ProtocolREST    = "rest"     // POST {url}/{method} with the arguments as body
 	ProtocolStdio   = "stdio"    // known, but refused: it needs a process of its own
 )
-
-// Target is a registered tool as far as a call needs it.
-type Target struct {
-	ToolID   uuid.UUID
-	URL      string
-	Protocol string
-	Version  int64 // of the registration, for the log; a session outlives it unless the URL or protocol changes
-}
 
 // Limits bound what a tool may take of us. A zero field stands for its default.
 type Limits struct {

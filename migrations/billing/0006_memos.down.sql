@@ -1,0 +1,1 @@
+ALTER TABLE uaol_billing.holds DROP COLUMN memo;

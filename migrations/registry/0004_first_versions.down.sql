@@ -1,0 +1,1 @@
+DELETE FROM uaol_registry.versions;
