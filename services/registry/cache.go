@@ -51,6 +51,7 @@ const (
 	lag       = 900 * time.Millisecond // that events of other processes may have; a second is promised
 	quietFor  = time.Minute            // without a question: then nobody follows
 	changesIn = 2 * time.Minute        // longer than any question to the registry takes
+	carryFor  = 30 * time.Second
 )
 
 // NewCache makes a Cache over a Catalog whose events come from source.

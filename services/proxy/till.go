@@ -1,0 +1,55 @@
+package proxy
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Outcome is how a call ended.
+type Outcome string
+
+// The outcomes.
+const (
+	Succeeded Outcome = "success"
+	Failed    Outcome = "failed"  // the tool, or the way to it; not charged
+	Refused   Outcome = "refused" // by us, before anything left; not charged
+	Unknown   Outcome = "unknown" // nobody knows whether the tool acted; charged
+)
+
+// Call is the record of one call. Of its arguments it has what they look like,
+// never what they are.
+type Call struct {
+	ID           uuid.UUID     `json:"callId" db:"call_id"`
+	Organization uuid.UUID     `json:"organizationId" db:"organization_id"`
+	Account      uuid.UUID     `json:"accountId" db:"account_id"`
+	Key          *uuid.UUID    `json:"keyId" db:"key_id"`
+	ToolID       uuid.UUID     `json:"toolId" db:"tool_id"`
+	Version      int64         `json:"version" db:"version"`
+	Method       string        `json:"method" db:"method"`
+	Digest       string        `json:"argumentsDigest" db:"digest"`
+	Shape        string        `json:"argumentsShape" db:"shape"`
+	Outcome      Outcome       `json:"outcome" db:"outcome"`
+	Code         string        `json:"code" db:"code"` // of the error
+	Latency      time.Duration `json:"-" db:"-"`
+	BytesOut     int64         `json:"bytesOut" db:"bytes_out"` // to the tool
+	BytesIn      int64         `json:"bytesIn" db:"bytes_in"`   // from it
+	Credits      int64         `json:"credits" db:"credits"`    // charged here; a job's steps are charged by their job
+	JobID        *uuid.UUID    `json:"jobId" db:"job_id"`
+	Step         string        `json:"step" db:"step"`
+	TraceID      string        `json:"traceId" db:"trace_id"`
+	At           time.Time     `json:"-" db:"-"`
+}
+
+// Till charges and records calls.
+type Till interface {
+	// Open holds the call's price durably, with the call as the hold's memo, so
+	// that whoever finds the hold unended can record the call. A price of 0
+	// touches no ledger. Kinds as of billing.Meter.Hold.
+	Open(ctx context.Context, call *Call, price int64) error
+	// Close records a call with its Outcome. What Open held is settled in the
+	// background for Succeeded and Unknown; for others it is released before
+	// Close returns. It outlives ctx.
+	Close(ctx context.Context, call *Call)
+}
