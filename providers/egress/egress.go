@@ -5,12 +5,16 @@
 package egress
 
 import (
+	"net"
 	"net/netip"
+	"net/url"
+	"slices"
 	"strings"
 
 	"code.dny.dev/ssrf"
 
 	"uaol/providers/config"
+	"uaol/services"
 )
 
 // Config is the operator's say. An entry is a CIDR, an address, a host name,
@@ -19,6 +23,7 @@ import (
 type Config struct {
 	Allow []string `env:"TOOL_EGRESS_ALLOW" envSeparator:"," want:"CIDRs, addresses, hosts or host:port, separated by commas" doc:"private addresses that tools may be at, such as 10.0.0.0/8 or localhost:3001; without it loopback, private and metadata addresses are refused"`
 	Deny  []string `env:"TOOL_EGRESS_DENY" envSeparator:"," want:"CIDRs, addresses, hosts or host:port, separated by commas" doc:"addresses that tools may not be at, even public ones"`
+	Proxy string   `env:"TOOL_EGRESS_PROXY" secret:"true" want:"a URL such as http://proxy.example.com:3128" doc:"HTTP proxy through which tools are reached, by CONNECT; names are resolved and checked here first, and only those in TOOL_EGRESS_ALLOW are left to the proxy to resolve"`
 }
 
 // Check refuses entries that mean nothing.
@@ -32,6 +37,8 @@ func (c *Config) Check() error {
 type Policy struct {
 	allow, deny []entry
 	public      *ssrf.Guardian
+	proxy       *url.URL      // nil for none
+	resolver    *net.Resolver // nil for the system's
 }
 
 // alsoPrivate are addresses outside IANA's special registries that clouds use
@@ -49,11 +56,35 @@ func New(cfg Config) (*Policy, error) {
 	if err != nil {
 		return nil, err
 	}
+	proxy, err := parseProxy(cfg.Proxy)
+	if err != nil {
+		return nil, err
+	}
 	return &Policy{
 		allow:  allow,
 		deny:   deny,
 		public: ssrf.New(ssrf.WithAnyPort(), ssrf.WithDeniedV4Prefixes(alsoPrivate...)),
+		proxy:  proxy,
 	}, nil
+}
+
+// With is the policy with exceptions: exactly these host:port are open too,
+// unless an operator has closed them. Kind Invalid, naming the entry, for what is
+// no host:port.
+func (p *Policy) With(exceptions []string) (*Policy, error) {
+	if len(exceptions) == 0 {
+		return p, nil
+	}
+	wider := *p
+	wider.allow = slices.Clone(p.allow)
+	for _, text := range exceptions {
+		e, err := parseEntry(text)
+		if err != nil || e.port == 0 || (e.host == "" && !e.prefix.IsSingleIP()) {
+			return nil, services.Errorf(services.Invalid, "%.100q is no host:port such as localhost:3001", text)
+		}
+		wider.allow = append(wider.allow, e)
+	}
+	return &wider, nil
 }
 
 func parseEntries(variable string, texts []string) ([]entry, error) {

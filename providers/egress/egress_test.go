@@ -57,11 +57,14 @@ var loopbacks = []string{
 	"[64:ff9b::7f00:1]", "[64:ff9b:1::7f00:1]", "[2002:7f00:1::]", "[2002:7f00:0001::1]", "[2001:0:7f00:1::]",
 	"[2001:0:1:2:3:4:80ff:fffe]", "[::ffff:0:127.0.0.1]", "[fe80::1%25lo]", "localhost", "LOCALHOST", "LocalHost.",
 	"foo.localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback", "１２７.0.0.1", "①②⑦.⓪.⓪.①", "127。0。0。1",
-	"ｌｏｃａｌｈｏｓｔ", "loca\u00adlhost",
+	"ｌｏｃａｌｈｏｓｔ", "loca\u00adlhost", "0127.0.0.1", "0x7f.00.00.01", "127.0x1", "127.0.1.", "0b1111111.0.0.1", "1.0x7f000001",
+	"4294967295", "00000000000000000000000000000177.1", "0x0000007f.1", "127.65535", "127.16777214", "[::ffff:0:7f00:1]",
+	"[0:0:0:0:0:ffff:127.0.0.1]", "[::ffff:7F00:0001]", "[64:ff9b:1:ffff::127.0.0.1]", "[2001:0:4136:e378:8000:63bf:80ff:fffe]", "[2002:7f00:1:1::1]",
+	"[fe80::5efe:7f00:1]", "[::127.1.2.3]", "foo.bar.localhost.", "localhost6", "localhost6.localdomain6", "１２７．０．０．１", "127．0．0．1", "ⓛocalhost",
 }
 
 func TestSpellingsOfLoopbackAreRefused(t *testing.T) {
-	require.GreaterOrEqual(t, len(loopbacks), 30)
+	require.GreaterOrEqual(t, len(loopbacks), 60)
 	p := policy(t, Config{})
 	client := http.Client{Transport: p.Transport()}
 	reached := trap(t)
@@ -186,6 +189,26 @@ func drawFrom(t *rapid.T, prefix netip.Prefix) netip.Addr {
 	}
 	addr, _ := netip.AddrFromSlice(bytes)
 	return addr
+}
+
+// TestEverySpecialPrefixInEveryHiding goes through all of them, at both ends.
+func TestEverySpecialPrefixInEveryHiding(t *testing.T) {
+	p, seen := policy(t, Config{}), 0
+	for _, prefix := range append(append([]netip.Prefix{}, ssrf.IPv4DeniedPrefixes...), alsoPrivate...) {
+		first, last := prefix.Masked().Addr().As4(), prefix.Masked().Addr().As4()
+		for bit := prefix.Bits(); bit < 32; bit++ {
+			last[bit/8] |= 0x80 >> (bit % 8)
+		}
+		for _, inner := range [][4]byte{first, last} {
+			for i, hide := range hidings {
+				addr := hide(inner)
+				require.Errorf(t, p.check("example.com", netip.AddrPortFrom(addr, 443)), "%s at %v, hiding %d", prefix, addr, i)
+				require.Errorf(t, p.CheckURL("http://["+addr.WithZone("").String()+"]/"), "%s at %v, hiding %d", prefix, addr, i)
+				seen++
+			}
+		}
+	}
+	require.Greater(t, seen, 400)
 }
 
 // TestPublicAddressesStayOpen keeps the refusals from being bought by refusing all.

@@ -55,9 +55,13 @@ func (p *Policy) dial(ctx context.Context, network, address string) (net.Conn, e
 	if p.byName(host, uint16(port)) == denied {
 		return nil, &RefusedError{Host: host, Deny: true}
 	}
+	if p.proxy != nil {
+		return p.tunnel(ctx, host, uint16(port))
+	}
 	dialer := net.Dialer{
 		Timeout:   dialTimeout,
 		KeepAlive: keepAliveTime,
+		Resolver:  p.resolver,
 		ControlContext: func(_ context.Context, network, resolved string, _ syscall.RawConn) error {
 			to, err := netip.ParseAddrPort(resolved)
 			if err != nil || (network != "tcp4" && network != "tcp6") {

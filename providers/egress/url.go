@@ -1,6 +1,7 @@
 package egress
 
 import (
+	"errors"
 	"net/netip"
 	"net/url"
 	"slices"
@@ -43,7 +44,12 @@ func (p *Policy) CheckURL(raw string) error {
 	if !ok {
 		return services.Errorf(services.Invalid, "the address's port must be a number from 1 to 65535")
 	}
-	return p.checkHost(u.Hostname(), port)
+	err = p.checkHost(u.Hostname(), port)
+	var refused *RefusedError
+	if errors.As(err, &refused) && !refused.Deny {
+		return services.Errorf(services.Invalid, "%s, or a platform admin for this tool alone: uaol connect %s", refused, raw).Because(refused)
+	}
+	return err
 }
 
 func (p *Policy) checkHost(host string, port uint16) error {
