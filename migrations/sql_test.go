@@ -211,6 +211,7 @@ func faultsOf(owner services.Name, sql string) (faults []string) {
 		}
 	}
 	walk(parsed, func(key string, node map[string]any) {
+		delete(node, "lockedRels") // FOR UPDATE OF names what FROM does, by its alias
 		if table, ok := node["relname"].(string); ok {
 			schema, _ := node["schemaname"].(string)
 			if key == "relation" && node["relpersistence"] == "t" {
@@ -354,6 +355,8 @@ func TestTheTestSees(t *testing.T) {
 		`SELECT 1 FROM uaol_auth.accounts a WHERE EXISTS (SELECT 1 FROM uaol_auth.api_keys)`:        "",
 		`WITH x AS (SELECT 1 FROM uaol_auth.accounts) INSERT INTO uaol_auth.outbox SELECT * FROM x`: "",
 		`SELECT account_id FROM uaol_auth.accounts FOR UPDATE SKIP LOCKED`:                          "",
+		`SELECT 1 FROM uaol_auth.accounts a, (SELECT 1) x FOR UPDATE OF a`:                          "",
+		`SELECT 1 FROM uaol_jobs.jobs a, (SELECT 1) x FOR UPDATE OF a`:                              "it names uaol_jobs.jobs",
 		`SELEKT 1`:                      "it is not PostgreSQL's SQL",
 		`SELECT 1 FROM accounts`:        "it names .accounts, which",
 		`SELECT 1 FROM public.accounts`: "it names public.accounts, which",

@@ -24,6 +24,9 @@ type Meter interface {
 	// Release closes a hold and gives back what is left of it. A hold that
 	// does not exist or is closed already is no error.
 	Release(ctx context.Context, in ReleaseRequest) (Hold, error)
+	// Abandoned gives open holds whose time is up, oldest first. They are their
+	// owner's to end; billing itself ends a call's only after an hour more.
+	Abandoned(ctx context.Context, in AbandonedRequest) ([]AbandonedHold, error)
 }
 
 // BalanceRequest names whose balance is asked for.
@@ -42,7 +45,7 @@ type Balance struct {
 type Owner string
 
 // The owners. A job's hold ends only when the jobs service says that the job
-// has; a call's when it expires.
+// has; a call's when the proxy says so, or an hour after it has expired.
 const (
 	OwnerJob  Owner = "job"
 	OwnerCall Owner = "call"
@@ -55,8 +58,12 @@ type HoldRequest struct {
 	Caller   services.Caller `json:"caller"`
 	Owner    Owner           `json:"owner"`
 	Amount   int64           `json:"amount"`
-	Lifetime time.Duration   `json:"lifetime"` // until the sweeper looks at it
+	Lifetime time.Duration   `json:"lifetime"` // until it counts as abandoned
+	Memo     string          `json:"memo"`     // what it is for, in the owner's words; gone when the hold is closed
 }
+
+// MaxMemo is the most a hold's memo may have, in bytes.
+const MaxMemo = 4 << 10
 
 // key is the API key that asks; null for none.
 func (in HoldRequest) key() pgtype.UUID {
@@ -86,6 +93,21 @@ type SettleRequest struct {
 // ReleaseRequest closes a hold.
 type ReleaseRequest struct {
 	HoldID uuid.UUID `json:"holdId"`
+}
+
+// AbandonedRequest asks for holds that nobody ended.
+type AbandonedRequest struct {
+	Owner Owner `json:"owner"`
+	Limit int   `json:"limit"`
+}
+
+// AbandonedHold is an open hold whose time is up.
+type AbandonedHold struct {
+	Hold
+	Organization uuid.UUID `json:"organization" db:"organization_id"`
+	Account      uuid.UUID `json:"account" db:"account_id"`
+	Memo         string    `json:"memo" db:"memo"`
+	CreatedAt    time.Time `json:"createdAt" db:"created_at"`
 }
 
 // JobDirectory is what billing has to ask the jobs service.

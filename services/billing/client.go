@@ -41,6 +41,11 @@ func (c *Client) Release(ctx context.Context, in ReleaseRequest) (Hold, error) {
 	return peers.Call[ReleaseRequest, Hold](ctx, c.peer, "release", in)
 }
 
+// Abandoned implements Meter.
+func (c *Client) Abandoned(ctx context.Context, in AbandonedRequest) ([]AbandonedHold, error) {
+	return peers.Call[AbandonedRequest, []AbandonedHold](ctx, c.peer, "abandoned", in)
+}
+
 // Export implements services.Keeper.
 func (c *Client) Export(ctx context.Context, in services.ExportRequest) (services.Part, error) {
 	return peers.Call[services.ExportRequest, services.Part](ctx, c.peer, "export", in)

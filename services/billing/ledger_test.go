@@ -200,6 +200,9 @@ func (b *bench) playOne(ctx context.Context, m *modelAccount, o op) error {
 		return h.compare(b.service.Hold(ctx, h.request))
 	case o.Kind == "settle":
 		charge := Charge{Operation: fmt.Sprint("op", o.Operation), Amount: max(o.Amount, 1)}
+		if o.Operation < 6 { // as calls do, which are settled together
+			charge.Operation = h.request.ID.String()
+		}
 		got, err := b.service.Settle(ctx, SettleRequest{HoldID: h.request.ID, Charges: []Charge{charge}})
 		switch {
 		case m.paid[charge.Operation]:

@@ -88,11 +88,11 @@ func (b *bench) cap(t testing.TB, caller services.Caller, id CapID, amount int64
 	return set
 }
 
-// expire lets the time of some holds be up.
+// expire lets the time of some holds be up for so long that all are the sweeper's.
 func (b *bench) expire(t testing.TB, ids ...uuid.UUID) {
 	t.Helper()
 	for _, id := range ids {
-		_, err := b.pool.Exec(t.Context(), `UPDATE uaol_billing.holds SET expires_at = now() - interval '1 second' WHERE hold_id = $1`, id)
+		_, err := b.pool.Exec(t.Context(), `UPDATE uaol_billing.holds SET expires_at = now() - interval '2 hours' WHERE hold_id = $1`, id)
 		require.NoError(t, err)
 	}
 }

@@ -81,9 +81,9 @@ func (r *Repository) hold(ctx context.Context, in HoldRequest) (moved bool, err 
 				spent = CASE WHEN c.period_start < `+capPeriod+` THEN 0 ELSE c.spent END + $4
 			FROM moved x WHERE x.caps_set > 0 AND `+capApplies+`
 		)
-		INSERT INTO uaol_billing.holds (hold_id, organization_id, account_id, key_id, owner, amount, expires_at, created_at)
-		SELECT $1::uuid, organization_id, account_id, key_id, $5, $4::bigint, now() + $6 * interval '1 second', at FROM moved`,
-		in.ID, in.Caller.Organization, in.Caller.Account, in.Amount, in.Owner, int64(in.Lifetime/time.Second), in.key())
+		INSERT INTO uaol_billing.holds (hold_id, organization_id, account_id, key_id, owner, amount, expires_at, created_at, memo)
+		SELECT $1::uuid, organization_id, account_id, key_id, $5, $4::bigint, now() + $6 * interval '1 second', at, $8::text FROM moved`,
+		in.ID, in.Caller.Organization, in.Caller.Account, in.Amount, in.Owner, int64(in.Lifetime/time.Second), in.key(), in.Memo)
 	return n > 0, err
 }
 
@@ -120,7 +120,8 @@ func (r *Repository) settle(ctx context.Context, in SettleRequest) (Hold, error)
 		settled.Settled += fresh
 		if _, err := postgres.Exec(ctx, tx, `
 			UPDATE uaol_billing.holds SET settled = settled + $2,
-				state = CASE WHEN owner = 'call' AND settled + $2 = amount THEN 'closed' ELSE state END
+				state = CASE WHEN owner = 'call' AND settled + $2 = amount THEN 'closed' ELSE state END,
+				memo = CASE WHEN owner = 'call' AND settled + $2 = amount THEN '' ELSE memo END
 			WHERE hold_id = $1`, in.HoldID, fresh); err != nil {
 			return err
 		}
@@ -154,7 +155,7 @@ func (r *Repository) release(ctx context.Context, id uuid.UUID) error {
 	return seeing(func() error {
 		_, err := postgres.Exec(ctx, r.pool, `
 			WITH closed AS (
-				UPDATE uaol_billing.holds SET state = 'closed' WHERE hold_id = $1 AND state = 'open'
+				UPDATE uaol_billing.holds SET state = 'closed', memo = '' WHERE hold_id = $1 AND state = 'open'
 				RETURNING hold_id, organization_id, account_id, key_id, created_at AS at, amount - settled AS rest
 			), moved AS (
 				UPDATE uaol_billing.accounts a SET held = a.held - closed.rest, available = a.available + closed.rest, `+capsSeen+`
@@ -177,11 +178,19 @@ type expired struct {
 	Amount int64     `db:"amount"`
 }
 
-// expired lists open holds whose time is up, oldest first.
+// expired lists open holds that are the sweeper's to end, oldest first: jobs'
+// when their time is up, calls' an hour later.
 func (r *Repository) expired(ctx context.Context, limit int) ([]expired, error) {
 	return postgres.All[expired](ctx, r.pool, `
 		SELECT hold_id, owner, amount - settled AS amount FROM uaol_billing.holds
-		WHERE state = 'open' AND expires_at <= now() ORDER BY expires_at LIMIT $1`, limit)
+		WHERE state = 'open' AND expires_at <= CASE owner WHEN 'call' THEN now() - interval '1 hour' ELSE now() END AND expires_at <= now()
+		ORDER BY expires_at LIMIT $1`, limit)
+}
+
+func (r *Repository) abandoned(ctx context.Context, in AbandonedRequest) ([]AbandonedHold, error) {
+	return postgres.All[AbandonedHold](ctx, r.pool, `
+		SELECT hold_id, amount, settled, true AS open, organization_id, account_id, memo, created_at FROM uaol_billing.holds
+		WHERE state = 'open' AND expires_at <= now() AND owner = $1 ORDER BY expires_at LIMIT $2`, in.Owner, in.Limit)
 }
 
 // prolong lets the sweeper pass over holds whose owner still needs them.

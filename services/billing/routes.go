@@ -36,6 +36,7 @@ func (h *Handler) internal() []api.Operation {
 		api.Internal("/internal/billing/hold", h.service.Hold),
 		api.Internal("/internal/billing/settle", h.service.Settle),
 		api.Internal("/internal/billing/release", h.service.Release),
+		api.Internal("/internal/billing/abandoned", h.service.Abandoned),
 		api.Internal("/internal/billing/export", h.service.Export),
 		api.Internal("/internal/billing/erase", services.ErasedBy(h.service)),
 	}

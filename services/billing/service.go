@@ -12,10 +12,26 @@ import (
 )
 
 // Service is billing where it runs; it is a Meter.
-type Service struct{ repository *Repository }
+type Service struct {
+	repository *Repository
+	holds      [holdGroups]group[HoldRequest, Hold]
+	settles    group[SettleRequest, Hold]
+	releases   group[ReleaseRequest, Hold]
+}
+
+// holdGroups is how many batches of holds are written at a time. An account's
+// are always in the same one, so that they never wait for each other's locks.
+const holdGroups = 2
 
 // NewService makes a Service.
-func NewService(repository *Repository) *Service { return &Service{repository: repository} }
+func NewService(repository *Repository) *Service {
+	s := &Service{repository: repository}
+	for i := range s.holds {
+		s.holds[i].write = repository.holdAll
+	}
+	s.settles.write, s.releases.write = repository.settleAll, repository.releaseAll
+	return s
+}
 
 // Balance implements Meter.
 func (s *Service) Balance(ctx context.Context, in BalanceRequest) (Balance, error) {
@@ -42,6 +58,18 @@ func (s *Service) Hold(ctx context.Context, in HoldRequest) (Hold, error) {
 	if in.Amount <= 0 || in.Caller.Organization == uuid.Nil || in.Lifetime <= 0 {
 		return Hold{}, services.Errorf(services.Invalid, "A hold needs an organisation, a lifetime and at least one credit")
 	}
+	if len(in.Memo) > MaxMemo {
+		return Hold{}, services.Errorf(services.Invalid, "A hold's memo has at most %d bytes", MaxMemo)
+	}
+	if hold, done, err := s.holds[in.Caller.Organization[15]%holdGroups].do(ctx, in); done || err != nil {
+		return hold, err
+	}
+	return s.holdAlone(ctx, in)
+}
+
+// holdAlone writes a hold that did not fit into a batch, or says why there can
+// be none.
+func (s *Service) holdAlone(ctx context.Context, in HoldRequest) (Hold, error) {
 	for attempt := 1; ; attempt++ {
 		if err := pause(ctx, attempt); err != nil {
 			return Hold{}, err
@@ -127,11 +155,19 @@ func (s *Service) Settle(ctx context.Context, in SettleRequest) (Hold, error) {
 			return Hold{}, services.Errorf(services.Invalid, "A charge needs an operation and at least one credit")
 		}
 	}
+	if in.whole() {
+		if hold, done, err := s.settles.do(ctx, in); done || err != nil {
+			return hold, err
+		}
+	}
 	return s.repository.settle(ctx, in)
 }
 
 // Release implements Meter.
 func (s *Service) Release(ctx context.Context, in ReleaseRequest) (Hold, error) {
+	if hold, done, err := s.releases.do(ctx, in); done || err != nil {
+		return hold, err
+	}
 	if err := s.repository.release(ctx, in.HoldID); err != nil {
 		return Hold{}, err
 	}
@@ -140,4 +176,12 @@ func (s *Service) Release(ctx context.Context, in ReleaseRequest) (Hold, error) 
 		return Hold{ID: in.HoldID}, nil
 	}
 	return row.Hold, err
+}
+
+// Abandoned implements Meter.
+func (s *Service) Abandoned(ctx context.Context, in AbandonedRequest) ([]AbandonedHold, error) {
+	if in.Limit <= 0 {
+		return nil, services.Errorf(services.Invalid, "How many holds?")
+	}
+	return s.repository.abandoned(ctx, in)
 }

@@ -1,0 +1,108 @@
+package billing
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"testing/synctest"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestWhoComesAloneWaitsForNobody, and who comes while a batch is written is in
+// the next one together with the others.
+func TestWhoComesAloneWaitsForNobody(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var batches [][]int
+		open := make(chan struct{})
+		g := &group[int, int]{write: func(_ context.Context, batch []int) (map[int]int, error) {
+			batches = append(batches, batch)
+			<-open
+			done := map[int]int{}
+			for i, n := range batch {
+				if n%2 == 1 {
+					done[i] = 10 * n
+				}
+			}
+			return done, nil
+		}}
+		var callers sync.WaitGroup
+		for n := range 6 {
+			callers.Go(func() {
+				out, done, err := g.do(context.Background(), n)
+				if err != nil || done != (n%2 == 1) || done && out != 10*n {
+					t.Errorf("%d: %d %t %v", n, out, done, err)
+				}
+			})
+			synctest.Wait()
+		}
+		require.Equal(t, [][]int{{0}}, batches, "the first one did not wait")
+		close(open)
+		callers.Wait()
+		require.Equal(t, [][]int{{0}, {1, 2, 3, 4, 5}}, batches)
+		synctest.Wait()
+		require.False(t, g.writing)
+	})
+}
+
+// TestWhoLeavesEarlyIsInNoBatch; who leaves while one is written hears what came
+// of it.
+func TestWhoLeavesEarlyIsInNoBatch(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		open := make(chan struct{})
+		var written []string
+		g := &group[string, string]{write: func(_ context.Context, batch []string) (map[int]string, error) {
+			written = append(written, batch...)
+			<-open
+			return map[int]string{0: "done"}, nil
+		}}
+		ctx, leave := context.WithCancel(t.Context())
+		var callers sync.WaitGroup
+		callers.Go(func() {
+			out, done, err := g.do(ctx, "under way")
+			if err != nil || !done || out != "done" {
+				t.Errorf("%q %t %v", out, done, err)
+			}
+		})
+		synctest.Wait()
+		callers.Go(func() {
+			if _, _, err := g.do(ctx, "waiting"); !errors.Is(err, context.Canceled) {
+				t.Error(err)
+			}
+		})
+		synctest.Wait()
+		leave()
+		synctest.Wait()
+		close(open)
+		callers.Wait()
+		require.Equal(t, []string{"under way"}, written)
+	})
+}
+
+func TestABatchHasAnEnd(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		open := make(chan struct{})
+		var sizes []int
+		g := &group[int, int]{write: func(_ context.Context, batch []int) (map[int]int, error) {
+			sizes = append(sizes, len(batch))
+			<-open
+			return nil, errors.New("no")
+		}}
+		var callers sync.WaitGroup
+		for n := range 2*groupMost + 11 {
+			callers.Go(func() {
+				if _, done, err := g.do(context.Background(), n); done || err == nil {
+					t.Error(done, err)
+				}
+			})
+			synctest.Wait()
+		}
+		close(open)
+		callers.Wait()
+		require.Equal(t, []int{1, groupMost, groupMost, 10}, sizes)
+	})
+}
