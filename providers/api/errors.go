@@ -114,6 +114,27 @@ type errorMember struct {
 // GetStatus makes ErrorBody a huma.StatusError.
 func (b *ErrorBody) GetStatus() int { return b.status }
 
+// GetHeaders makes ErrorBody a huma.HeadersError: who is limited hears when to
+// come back.
+func (b *ErrorBody) GetHeaders() http.Header {
+	if b.status != http.StatusTooManyRequests {
+		return nil
+	}
+	return http.Header{"Retry-After": {strconv.Itoa(retryAfter(b.Err.Details))}}
+}
+
+// retryAfter reads the seconds out of an error's details, which may have come
+// from another service.
+func retryAfter(details any) int {
+	var said struct {
+		Seconds int `json:"retryAfterSeconds"`
+	}
+	if text, err := json.Marshal(details); err != nil || json.Unmarshal(text, &said) != nil || said.Seconds < 1 {
+		return 60
+	}
+	return said.Seconds
+}
+
 func (b *ErrorBody) Error() string { return b.Err.Message }
 
 // Unwrap gives what went wrong inside, for the log.
@@ -156,7 +177,7 @@ func Fail(c *gin.Context, err error) {
 		_ = c.Error(err) // the access log tells it
 	}
 	if body.status == http.StatusTooManyRequests && c.Writer.Header().Get("Retry-After") == "" {
-		c.Header("Retry-After", "60")
+		c.Header("Retry-After", strconv.Itoa(retryAfter(body.Err.Details)))
 	}
 	c.AbortWithStatusJSON(body.status, body)
 }

@@ -256,3 +256,35 @@ func TestGuestsHaveTheirOwnLimit(t *testing.T) {
 	require.Equal(t, 200, do(engine, "POST", "/chat", nil, "X-API-Key", "user").Code)
 	require.Equal(t, []string{"guest /chat"}, asked)
 }
+
+// TestWhoIsLimitedHearsWhenToComeBack, from typed operations and others, here
+// and by way of another service.
+func TestWhoIsLimitedHearsWhenToComeBack(t *testing.T) {
+	t.Parallel()
+	limited := services.Errorf(services.Limited, "too many")
+	engine := gin.New()
+	operation := func(path string, err error) []Operation {
+		return []Operation{
+			Get("/typed"+path, "limited", func(context.Context, services.Caller, *struct{}) (Message, error) { return Message{}, err }, Allow(Public)),
+			Raw("GET", "/raw"+path, "limited", func(c *gin.Context, _ services.Caller) { Fail(c, err) }, Allow(Public)),
+		}
+	}
+	var operations []Operation
+	for path, err := range map[string]error{
+		"/here":      limited.WithDetails(map[string]any{"retryAfterSeconds": 7}),
+		"/elsewhere": ReadError(429, []byte(`{"error":{"code":"RATE_LIMIT_ERROR","message":"too many","details":{"retryAfterSeconds":7}}}`)),
+		"/sometime":  limited,
+		"/odd":       limited.WithDetails("later"),
+		"/forbidden": services.Errorf(services.Forbidden, "no"),
+	} {
+		operations = append(operations, operation(path, err)...)
+	}
+	Mount(engine, Guards{Authenticator: as{}}, true, operations...)
+	for path, want := range map[string]string{"/here": "7", "/elsewhere": "7", "/sometime": "60", "/odd": "60", "/forbidden": ""} {
+		for _, kind := range []string{"/typed", "/raw"} {
+			recorder := httptest.NewRecorder()
+			engine.ServeHTTP(recorder, httptest.NewRequest("GET", kind+path, nil))
+			require.Equal(t, want, recorder.Header().Get("Retry-After"), kind+path)
+		}
+	}
+}

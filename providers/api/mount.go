@@ -64,7 +64,7 @@ func Document(title, version string, operations []Operation) *huma.OpenAPI {
 	api.OpenAPI().Info = &huma.Info{Title: title, Version: version}
 	for i := range operations {
 		names.prefix = operations[i].tag()
-		if op := &operations[i]; op.raw != nil {
+		if op := &operations[i]; op.register == nil {
 			described := op.huma()
 			api.OpenAPI().AddOperation(&described)
 		} else {

@@ -154,6 +154,13 @@ func Internal[I, O any](path string, f func(context.Context, I) (O, error)) Oper
 	}, Allow(Service), MaxBody(64<<20))
 }
 
+// Served is the operation with a handler that reads and writes HTTP itself, for
+// what must be fast; its declaration describes it.
+func (op Operation) Served(h func(c *gin.Context, caller services.Caller)) Operation {
+	op.raw = h
+	return op
+}
+
 // By is the operation served by another handler: the gateway passes requests
 // on for services that run elsewhere.
 func (op Operation) By(h func(c *gin.Context, caller services.Caller)) Operation {

@@ -35,6 +35,9 @@ func (nobody) Record(context.Context, services.Act) error { return nil }
 // TestUnroutedAndPanics: what no operation answers has the contract's words too.
 func TestUnroutedAndPanics(t *testing.T) {
 	t.Parallel()
+	limiter, err := limits.New(limits.Config{PerMinute: 100}, zap.NewNop())
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, limiter.Close()) })
 	var engine *gin.Engine
 	app := fxtest.New(t,
 		fx.Provide(httpserver.NewRouter, health.New,
@@ -50,7 +53,7 @@ func TestUnroutedAndPanics(t *testing.T) {
 					api.Internal("/internal/auth/panic", func(context.Context, struct{}) (struct{}, error) { panic("hunter2") }),
 				}}}
 			}),
-		fx.Supply(httpserver.Identity{Set: []services.Name{services.Auth}}, limits.Config{PerMinute: 100}, zap.NewNop()),
+		fx.Supply(httpserver.Identity{Set: []services.Name{services.Auth}}, limiter, zap.NewNop()),
 		fx.Populate(&engine), fx.NopLogger)
 	app.RequireStart()
 	defer app.RequireStop()

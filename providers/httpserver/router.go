@@ -67,10 +67,9 @@ type routerParams struct {
 	Authenticator services.Authenticator
 	Auditor       services.Auditor
 	Service       api.ServiceGuard
-	Limits        limits.Config
+	Limiter       *limits.Limiter
 	Health        *health.Checks
 	Log           *zap.Logger
-	Lifecycle     fx.Lifecycle
 }
 
 // NewRouter mounts everything that this process answers.
@@ -92,9 +91,7 @@ func NewRouter(p routerParams) *gin.Engine {
 	guards := api.Guards{Authenticator: p.Authenticator, Service: p.Service, Auditor: p.Auditor}
 	bare := !p.Identity.Runs(services.Gateway)
 	if !bare {
-		limiter := limits.New(p.Limits)
-		p.Lifecycle.Append(fx.StopHook(limiter.Close))
-		guards.Limit, guards.LimitTo = limiter.Allow, limiter.AllowTo
+		guards.Limit, guards.LimitTo = p.Limiter.Allow, p.Limiter.AllowTo
 	}
 	routes := append([]Routes(nil), p.Routes...)
 	sort.Slice(routes, func(i, j int) bool { return routes[i].Service < routes[j].Service })
@@ -165,7 +162,14 @@ func access(log *zap.Logger) gin.HandlerFunc {
 		if route == "/health" || route == "/livez" || route == "/readyz" {
 			return
 		}
-		status := c.Writer.Status()
+		status, level := c.Writer.Status(), zap.InfoLevel
+		if status >= http.StatusInternalServerError {
+			level = zap.ErrorLevel
+		}
+		entry := log.Check(level, "request")
+		if entry == nil { // nobody reads it
+			return
+		}
 		fields := []zap.Field{
 			zap.String("method", c.Request.Method), zap.String("path", c.Request.URL.Path), zap.Int("status", status),
 			zap.Duration("took", time.Since(begun)), zap.String("request", services.RequestID(c.Request.Context())),
@@ -176,11 +180,7 @@ func access(log *zap.Logger) gin.HandlerFunc {
 		if last := c.Errors.Last(); last != nil {
 			fields = append(fields, zap.NamedError("cause", causeOf(last.Err)))
 		}
-		if status >= http.StatusInternalServerError {
-			log.Error("request", fields...)
-		} else {
-			log.Info("request", fields...)
-		}
+		entry.Write(fields...)
 	}
 }
 

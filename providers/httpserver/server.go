@@ -25,7 +25,7 @@ import (
 // Module provides the router and the server.
 var Module = fx.Module("httpserver",
 	config.For[Config](),
-	config.For[limits.Config](),
+	limits.Module,
 	fx.Provide(NewRouter, NewServer),
 )
 

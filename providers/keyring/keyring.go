@@ -42,7 +42,10 @@ func (c *Config) Check() error {
 }
 
 // Ring is the keys, the current one first.
-type Ring struct{ keys []key }
+type Ring struct {
+	keys         []key
+	secret, salt string // the current ones
+}
 
 type key struct {
 	id   [idSize]byte // tells keys apart in what they sealed
@@ -64,7 +67,7 @@ func New(cfg Config, log *zap.Logger) (*Ring, error) {
 		}
 		log.Info("ENCRYPTION_SECRET not set, using the one made in the data directory")
 	}
-	r := &Ring{}
+	r := &Ring{secret: cfg.Secret, salt: cfg.Salt}
 	for _, secret := range []string{cfg.Secret, cfg.Previous} {
 		if secret == "" {
 			continue
@@ -138,4 +141,16 @@ func (r *Ring) Current() []byte {
 
 func additional(prefix []byte, bond string) []byte {
 	return append(append([]byte(nil), prefix...), bond...)
+}
+
+// Key derives a key of 32 bytes for another purpose than sealing, such as keyed
+// digests. Equal purposes have equal keys in every process with the same secret.
+// Replacing ENCRYPTION_SECRET changes it, and there is no way back: digests made
+// before are not those made afterwards.
+func (r *Ring) Key(purpose string) []byte {
+	raw, err := hkdf.Key(sha256.New, []byte(r.secret), []byte(r.salt), "uaol key 1: "+purpose, 32)
+	if err != nil { // of a length that SHA-256 can't give
+		panic(err)
+	}
+	return raw
 }

@@ -110,3 +110,22 @@ func FuzzOpen(f *testing.F) {
 		}
 	})
 }
+
+// TestKeysForOtherPurposes are the secret's, and one for each purpose.
+func TestKeysForOtherPurposes(t *testing.T) {
+	t.Parallel()
+	keyOf := func(cfg Config, purpose string) []byte { return ring(t, cfg).Key(purpose) }
+	key := keyOf(Config{Secret: first}, "digests")
+	require.Len(t, key, 32)
+	require.Equal(t, key, keyOf(Config{Secret: first}, "digests"))
+	require.Equal(t, key, keyOf(Config{Secret: first, Previous: second}, "digests"), "the current secret's")
+	for name, another := range map[string][]byte{
+		"purpose":      keyOf(Config{Secret: first}, "others"),
+		"secret":       keyOf(Config{Secret: second}, "digests"),
+		"rotated":      keyOf(Config{Secret: second, Previous: first}, "digests"),
+		"salt":         keyOf(Config{Secret: first, Salt: "x"}, "digests"),
+		"sealing's id": keyOf(Config{Secret: first}, "uaol keyring 1"),
+	} {
+		require.NotEqual(t, key, another, name)
+	}
+}

@@ -2,48 +2,100 @@
 package limits
 
 import (
+	"context"
+	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"time"
 
 	"github.com/gin-gonic/gin"
-	"github.com/maypok86/otter/v2"
-	"golang.org/x/time/rate"
+	"go.uber.org/zap"
 
-	"uaol/providers/config"
 	"uaol/services"
 )
 
-// Config is how much a caller may ask.
-type Config struct {
-	PerMinute int `env:"RATE_LIMIT_PER_MINUTE" envDefault:"100" want:"a whole number of requests, 1 or more" doc:"requests a caller may make in a minute: an account, or an address without one"`
+// Bucket is a limit on something. It holds Burst tokens, PerMinute of them come
+// back in a minute, and each use takes one.
+type Bucket struct {
+	Key       string // what is limited; the same everywhere
+	PerMinute int    // 0 for no limit
+	Burst     int    // 0 for as many as come in a minute
 }
 
-// Check refuses limits that would refuse everybody.
-func (c *Config) Check() error {
-	if c.PerMinute < 1 {
-		return &config.Fault{Variable: "RATE_LIMIT_PER_MINUTE", Value: strconv.Itoa(c.PerMinute), Want: "a whole number of requests, 1 or more"}
+func (b Bucket) burst() int {
+	if b.Burst == 0 {
+		return b.PerMinute
 	}
-	return nil
+	return b.Burst
 }
 
-// Limiter counts requests by caller, in this process.
+// Exceeded says which bucket was empty, and for how long it will be.
+type Exceeded struct {
+	Bucket Bucket
+	Wait   time.Duration
+}
+
+func (e *Exceeded) Error() string {
+	return fmt.Sprintf("%s is limited to %d a minute", e.Bucket.Key, e.Bucket.PerMinute)
+}
+
+// Seconds is for how long to wait, for Retry-After.
+func (e *Exceeded) Seconds() int { return max(1, int(math.Ceil(e.Wait.Seconds()))) }
+
+// Limiter counts uses: in this process, or exactly across replicas where there
+// is a Redis. While that is away each process counts for itself.
 type Limiter struct {
 	perMinute int
-	buckets   *otter.Cache[string, *rate.Limiter]
+	local     *local
+	shared    *shared // nil without a Redis
 }
 
-// New makes a Limiter. It remembers the 100,000 callers seen last; a caller
-// silent for two minutes has a full bucket again anyway.
-func New(cfg Config) *Limiter {
-	return &Limiter{perMinute: cfg.PerMinute, buckets: otter.Must(&otter.Options[string, *rate.Limiter]{
-		MaximumSize:      100_000,
-		ExpiryCalculator: otter.ExpiryAccessing[string, *rate.Limiter](2 * time.Minute),
-	})}
+// New makes a Limiter.
+func New(cfg Config, log *zap.Logger) (*Limiter, error) {
+	l := &Limiter{perMinute: cfg.PerMinute, local: newLocal()}
+	if cfg.RedisURL == "" {
+		return l, nil
+	}
+	var err error
+	l.shared, err = newShared(cfg, log)
+	return l, err
 }
 
-// Close ends the cache's own goroutine.
-func (l *Limiter) Close() { l.buckets.StopAllGoroutines() }
+// Close ends the caches' and the connections' own goroutines.
+func (l *Limiter) Close() error {
+	l.local.buckets.StopAllGoroutines()
+	if l.shared == nil {
+		return nil
+	}
+	return l.shared.client.Close()
+}
+
+// Take takes a token out of each bucket, in their order. The first that is empty
+// is the answer, *Exceeded; those after it lose nothing, and where all are
+// counted here those before it get their token back.
+func (l *Limiter) Take(ctx context.Context, buckets []Bucket) error {
+	limited := buckets
+	if slices.ContainsFunc(buckets, unlimited) {
+		limited = slices.DeleteFunc(slices.Clone(buckets), unlimited)
+	}
+	if l.shared != nil {
+		if exceeded, ok := l.shared.take(ctx, limited); ok {
+			return orNil(exceeded)
+		}
+	}
+	return orNil(l.local.take(limited))
+}
+
+func unlimited(b Bucket) bool { return b.PerMinute <= 0 }
+
+// orNil makes an error of nil that is nil.
+func orNil(e *Exceeded) error {
+	if e == nil {
+		return nil
+	}
+	return e
+}
 
 // Allow counts one request; kind Limited when the caller has used up its share.
 func (l *Limiter) Allow(c *gin.Context, caller services.Caller) error {
@@ -52,15 +104,14 @@ func (l *Limiter) Allow(c *gin.Context, caller services.Caller) error {
 
 // AllowTo counts one request of a kind that has a limit of its own.
 func (l *Limiter) AllowTo(c *gin.Context, caller services.Caller, what string, perMinute int) error {
-	key := what + " " + services.OriginFrom(c.Request.Context()).Address
+	var who string
 	if caller.Known() {
-		key = what + " " + caller.Account.String()
+		who = "account:" + caller.Account.String()
+	} else {
+		who = "address:" + services.OriginFrom(c.Request.Context()).Address
 	}
-	bucket, ok := l.buckets.GetIfPresent(key)
-	if !ok {
-		bucket, _ = l.buckets.SetIfAbsent(key, rate.NewLimiter(rate.Limit(float64(perMinute)/60), perMinute))
-	}
-	if bucket.Allow() {
+	err := l.Take(c.Request.Context(), []Bucket{{Key: "requests:" + what + ":" + who, PerMinute: perMinute}})
+	if err == nil {
 		return nil
 	}
 	wait := math.Ceil(60 / float64(perMinute))

@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+	"go.uber.org/zap"
 
 	"uaol/providers/config"
 	"uaol/services"
@@ -19,22 +20,39 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestConfig(t *testing.T) {
 	t.Parallel()
-	for text, want := range map[string]string{
-		"": "", "1": "", "100000": "",
-		"0":  `RATE_LIMIT_PER_MINUTE holds "0"; want a whole number of requests, 1 or more`,
-		"-5": `RATE_LIMIT_PER_MINUTE holds "-5"; want a whole number of requests, 1 or more`,
-		"x":  `RATE_LIMIT_PER_MINUTE holds "x"; want a whole number of requests, 1 or more`,
+	for name, test := range map[string]struct{ variable, value, want string }{
+		"default":             {"RATE_LIMIT_PER_MINUTE", "", ""},
+		"one":                 {"RATE_LIMIT_PER_MINUTE", "1", ""},
+		"many":                {"RATE_LIMIT_PER_MINUTE", "100000", ""},
+		"none":                {"RATE_LIMIT_PER_MINUTE", "0", `RATE_LIMIT_PER_MINUTE holds "0"; want a whole number of requests, 1 or more`},
+		"fewer than none":     {"RATE_LIMIT_PER_MINUTE", "-5", `RATE_LIMIT_PER_MINUTE holds "-5"; want a whole number of requests, 1 or more`},
+		"a word":              {"RATE_LIMIT_PER_MINUTE", "x", `RATE_LIMIT_PER_MINUTE holds "x"; want a whole number of requests, 1 or more`},
+		"a Redis":             {"REDIS_URL", "rediss://user:hunter2@redis.example.com:6380/1", ""},
+		"no Redis":            {"REDIS_URL", "postgres://user:hunter2@db.example.com/1", "REDIS_URL holds a text of 40 characters; want a URL such as redis://host:6379/0"},
+		"a cluster":           {"REDIS_CLUSTER_MODE", "true", ""},
+		"neither yes nor no":  {"REDIS_CLUSTER_MODE", "maybe", `REDIS_CLUSTER_MODE holds "maybe"; want true or false`},
+		"a cluster of nobody": {"REDIS_CLUSTER_MODE", "", ""},
 	} {
-		cfg, err := config.Parse[Config](config.Of(map[string]string{"RATE_LIMIT_PER_MINUTE": text}))
-		if want != "" {
-			require.EqualError(t, err, want)
-			continue
-		}
-		require.NoError(t, err)
-		if text == "" {
-			require.Equal(t, 100, cfg.PerMinute)
-		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cfg, err := config.Parse[Config](config.Of(map[string]string{test.variable: test.value}))
+			if test.want != "" {
+				require.EqualError(t, err, test.want)
+				return
+			}
+			require.NoError(t, err)
+			if test.value == "" {
+				require.Equal(t, 100, cfg.PerMinute)
+			}
+		})
 	}
+}
+
+func limiter(t testing.TB, cfg Config) *Limiter {
+	t.Helper()
+	l, err := New(cfg, zap.NewNop())
+	require.NoError(t, err)
+	return l
 }
 
 // ask counts one request of the caller at the address and gives Retry-After.
@@ -55,8 +73,8 @@ func TestLimit(t *testing.T) {
 		refill    time.Duration // for one more request
 	}{{1, "60", time.Minute}, {7, "9", 60 * time.Second / 7}, {100, "1", 600 * time.Millisecond}, {600, "1", 100 * time.Millisecond}} {
 		synctest.Test(t, func(t *testing.T) {
-			l := New(Config{PerMinute: test.perMinute})
-			defer l.Close()
+			l := limiter(t, Config{PerMinute: test.perMinute})
+			defer func() { require.NoError(t, l.Close()) }()
 			nobody := services.Caller{}
 			for range test.perMinute {
 				retry, err := ask(l, "192.0.2.1", nobody)
@@ -88,8 +106,8 @@ func TestLimit(t *testing.T) {
 func TestAccounts(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		l := New(Config{PerMinute: 2})
-		defer l.Close()
+		l := limiter(t, Config{PerMinute: 2})
+		defer func() { require.NoError(t, l.Close()) }()
 		ada := services.Caller{Account: uuid.New(), Role: services.RoleUser}
 		for _, address := range []string{"192.0.2.1", "192.0.2.2"} {
 			_, err := ask(l, address, ada)

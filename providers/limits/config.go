@@ -1,0 +1,63 @@
+package limits
+
+import (
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"uaol/providers/config"
+)
+
+// Config is how much a caller may ask, and where that is counted.
+type Config struct {
+	config.Process
+	PerMinute int    `env:"RATE_LIMIT_PER_MINUTE" envDefault:"100" want:"a whole number of requests, 1 or more" doc:"requests a caller may make in a minute: an account, or an address without one"`
+	RedisURL  string `env:"REDIS_URL" secret:"true" want:"a URL such as redis://host:6379/0" doc:"Redis in which limits are counted across replicas; without it each process counts for itself"`
+	Cluster   string `env:"REDIS_CLUSTER_MODE" envDefault:"false" want:"true or false" doc:"whether that Redis is a cluster"`
+}
+
+const redisWanted = "a URL such as redis://host:6379/0"
+
+// Check refuses limits that would refuse everybody.
+func (c *Config) Check() error {
+	if err := c.Process.Check(); err != nil {
+		return err
+	}
+	if c.PerMinute < 1 {
+		return &config.Fault{Variable: "RATE_LIMIT_PER_MINUTE", Value: strconv.Itoa(c.PerMinute), Want: "a whole number of requests, 1 or more"}
+	}
+	if !slices.Contains([]string{"", "true", "false"}, c.Cluster) {
+		return &config.Fault{Variable: "REDIS_CLUSTER_MODE", Value: c.Cluster, Want: "true or false"}
+	}
+	if c.RedisURL == "" {
+		return nil
+	}
+	if _, err := redis.ParseURL(c.RedisURL); err != nil {
+		return &config.Fault{Variable: "REDIS_URL", Value: c.RedisURL, Secret: true, Want: redisWanted}
+	}
+	return nil
+}
+
+// client makes a client that connects when it is first asked. It tries once: who
+// is limited does not wait for a Redis that is away.
+func (c *Config) client() (redis.UniversalClient, error) {
+	if c.Cluster == "true" {
+		options, err := redis.ParseClusterURL(c.RedisURL)
+		if err != nil {
+			return nil, err
+		}
+		options.MaxRetries, options.DialerRetries, options.DialTimeout, options.ContextTimeoutEnabled = -1, 1, time.Second, true
+		options.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+		return redis.NewClusterClient(options), nil
+	}
+	options, err := redis.ParseURL(c.RedisURL)
+	if err != nil {
+		return nil, err
+	}
+	options.MaxRetries, options.DialerRetries, options.DialTimeout, options.ContextTimeoutEnabled = -1, 1, time.Second, true
+	options.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+	return redis.NewClient(options), nil
+}
