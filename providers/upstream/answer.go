@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"regexp"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
@@ -16,7 +17,70 @@ import (
 // credentials finds user:password@ in URLs and keeps the scheme.
 var credentials = regexp.MustCompile(`([a-zA-Z][a-zA-Z0-9+.-]*://)[^\s/@]+@`)
 
+// Answer is what a tool answered to a call.
+type Answer struct {
+	Result     json.RawMessage // MCP's result object as the tool wrote it; until Close
+	Structured json.RawMessage // its structuredContent; nil where there is none
+	Failed     bool            // it says isError
+	Received   int64           // bytes of the whole answer
+
+	buffer *bytes.Buffer
+}
+
+// Close gives the answer's memory back.
+func (a *Answer) Close() {
+	if a.buffer != nil {
+		freeBuffer(a.buffer)
+		a.buffer, a.Result, a.Structured = nil, nil, nil
+	}
+}
+
+// judged reads what the caller of a method wants to know of its result.
+func judged(result json.RawMessage, mcp bool) (*Answer, error) {
+	a := &Answer{Result: result}
+	var fault error
+	object := Members(result, func(key, value []byte) {
+		switch string(plainKey(key)) {
+		case "isError":
+			if a.Failed = string(value) == "true"; !a.Failed && string(value) != "false" && string(value) != "null" {
+				fault = garbage("its isError is neither true nor false")
+			}
+		case "structuredContent":
+			if a.Structured = value; isNull(value) {
+				a.Structured = nil
+			}
+		case "resultType":
+			if mcp && string(value) == `"input_required"` {
+				fault = garbage("it asks for further input, which only interactive clients can give")
+			}
+		}
+	})
+	if !object {
+		return nil, garbage("its result is not an object")
+	}
+	return a, fault
+}
+
+// buffers hold requests and answers while they are under way.
+var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+// keptBuffer is the largest buffer that is kept for later, in bytes.
+const keptBuffer = 1 << 20
+
+func newBuffer() *bytes.Buffer {
+	buffer, _ := buffers.Get().(*bytes.Buffer)
+	buffer.Reset()
+	return buffer
+}
+
+func freeBuffer(buffer *bytes.Buffer) {
+	if buffer.Cap() <= keptBuffer {
+		buffers.Put(buffer)
+	}
+}
+
 // rpcMessage is any JSON-RPC message; what it is follows from what is present.
+// Its members are parts of the message's own bytes.
 type rpcMessage struct {
 	ID     json.RawMessage `json:"id"`
 	Method string          `json:"method"`
@@ -37,7 +101,23 @@ func parseMessage(data []byte) (rpcMessage, error) {
 	if !utf8.Valid(data) {
 		return message, garbage("it is not UTF-8")
 	}
-	if !isObject(data) || json.Unmarshal(data, &message) != nil {
+	if !json.Valid(data) {
+		return message, garbage("it is not a JSON-RPC message")
+	}
+	good := true
+	object := Members(data, func(key, value []byte) {
+		switch string(plainKey(key)) {
+		case "id":
+			message.ID = value
+		case "method":
+			good = good && json.Unmarshal(value, &message.Method) == nil
+		case "result":
+			message.Result = value
+		case "error":
+			message.Error = value
+		}
+	})
+	if !object || !good {
 		return message, garbage("it is not a JSON-RPC message")
 	}
 	return message, nil
@@ -58,30 +138,16 @@ func (m rpcMessage) outcome() (json.RawMessage, error) {
 	return m.Result, nil
 }
 
-// asResult insists on the object that tools/call answers.
-func asResult(raw json.RawMessage) (json.RawMessage, error) {
-	if !isObject(raw) {
-		return nil, garbage("its result is not an object")
-	}
-	var kind struct {
-		ResultType string `json:"resultType"`
-	}
-	if json.Unmarshal(raw, &kind) == nil && kind.ResultType == "input_required" {
-		return nil, garbage("it asks for further input, which only interactive clients can give")
-	}
-	return raw, nil
-}
-
 // readAll reads an answer's body up to limit bytes.
-func readAll(body io.Reader, limit int64) ([]byte, error) {
-	data, err := io.ReadAll(io.LimitReader(body, limit+1))
+func readAll(into *bytes.Buffer, body io.Reader, limit int64) ([]byte, error) {
+	n, err := into.ReadFrom(&io.LimitedReader{R: body, N: limit + 1})
 	if err != nil {
 		return nil, err
 	}
-	if int64(len(data)) > limit {
+	if n > limit {
 		return nil, errTooLarge
 	}
-	return data, nil
+	return into.Bytes(), nil
 }
 
 // refusal is what the body of an answer with a failing HTTP status says.
@@ -115,7 +181,11 @@ func (r refusal) aboutSession() bool {
 }
 
 func mediaType(response *http.Response) string {
-	kind, _, err := mime.ParseMediaType(response.Header.Get("Content-Type"))
+	header := response.Header.Get("Content-Type")
+	if header == "application/json" || header == "text/event-stream" {
+		return header
+	}
+	kind, _, err := mime.ParseMediaType(header)
 	if err != nil {
 		return ""
 	}
@@ -123,8 +193,8 @@ func mediaType(response *http.Response) string {
 }
 
 func isObject(raw json.RawMessage) bool {
-	raw = bytes.TrimLeft(raw, " \t\r\n")
-	return len(raw) > 0 && raw[0] == '{'
+	i := skipSpace(raw, 0)
+	return i < len(raw) && raw[i] == '{'
 }
 
 func isNull(raw json.RawMessage) bool {

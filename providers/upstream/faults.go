@@ -13,12 +13,19 @@ import (
 	"syscall"
 	"unicode"
 
+	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
+
 	"uaol/providers/egress"
 	"uaol/services"
 )
 
-// CodeOutcomeUnknown marks a call that was sent and never answered.
-const CodeOutcomeUnknown = "OUTCOME_UNKNOWN"
+// Codes that tell apart what a tool may do to a call, besides the kinds' own.
+const (
+	CodeOutcomeUnknown = "OUTCOME_UNKNOWN"  // it was sent and never answered
+	CodeTooLarge       = "ANSWER_TOO_LARGE" // it answers more than we take
+	CodeRedirected     = "TOOL_REDIRECTS"   // it sends us to an address that nobody registered
+	CodeAddressRefused = "ADDRESS_REFUSED"  // it is where nobody may be called
+)
 
 // longestMessage caps what we repeat of a tool's own words, in runes.
 const longestMessage = 300
@@ -26,8 +33,24 @@ const longestMessage = 300
 // Delivered reports whether the call behind err may have reached the tool, so
 // that nobody knows its outcome and it must not simply be sent again.
 func Delivered(err error) bool {
+	if err == nil {
+		return false
+	}
 	var e *services.Error
 	return errors.As(err, &e) && e.Code == CodeOutcomeUnknown
+}
+
+// UnknownMethod reports a tool's word that it does not have the method.
+func UnknownMethod(err error) bool {
+	if err == nil {
+		return false
+	}
+	var e *services.Error
+	if !errors.As(err, &e) {
+		return false
+	}
+	details, _ := e.Details.(upstreamDetails)
+	return details.Code != nil && (*details.Code == jsonrpc.CodeInvalidParams || *details.Code == jsonrpc.CodeMethodNotFound)
 }
 
 // upstreamDetails is what programs learn of a tool's failure.
@@ -50,7 +73,11 @@ func statusFault(status int, code *int64, message string) *services.Error {
 	if message = presentable(message); message != "" {
 		text += ": " + message
 	}
-	return services.Errorf(services.Upstream, "%s", text).WithDetails(upstreamDetails{Status: status, Code: code})
+	err := services.Errorf(services.Upstream, "%s", text).WithDetails(upstreamDetails{Status: status, Code: code})
+	if status >= 300 && status < 400 {
+		return err.WithCode(CodeRedirected)
+	}
+	return err
 }
 
 func rpcFault(code int64, message string) *services.Error {
@@ -65,7 +92,7 @@ func garbage(what string) *services.Error {
 	return services.Errorf(services.Upstream, "The tool's answer is not understood: %s", what)
 }
 
-var errTooLarge = services.Errorf(services.Upstream, "The tool's answer is too large")
+var errTooLarge = services.Errorf(services.Upstream, "The tool's answer is too large").WithCode(CodeTooLarge)
 
 // fault says what became of a request that brought no answer. ctx is the
 // call's, err what sending or reading gave. A listing may be repeated at will,
@@ -77,7 +104,7 @@ func fault(ctx context.Context, d *delivery, err error, repeatable bool) error {
 	case errors.As(err, &known):
 		return known
 	case errors.As(err, &refused):
-		return services.Errorf(services.Upstream, "The tool can't be called: %s", refused.Error()).Because(withoutURL(err))
+		return services.Errorf(services.Upstream, "The tool can't be called: %s", refused.Error()).WithCode(CodeAddressRefused).Because(withoutURL(err))
 	case d.written() && !repeatable:
 		return services.Errorf(services.Timeout, "The tool was called but %s; whether it did its work is unknown", cut(ctx)).
 			WithCode(CodeOutcomeUnknown).Because(withoutURL(err))

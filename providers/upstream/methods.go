@@ -79,21 +79,18 @@ func allPages(limit int64, page func(cursor string) (json.RawMessage, error)) ([
 	}
 }
 
-func listParams(cursor string) map[string]any {
-	if cursor == "" {
-		return map[string]any{}
-	}
-	return map[string]any{"cursor": cursor}
-}
-
 func (c *Client) listSession(ctx context.Context, target Target) ([]Method, error) {
 	return allPages(c.limits.MaxAnswer, func(cursor string) (json.RawMessage, error) {
-		return c.inSession(ctx, target, request{method: "tools/list", params: listParams(cursor)}, "", true)
+		r := request{method: "tools/list", cursor: cursor, headers: target.Headers}
+		got, err := c.inSession(ctx, target, &r, true)
+		return got.raw, err
 	})
 }
 
 func (c *Client) listBare(ctx context.Context, target Target) ([]Method, error) {
 	return allPages(c.limits.MaxAnswer, func(cursor string) (json.RawMessage, error) {
-		return c.bare(ctx, target, "tools/list", listParams(cursor), "", true)
+		r := request{method: "tools/list", cursor: cursor, headers: target.Headers}
+		got, err := c.bare(ctx, target, &r, true)
+		return got.raw, err
 	})
 }

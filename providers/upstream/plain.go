@@ -1,7 +1,6 @@
 package upstream
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -16,44 +15,46 @@ import (
 // callBare posts tools/call without a session, as the first UAOL did. An
 // answer's result is passed on whatever its members are; one that is not an
 // object becomes a text.
-func (c *Client) callBare(ctx context.Context, target Target, call callParams, key string) (json.RawMessage, error) {
-	raw, err := c.bare(ctx, target, "tools/call", call, key, false)
-	if err != nil || isObject(raw) {
-		return raw, err
+func (c *Client) callBare(ctx context.Context, target Target, r *request) (*Answer, error) {
+	got, err := c.bare(ctx, target, r, false)
+	if err != nil {
+		return nil, err
 	}
-	return asText(raw)
+	if !isObject(got.raw) {
+		if got.raw, err = asText(got.raw); err != nil {
+			return nil, err
+		}
+	}
+	return got.answer(false)
 }
 
-func (c *Client) bare(ctx context.Context, target Target, method string, params any, key string, repeatable bool) (json.RawMessage, error) {
+func (c *Client) bare(ctx context.Context, target Target, r *request, repeatable bool) (reply, error) {
 	const id = 1 // alone in its HTTP exchange
-	response, d, err := c.post(ctx, target.URL, map[string]any{"jsonrpc": "2.0", "id": id, "method": method, "params": params}, key, repeatable)
+	body, err := r.body(id, "")
 	if err != nil {
-		return nil, err
+		return reply{}, err
 	}
-	defer func() { _ = response.Body.Close() }()
-	data, err := readAll(response.Body, c.limits.MaxAnswer)
+	got, _, err := c.exchange(ctx, target, outgoing{verb: http.MethodPost, address: target.URL, body: body, kind: jsonType, key: r.key}, repeatable)
 	if err != nil {
-		return nil, fault(ctx, d, err, repeatable)
+		return reply{}, err
 	}
-	message, err := parseMessage(data)
+	message, err := parseMessage(got.raw)
 	if err != nil {
-		return nil, err
+		return reply{}, err
 	}
-	raw, err := message.outcome()
+	got.raw, err = message.outcome()
 	var answer rpcError
 	if errors.As(err, &answer) {
-		return nil, rpcFault(answer.Code, answer.Message)
+		return reply{}, rpcFault(answer.Code, answer.Message)
 	}
-	return raw, err
+	return got, err
 }
 
-// callREST posts the arguments to {url}/{method}. An answer that is MCP's result
-// object is passed on; any other becomes its text and, when it is an object,
-// its structured content. Of meta only the idempotency key has a place in REST.
-func (c *Client) callREST(ctx context.Context, target Target, call callParams, key string) (json.RawMessage, error) {
-	if call.Name == "." || call.Name == ".." {
-		return nil, services.Errorf(services.Invalid, "method must not be a path")
-	}
+// callREST posts the arguments to {url}/{method}, or does what the tool's OpenAPI
+// document says of the method. An answer that is MCP's result object is passed
+// on; any other becomes its text and, when it is an object, its structured
+// content. Of meta only the idempotency key has a place in REST.
+func (c *Client) callREST(ctx context.Context, target Target, r *request) (*Answer, error) {
 	if err := checkAddress(target.URL); err != nil {
 		return nil, err
 	}
@@ -61,28 +62,34 @@ func (c *Client) callREST(ctx context.Context, target Target, call callParams, k
 	if err != nil {
 		return nil, services.Errorf(services.Invalid, "the tool's address is not a URL, register it again")
 	}
-	response, d, err := c.post(ctx, base.JoinPath(url.PathEscape(call.Name)).String(), call.Arguments, key, false)
+	out, err := restRequest(base, target.Operations, r)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = response.Body.Close() }()
-	data, err := readAll(response.Body, c.limits.MaxAnswer)
+	got, kind, err := c.exchange(ctx, target, out, out.safe())
 	if err != nil {
-		return nil, fault(ctx, d, err, false)
+		return nil, err
 	}
-	if !utf8.Valid(data) {
+	if !utf8.Valid(got.raw) {
 		return nil, garbage("it is not UTF-8")
 	}
-	if mediaType(response) == "application/json" && len(data) > 0 && !json.Valid(data) {
+	valid := json.Valid(got.raw)
+	if kind == jsonType && len(got.raw) > 0 && !valid {
 		return nil, garbage("it says that it is JSON and is not")
 	}
-	var result struct {
-		Content []json.RawMessage `json:"content"`
+	if !valid || !isObject(got.raw) || len(target.Operations) > 0 || !hasContent(got.raw) {
+		if got.raw, err = asText(got.raw); err != nil {
+			return nil, err
+		}
 	}
-	if isObject(data) && json.Unmarshal(data, &result) == nil && result.Content != nil {
-		return data, nil
-	}
-	return asText(data)
+	return got.answer(false)
+}
+
+func hasContent(object []byte) (has bool) {
+	Members(object, func(key, value []byte) {
+		has = has || string(key) == "content" && value[0] == '['
+	})
+	return has
 }
 
 // asText makes MCP's result object of any answer.
@@ -103,24 +110,56 @@ func asText(data []byte) (json.RawMessage, error) {
 	return encode(result)
 }
 
-// post sends a body once, or twice where the first did not leave.
-func (c *Client) post(ctx context.Context, address string, body any, key string, repeatable bool) (*http.Response, *delivery, error) {
-	if err := checkAddress(address); err != nil {
-		return nil, nil, err
+const jsonType = "application/json"
+
+// outgoing is a request as it leaves; nothing in it is another request's.
+type outgoing struct {
+	verb, address string
+	body          []byte // nil for none
+	kind          string // media type of the body
+	accept        string // default JSON
+	key           string
+	header        http.Header // what the method's arguments say
+}
+
+// safe reports a request that may be repeated by HTTP's own rules.
+func (o *outgoing) safe() bool {
+	return o.verb == http.MethodGet || o.verb == http.MethodHead || o.verb == http.MethodOptions
+}
+
+// exchange sends a request once, or twice where the first did not leave, and
+// reads its answer.
+func (c *Client) exchange(ctx context.Context, target Target, out outgoing, repeatable bool) (reply, string, error) {
+	if err := checkAddress(out.address); err != nil {
+		return reply{}, "", err
 	}
-	data, err := encode(body)
+	way, err := c.ways.of(target.Allow)
 	if err != nil {
-		return nil, nil, err
+		return reply{}, "", err
 	}
+	response, d, err := send(ctx, way, target, out, repeatable)
+	if err != nil {
+		return reply{}, "", err
+	}
+	defer func() { _ = response.Body.Close() }()
+	buffer := newBuffer()
+	data, err := readAll(buffer, response.Body, c.limits.MaxAnswer)
+	if err != nil {
+		freeBuffer(buffer)
+		return reply{}, "", fault(ctx, d, err, repeatable)
+	}
+	return reply{raw: data, received: int64(len(data)), buffer: buffer}, mediaType(response), nil
+}
+
+func send(ctx context.Context, way *way, target Target, out outgoing, repeatable bool) (*http.Response, *delivery, error) {
 	for again := false; ; again = true {
-		d := &delivery{key: key}
-		request, err := http.NewRequestWithContext(withDelivery(ctx, d), http.MethodPost, address, bytes.NewReader(data))
+		d := &delivery{key: out.key}
+		request, err := out.request(ctx, d)
 		if err != nil {
 			return nil, nil, fault(ctx, d, err, repeatable)
 		}
-		request.Header.Set("Content-Type", "application/json")
-		request.Header.Set("Accept", "application/json")
-		response, err := c.http.Do(request)
+		carry(request.Header, target.Headers)
+		response, err := way.do(request)
 		if err != nil {
 			if !again && neverLeft(ctx, d, err) {
 				continue
@@ -135,4 +174,26 @@ func (c *Client) post(ctx context.Context, address string, body any, key string,
 		}
 		return response, d, nil
 	}
+}
+
+func (o *outgoing) request(ctx context.Context, d *delivery) (*http.Request, error) {
+	to, err := url.Parse(o.address)
+	if err != nil {
+		return nil, err
+	}
+	header := http.Header{"Accept": typeJSON}
+	for name, values := range o.header {
+		header[name] = values
+	}
+	if o.accept != "" {
+		header["Accept"] = []string{o.accept}
+	}
+	if o.body == nil {
+		request := &http.Request{Method: o.verb, URL: to, Host: to.Host, Header: header, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}
+		return request.WithContext(withDelivery(ctx, d)), nil
+	}
+	header["Content-Type"] = []string{o.kind}
+	request := post(ctx, d, to, o.body, header)
+	request.Method = o.verb
+	return request, nil
 }

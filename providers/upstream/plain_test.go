@@ -169,7 +169,7 @@ func TestHTTP2(t *testing.T) {
 	require.ErrorContains(t, err, "certificate")
 
 	c := client(t, Limits{})
-	c.transport.TLSClientConfig = &tls.Config{RootCAs: server.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs}
+	c.ways.usual.transport.TLSClientConfig = &tls.Config{RootCAs: server.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs}
 	raw, err := c.Call(t.Context(), target, "m", nil, nil)
 	require.NoError(t, err)
 	require.Equal(t, "ok", textOf(t, raw))

@@ -13,13 +13,16 @@ type sessionKey struct {
 	tool     uuid.UUID
 	url      string
 	protocol string
+	identity string // whose credentials it carries
+	allow    string // the exceptions under which it was opened
+	process  string // what runs, for stdio
 }
 
 // session is an open MCP session that takes any number of requests at once.
 type session interface {
 	// request sends one request and answers its result. A goneError means that
 	// the server did not act on it and that another session may be tried.
-	request(ctx context.Context, r request, d *delivery) ([]byte, error)
+	request(ctx context.Context, r *request, d *delivery) (reply, error)
 	close()
 }
 
@@ -38,7 +41,7 @@ type slot struct {
 // pool keeps one session per key, opened once however many ask for it at the
 // same time, and by nobody's context but its own.
 type pool struct {
-	open func(sessionKey) (session, error)
+	open func(sessionKey, Target) (session, error)
 	idle time.Duration
 
 	mu     sync.Mutex
@@ -47,12 +50,13 @@ type pool struct {
 	work   sync.WaitGroup // openings and closings
 }
 
-func newPool(idle time.Duration, open func(sessionKey) (session, error)) *pool {
+func newPool(idle time.Duration, open func(sessionKey, Target) (session, error)) *pool {
 	return &pool{open: open, idle: idle, slots: map[sessionKey]*slot{}}
 }
 
-func (p *pool) acquire(ctx context.Context, key sessionKey) (*slot, error) {
-	s := p.join(key)
+// acquire gives the key's session; a target is what it is opened for.
+func (p *pool) acquire(ctx context.Context, key sessionKey, target Target) (*slot, error) {
+	s := p.join(key, target)
 	if s == nil {
 		return nil, errClosing
 	}
@@ -69,7 +73,7 @@ func (p *pool) acquire(ctx context.Context, key sessionKey) (*slot, error) {
 	}
 }
 
-func (p *pool) join(key sessionKey) *slot {
+func (p *pool) join(key sessionKey, target Target) *slot {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
@@ -79,7 +83,7 @@ func (p *pool) join(key sessionKey) *slot {
 	if s == nil {
 		s = &slot{key: key, ready: make(chan struct{})}
 		p.slots[key] = s
-		p.work.Go(func() { p.fill(s) })
+		p.work.Go(func() { p.fill(s, target) })
 	}
 	s.users++
 	if s.idle != nil {
@@ -88,8 +92,8 @@ func (p *pool) join(key sessionKey) *slot {
 	return s
 }
 
-func (p *pool) fill(s *slot) {
-	opened, err := p.open(s.key)
+func (p *pool) fill(s *slot, target Target) {
+	opened, err := p.open(s.key, target)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s.session, s.err = opened, err
@@ -128,8 +132,11 @@ func (p *pool) rest(s *slot) {
 	case s.users > 0 || s.session == nil:
 	case s.dropped:
 		p.end(s)
-	case !p.closed:
+	case p.closed:
+	case s.idle == nil:
 		s.idle = time.AfterFunc(p.idle, func() { p.expire(s) })
+	default:
+		s.idle.Reset(p.idle)
 	}
 }
 

@@ -2,11 +2,10 @@ package upstream
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
@@ -20,58 +19,69 @@ import (
 // clientName is how UAOL introduces itself to tools.
 var clientName = &mcp.Implementation{Name: "uaol", Version: "1"}
 
-// request is one JSON-RPC request of a session; tool is set for tools/call.
-type request struct {
-	method string
-	tool   string
-	params map[string]any
-}
-
 // goneError wraps why the server did not act on a request whose session it
 // does not know.
 type goneError struct{ error }
 
 func (e goneError) Unwrap() error { return e.error }
 
-func (c *Client) callSession(ctx context.Context, target Target, call callParams, key string) (json.RawMessage, error) {
-	params := map[string]any{"name": call.Name, "arguments": call.Arguments}
-	if len(call.Meta) > 0 {
-		params["_meta"] = maps.Clone(call.Meta)
-	}
-	raw, err := c.inSession(ctx, target, request{"tools/call", call.Name, params}, key, false)
+func (c *Client) callSession(ctx context.Context, target Target, r *request) (*Answer, error) {
+	got, err := c.inSession(ctx, target, r, false)
 	if err != nil {
 		return nil, err
 	}
-	return asResult(raw)
+	return got.answer(true)
+}
+
+// answer judges a reply; one that is none gives its memory back.
+func (r reply) answer(mcp bool) (*Answer, error) {
+	a, err := judged(r.raw, mcp)
+	if err != nil {
+		if r.buffer != nil {
+			freeBuffer(r.buffer)
+		}
+		return nil, err
+	}
+	a.buffer, a.Received = r.buffer, r.received
+	return a, nil
+}
+
+// keyOf says which of the pool's sessions a target's calls use.
+func keyOf(target Target) sessionKey {
+	key := sessionKey{tool: target.ToolID, url: target.URL, protocol: target.Protocol, identity: target.Identity}
+	if key.protocol == "" {
+		key.protocol = ProtocolMCP
+	}
+	if len(target.Allow) > 0 {
+		key.allow = strings.Join(target.Allow, ",")
+	}
+	if target.Protocol == ProtocolStdio {
+		key.url, key.process = "", processOf(target)
+	}
+	return key
 }
 
 // inSession sends a request in the target's session. When the request did not
 // get to be worked on, because the session or the connection was gone, it is
 // sent once more in a new session.
-func (c *Client) inSession(ctx context.Context, target Target, r request, key string, repeatable bool) (json.RawMessage, error) {
-	if err := checkAddress(target.URL); err != nil {
-		return nil, err
-	}
-	at := sessionKey{target.ToolID, target.URL, target.Protocol}
-	if at.protocol == "" {
-		at.protocol = ProtocolMCP
-	}
+func (c *Client) inSession(ctx context.Context, target Target, r *request, repeatable bool) (reply, error) {
+	at := keyOf(target)
 	for again := false; ; again = true {
-		s, err := c.sessions.acquire(ctx, at)
+		s, err := c.sessions.acquire(ctx, at, target)
 		if err != nil {
-			return nil, fault(ctx, &delivery{}, err, repeatable)
+			return reply{}, fault(ctx, &delivery{}, err, repeatable)
 		}
-		d := &delivery{key: key}
-		raw, err := s.request(ctx, r, d)
+		d := &delivery{key: r.key}
+		got, err := s.request(ctx, r, d)
+		if err == nil {
+			c.sessions.release(s)
+			return got, nil
+		}
 		var answer rpcError
 		var gone goneError
-		switch {
-		case err == nil:
+		if errors.As(err, &answer) {
 			c.sessions.release(s)
-			return raw, nil
-		case errors.As(err, &answer):
-			c.sessions.release(s)
-			return nil, rpcFault(answer.Code, answer.Message)
+			return reply{}, rpcFault(answer.Code, answer.Message)
 		}
 		lost := errors.As(err, &gone) || neverLeft(ctx, d, err)
 		if lost {
@@ -81,7 +91,7 @@ func (c *Client) inSession(ctx context.Context, target Target, r request, key st
 		}
 		c.sessions.release(s)
 		if !lost || again {
-			return nil, fault(ctx, d, err, repeatable)
+			return reply{}, fault(ctx, d, err, repeatable)
 		}
 	}
 }
@@ -107,18 +117,12 @@ var errSlowSession = fmt.Errorf("the session did not open in time: %w", context.
 
 // openSession opens a session in a context of its own: it serves everybody who
 // waits for it, whatever becomes of the first.
-func (c *Client) openSession(key sessionKey) (session, error) {
+func (c *Client) openSession(key sessionKey, target Target) (session, error) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	slow := time.AfterFunc(c.limits.SessionTimeout, func() { cancel(errSlowSession) })
 	unhook := context.AfterFunc(c.ctx, func() { cancel(errClosing) })
 	d := &delivery{}
-	var s session
-	var err error
-	if key.protocol == ProtocolSSE {
-		s, err = c.openSSE(withDelivery(ctx, d), key.url, func() { cancel(nil) })
-	} else {
-		s, err = c.openHTTP(withDelivery(ctx, d), key.url, func() { cancel(nil) })
-	}
+	s, err := c.connect(withDelivery(ctx, d), key, target, func() { cancel(nil) })
 	inTime := slow.Stop() && unhook()
 	if err == nil && inTime {
 		c.log.Debug("tool session opened", zap.Stringer("tool_id", key.tool), zap.String("protocol", key.protocol))
@@ -128,15 +132,53 @@ func (c *Client) openSession(key sessionKey) (session, error) {
 		s.close()
 		err = context.Cause(ctx)
 	}
+	c.eras.Invalidate(key)
 	err = handshakeFault(ctx, d, err)
 	cancel(nil)
 	return nil, err
 }
 
+// connect opens a session by the target's protocol. A server that turned out to
+// be older than the stateless protocol is not asked for it again for a while.
+func (c *Client) connect(ctx context.Context, key sessionKey, target Target, stop context.CancelFunc) (session, error) {
+	if key.protocol == ProtocolStdio {
+		if target.Command == nil || target.Command.Path == "" {
+			return nil, services.Errorf(services.Invalid, "the tool has no command, register it again")
+		}
+	} else if err := checkAddress(target.URL); err != nil {
+		return nil, err
+	}
+	options := &mcp.ClientSessionOptions{}
+	if _, old := c.eras.GetIfPresent(key); old || key.protocol == ProtocolSSE {
+		options.ProtocolVersion = legacy
+	}
+	if key.protocol == ProtocolStdio {
+		return c.openStdio(ctx, target, options, stop)
+	}
+	way, err := c.ways.of(target.Allow)
+	if err != nil {
+		return nil, err
+	}
+	if key.protocol == ProtocolSSE {
+		return c.openSSE(ctx, way, target, options, stop)
+	}
+	s, err := c.openHTTP(ctx, way, target, options, stop)
+	if err != nil {
+		return nil, err
+	}
+	if s.version < stateless {
+		c.eras.Set(key, struct{}{})
+	}
+	return s, nil
+}
+
 func handshakeFault(ctx context.Context, d *delivery, err error) error {
 	var refused *egress.RefusedError
 	answer, status := answeredError(err), d.answered()
+	var known *services.Error
 	switch {
+	case errors.As(err, &known) && status == 0:
+		return known
 	case errors.As(err, &refused):
 		return fault(context.Background(), &delivery{}, err, true)
 	case errors.Is(context.Cause(ctx), errSlowSession):

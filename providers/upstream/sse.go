@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
@@ -18,82 +19,90 @@ import (
 // that transport.
 const legacy = "2025-11-25"
 
-// sse is a session over HTTP with SSE, run by the SDK; a tap on its connection
-// takes the answers before the SDK re-encodes them.
-type sse struct {
-	sdk  *mcp.ClientSession
-	tap  *tap
-	stop context.CancelFunc
+// tapped is a session that the SDK runs, over HTTP with SSE or with a process; a
+// tap on its connection takes the answers before the SDK decodes and encodes them.
+type tapped struct {
+	sdk     *mcp.ClientSession
+	tap     *tap
+	headers atomic.Pointer[http.Header] // of the latest call
+	gone    func() error                // why there is nobody left to ask; nil while there is
+	stop    func()
 }
 
-func (c *Client) openSSE(ctx context.Context, address string, stop context.CancelFunc) (session, error) {
-	home, err := url.Parse(address)
+func (c *Client) openSSE(ctx context.Context, way *way, target Target, options *mcp.ClientSessionOptions, stop context.CancelFunc) (session, error) {
+	home, err := url.Parse(target.URL)
 	if err != nil {
 		return nil, err
 	}
-	t := &tap{limit: c.limits.MaxAnswer, stream: newAllowance(c.limits.MaxAnswer), pending: map[jsonrpc.ID]*exchange{}}
-	t.through = &mcp.SSEClientTransport{
-		Endpoint: address,
+	s := &tapped{tap: newTap(c.limits.MaxAnswer), stop: stop}
+	s.headers.Store(&target.Headers)
+	s.tap.through = &mcp.SSEClientTransport{
+		Endpoint: target.URL,
 		HTTPClient: &http.Client{
-			Transport:     pinned{c.http.Transport, home, t.stream, c.limits.MaxAnswer, ctx},
-			CheckRedirect: c.http.CheckRedirect,
+			Transport:     pinned{carrying{way.http.Transport, &s.headers}, home, s.tap.stream, c.limits.MaxAnswer, ctx},
+			CheckRedirect: way.http.CheckRedirect,
 		},
 		MaxEventSize: -1, // pinned bounds the stream, and remembers that it did
 	}
-	client := mcp.NewClient(clientName, &mcp.ClientOptions{Capabilities: &mcp.ClientCapabilities{}})
-	sdk, err := client.Connect(ctx, t, &mcp.ClientSessionOptions{ProtocolVersion: legacy})
-	if err != nil {
-		return nil, err
-	}
-	return &sse{sdk, t, stop}, nil
+	return s, s.connect(ctx, options)
 }
 
-func (s *sse) close() {
+func (s *tapped) connect(ctx context.Context, options *mcp.ClientSessionOptions) (err error) {
+	client := mcp.NewClient(clientName, &mcp.ClientOptions{Capabilities: &mcp.ClientCapabilities{}})
+	s.sdk, err = client.Connect(ctx, s.tap, options)
+	return err
+}
+
+func (s *tapped) close() {
 	late := time.AfterFunc(sayTimeout, s.stop)
 	_ = s.sdk.Close() // lets its notices to the server out; what it says changes nothing
 	late.Stop()
 	s.stop()
 }
 
-func (s *sse) request(ctx context.Context, r request, d *delivery) ([]byte, error) {
-	x := &exchange{d: d}
+func (s *tapped) request(ctx context.Context, r *request, d *delivery) (reply, error) {
+	if len(r.headers) > 0 {
+		s.headers.Store(&r.headers)
+	}
+	x := &exchange{d: d, changed: r.changed}
 	s.tap.expect(1)
 	defer s.tap.expect(-1)
 	defer func() { s.tap.take(x.id) }()
 	err := s.send(context.WithValue(ctx, exchangeKey{}, x), r)
 	switch status := d.answered(); {
 	case err == nil:
-		return x.result, x.err
+		return reply{raw: x.result, received: int64(len(x.result))}, x.err
 	case d.written() && s.tap.stream.over.Load():
-		return nil, errTooLarge
+		return reply{}, errTooLarge
 	case status == http.StatusNotFound, status == http.StatusBadRequest:
-		return nil, goneError{statusFault(status, nil, "")}
+		return reply{}, goneError{statusFault(status, nil, "")}
 	case status != 0 && (status < 200 || status > 299):
-		return nil, statusFault(status, nil, "")
+		return reply{}, statusFault(status, nil, "")
 	case !d.written() && ctx.Err() == nil && errors.Is(err, mcp.ErrConnectionClosed):
-		return nil, goneError{err}
+		return reply{}, goneError{err}
+	case s.gone != nil && s.gone() != nil:
+		return reply{}, brokenError{err}
 	}
-	return nil, err
+	return reply{}, err
 }
 
 // send lets the SDK send a request; the answer is in the exchange.
-func (s *sse) send(ctx context.Context, r request) error {
+func (s *tapped) send(ctx context.Context, r *request) error {
 	if r.tool == "" {
-		cursor, _ := r.params["cursor"].(string)
-		_, err := s.sdk.ListTools(ctx, &mcp.ListToolsParams{Cursor: cursor})
+		_, err := s.sdk.ListTools(ctx, &mcp.ListToolsParams{Cursor: r.cursor})
 		return err
 	}
-	meta, _ := r.params["_meta"].(map[string]any)
-	_, err := s.sdk.CallTool(ctx, &mcp.CallToolParams{Meta: meta, Name: r.tool, Arguments: r.params["arguments"]})
+	_, err := s.sdk.CallTool(ctx, &mcp.CallToolParams{Meta: r.allMeta(), Name: r.tool, Arguments: r.arguments})
 	return err
 }
 
 // exchange is a request of ours and, once the SDK has handed it back, its answer.
 type exchange struct {
-	id     jsonrpc.ID
-	d      *delivery
-	result json.RawMessage
-	err    error
+	id      jsonrpc.ID
+	d       *delivery
+	changed func()
+	result  json.RawMessage
+	err     error
 }
 
 type exchangeKey struct{}
@@ -104,10 +113,26 @@ type tap struct {
 	mcp.Connection
 	limit  int64 // bytes of one answer
 	stream *allowance
+	piped  bool // what Write has taken has left: there is no request to follow
 
 	mu      sync.Mutex
 	waiting int64
 	pending map[jsonrpc.ID]*exchange
+}
+
+func newTap(limit int64) *tap {
+	return &tap{limit: limit, stream: newAllowance(limit), pending: map[jsonrpc.ID]*exchange{}}
+}
+
+// listChanged tells those whose calls are under way.
+func (t *tap) listChanged() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, x := range t.pending {
+		if x.changed != nil {
+			x.changed()
+		}
+	}
 }
 
 func (t *tap) Connect(ctx context.Context) (mcp.Connection, error) {
@@ -140,6 +165,11 @@ func (t *tap) Write(ctx context.Context, message jsonrpc.Message) error {
 	x.id = sent.ID
 	t.pending[sent.ID] = x
 	t.mu.Unlock()
+	if t.piped {
+		attempt := x.d.restart()
+		x.d.take(attempt) // part of a line may be enough for a process that reads greedily
+		return t.Connection.Write(ctx, message)
+	}
 	return t.Connection.Write(withDelivery(ctx, x.d), message)
 }
 
@@ -159,6 +189,9 @@ func (t *tap) Read(ctx context.Context) (jsonrpc.Message, error) {
 	}
 	answer, ok := message.(*jsonrpc.Response)
 	if !ok {
+		if told, ok := message.(*jsonrpc.Request); ok && told.Method == listChanged {
+			t.listChanged()
+		}
 		return message, nil
 	}
 	x := t.take(answer.ID)

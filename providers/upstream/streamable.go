@@ -1,14 +1,12 @@
 package upstream
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"sync"
@@ -35,41 +33,67 @@ const (
 
 // streamable is a session over streamable HTTP. The SDK opens and closes it;
 // the requests between are ours, because the SDK breaks the whole session, with
-// the calls of others, on one bad answer, and re-encodes results with a loss.
+// the calls of others, on one bad answer, and decodes and encodes what is only
+// to be passed on.
 type streamable struct {
-	sdk     *mcp.ClientSession
-	http    *http.Client
-	url     string
-	id      string // empty where the server keeps no session
-	version string
-	limit   int64
-	ids     atomic.Int64
+	sdk          *mcp.ClientSession
+	way          *way
+	url          *url.URL
+	version      string
+	says         struct{ id, version []string } // as headers; no id where the server keeps no session
+	introduction string                         // members of _meta, in the stateless protocol
+	limit        int64
+	ids          atomic.Int64
+	headers      atomic.Pointer[http.Header] // of the latest call
 
 	ctx  context.Context
 	stop context.CancelFunc
 	tail sync.WaitGroup // what goes on after a call has returned
 }
 
-func (c *Client) openHTTP(ctx context.Context, url string, stop context.CancelFunc) (session, error) {
-	bounded := *c.http
-	bounded.Transport = capped{c.http.Transport, c.limits.MaxAnswer, ctx}
+func (c *Client) openHTTP(ctx context.Context, way *way, target Target, options *mcp.ClientSessionOptions, stop context.CancelFunc) (*streamable, error) {
+	at, err := url.Parse(target.URL)
+	if err != nil {
+		return nil, err
+	}
+	s := &streamable{way: way, url: at, limit: c.limits.MaxAnswer, ctx: ctx, stop: stop}
+	s.headers.Store(&target.Headers)
+	bounded := *way.http
+	bounded.Transport = capped{carrying{way.http.Transport, &s.headers}, c.limits.MaxAnswer, ctx}
 	client := mcp.NewClient(clientName, &mcp.ClientOptions{Capabilities: &mcp.ClientCapabilities{}})
 	sdk, err := client.Connect(ctx, &mcp.StreamableClientTransport{
-		Endpoint:             url,
+		Endpoint:             target.URL,
 		HTTPClient:           &bounded,
 		MaxRetries:           -1,
 		DisableStandaloneSSE: true,
 		MaxEventSize:         int(c.limits.MaxAnswer),
-	}, nil)
+	}, options)
 	if err != nil {
 		return nil, err
 	}
-	s := &streamable{
-		sdk: sdk, http: c.http, url: url, id: sdk.ID(), version: sdk.InitializeResult().ProtocolVersion,
-		limit: c.limits.MaxAnswer, ctx: ctx, stop: stop,
+	s.sdk, s.version = sdk, sdk.InitializeResult().ProtocolVersion
+	s.says.version = []string{s.version}
+	if id := sdk.ID(); id != "" {
+		s.says.id = []string{id}
 	}
 	s.ids.Store(1000) // clear of the SDK's own ids
-	return s, nil
+	if s.version >= stateless {
+		s.introduction, err = introductionOf(s.version)
+	}
+	return s, err
+}
+
+// introductionOf is how each request of the stateless protocol says who calls.
+func introductionOf(version string) (string, error) {
+	members, err := encode(map[string]any{
+		mcp.MetaKeyProtocolVersion:    version,
+		mcp.MetaKeyClientInfo:         clientName,
+		mcp.MetaKeyClientCapabilities: struct{}{},
+	})
+	if err != nil {
+		return "", err
+	}
+	return string(members[1 : len(members)-1]), nil
 }
 
 // close lets the notices to the server out first; each has a time limit.
@@ -79,109 +103,112 @@ func (s *streamable) close() {
 	s.stop()
 }
 
-func (s *streamable) request(ctx context.Context, r request, d *delivery) ([]byte, error) {
-	params := maps.Clone(r.params)
-	if s.version >= stateless {
-		params["_meta"] = s.introduce(params["_meta"])
+func (s *streamable) request(ctx context.Context, r *request, d *delivery) (reply, error) {
+	if len(r.headers) > 0 {
+		s.headers.Store(&r.headers)
 	}
 	id := s.ids.Add(1)
-	raw, err := s.exchange(ctx, id, r, params, d)
-	if ctx.Err() != nil && d.written() && err != nil {
+	got, err := s.exchange(ctx, id, r, d)
+	if err != nil && ctx.Err() != nil && d.written() {
 		s.giveUp(id)
 	}
-	return raw, err
+	return got, err
 }
 
-func (s *streamable) introduce(meta any) map[string]any {
-	all := map[string]any{}
-	if given, ok := meta.(map[string]any); ok {
-		maps.Copy(all, given)
-	}
-	all[mcp.MetaKeyProtocolVersion] = s.version
-	all[mcp.MetaKeyClientInfo] = clientName
-	all[mcp.MetaKeyClientCapabilities] = struct{}{}
-	return all
-}
-
-// exchange posts a request and reads its answer. The HTTP request outlives ctx
-// by a moment after a success, to read a stream to its end: only then can the
-// connection be used again.
-func (s *streamable) exchange(ctx context.Context, id int64, r request, params map[string]any, d *delivery) ([]byte, error) {
-	own, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
-	unhook := context.AfterFunc(ctx, func() { cancel(context.Cause(ctx)) })
-	body, err := encode(map[string]any{"jsonrpc": "2.0", "id": id, "method": r.method, "params": params})
+// exchange posts a request and reads its answer. After an answer in a stream the
+// HTTP request goes on for a moment, to read the stream to its end: only then can
+// the connection be used again.
+func (s *streamable) exchange(ctx context.Context, id int64, r *request, d *delivery) (reply, error) {
+	body, err := r.body(id, s.introduction)
 	if err != nil {
-		cancel(nil)
-		return nil, err
+		return reply{}, err
 	}
-	response, err := s.post(withDelivery(own, d), r, body)
+	response, err := s.post(ctx, r, d, body)
 	if err != nil {
-		cancel(nil)
-		return nil, err
+		return reply{}, err
 	}
-	raw, err := s.answer(own, response, id)
-	if err != nil || !unhook() {
-		cancel(nil)
-		_ = response.Body.Close()
-		return raw, err
-	}
-	s.tail.Go(func() {
-		end := time.AfterFunc(drainTimeout, func() { cancel(nil) })
-		_, _ = io.CopyN(io.Discard, response.Body, 4096)
-		_ = response.Body.Close()
-		end.Stop()
-		cancel(nil)
-	})
-	return raw, nil
-}
-
-func (s *streamable) post(ctx context.Context, r request, body []byte) (*http.Response, error) {
-	post, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url, bytes.NewReader(body))
-	if err != nil {
-		return nil, err
-	}
-	post.Header.Set("Content-Type", "application/json")
-	post.Header.Set("Accept", "application/json, text/event-stream")
-	s.identify(post)
-	if s.version >= stateless && r.method != "" {
-		post.Header.Set("Mcp-Method", r.method)
-		if r.tool != "" {
-			post.Header.Set("Mcp-Name", r.tool)
+	got, streamed, err := s.answer(ctx, response, id, r)
+	if err == nil && streamed {
+		if end, ok := r.life.outlive(); ok {
+			s.tail.Go(func() {
+				late := time.AfterFunc(drainTimeout, end)
+				_, _ = io.CopyN(io.Discard, response.Body, 4096)
+				_ = response.Body.Close()
+				late.Stop()
+				end()
+			})
+			return got, nil
 		}
 	}
-	return s.http.Do(post)
+	_ = response.Body.Close()
+	return got, err
 }
 
-func (s *streamable) identify(r *http.Request) {
-	r.Header.Set("Mcp-Protocol-Version", s.version)
-	if s.id != "" {
-		r.Header.Set("Mcp-Session-Id", s.id)
+func (s *streamable) post(ctx context.Context, r *request, d *delivery, body []byte) (*http.Response, error) {
+	header := make(http.Header, 8+len(r.headers))
+	carry(header, r.headers)
+	header["Content-Type"], header["Accept"], header["Accept-Encoding"] = typeJSON, acceptBoth, uncompressed
+	s.identify(header)
+	if s.introduction != "" && r.method != "" {
+		header["Mcp-Method"] = methodNames[r.method]
+		if r.tool != "" {
+			header["Mcp-Name"] = []string{r.tool}
+			mirror(header, r.mirrors, r.arguments)
+		}
+	}
+	return s.way.do(post(ctx, d, s.url, body, header))
+}
+
+var (
+	typeJSON = []string{jsonType}
+	// Most answers are too short to gain by compression, and what comes counts as
+	// it is against the cap.
+	uncompressed = []string{"identity"}
+	acceptBoth   = []string{"application/json, text/event-stream"}
+	methodNames  = map[string][]string{"tools/call": {"tools/call"}, "tools/list": {"tools/list"}}
+)
+
+func (s *streamable) identify(header http.Header) {
+	header["Mcp-Protocol-Version"] = s.says.version
+	if s.says.id != nil {
+		header["Mcp-Session-Id"] = s.says.id
 	}
 }
 
-func (s *streamable) answer(ctx context.Context, response *http.Response, id int64) ([]byte, error) {
+// answer reads an answer, and says whether more of its stream may follow.
+func (s *streamable) answer(ctx context.Context, response *http.Response, id int64, r *request) (got reply, streamed bool, err error) {
 	if response.StatusCode < 200 || response.StatusCode > 299 {
-		return nil, s.refused(response)
+		return reply{}, false, s.refused(response)
 	}
 	switch mediaType(response) {
-	case "application/json":
-		data, err := readAll(response.Body, s.limit)
-		if err != nil {
-			return nil, err
-		}
-		message, err := parseMessage(data)
-		if err != nil {
-			return nil, err
-		}
-		if !message.answers(id) {
-			return nil, garbage("it answers another request")
-		}
-		return message.outcome()
+	case jsonType:
+		got, err = s.whole(response, id)
+		return got, false, err
 	case "text/event-stream":
-		return s.follow(ctx, response, id)
+		got, err = s.follow(ctx, response, id, r)
+		return got, true, err
 	default:
-		return nil, garbage("it is neither JSON nor an event stream")
+		return reply{}, false, garbage("it is neither JSON nor an event stream")
 	}
+}
+
+// whole reads an answer that is one JSON message.
+func (s *streamable) whole(response *http.Response, id int64) (reply, error) {
+	buffer := newBuffer()
+	data, err := readAll(buffer, response.Body, s.limit)
+	if err != nil {
+		freeBuffer(buffer)
+		return reply{}, err
+	}
+	message, err := parseMessage(data)
+	if err != nil {
+		return reply{}, err
+	}
+	if !message.answers(id) {
+		return reply{}, garbage("it answers another request")
+	}
+	raw, err := message.outcome()
+	return reply{raw, int64(len(data)), buffer}, err
 }
 
 // refused tells a session that the server has lost, so that it can't have acted
@@ -191,7 +218,7 @@ func (s *streamable) refused(response *http.Response) error {
 	said := readRefusal(response)
 	err := statusFault(response.StatusCode, said.code, said.message)
 	switch {
-	case response.StatusCode == http.StatusNotFound && s.id != "",
+	case response.StatusCode == http.StatusNotFound && s.says.id != nil,
 		response.StatusCode == http.StatusBadRequest && said.aboutSession(),
 		said.code != nil && *said.code == mcp.CodeUnsupportedProtocolVersion:
 		return goneError{err}
@@ -201,7 +228,7 @@ func (s *streamable) refused(response *http.Response) error {
 
 // follow reads a stream until the answer to request id, and resumes it where
 // the server ended it early and said from where.
-func (s *streamable) follow(ctx context.Context, response *http.Response, id int64) ([]byte, error) {
+func (s *streamable) follow(ctx context.Context, response *http.Response, id int64, r *request) (reply, error) {
 	events := newEventReader(response.Body, s.limit)
 	last, delay, fruitless := "", resumeDelay, 0
 	for {
@@ -214,27 +241,27 @@ func (s *streamable) follow(ctx context.Context, response *http.Response, id int
 			if e.retry > 0 {
 				delay = e.retry
 			}
-			raw, done, err := s.heed(ctx, e, id)
+			raw, done, err := s.heed(ctx, e, id, r)
 			if done {
-				return raw, err
+				return reply{raw: raw, received: s.limit - events.left}, err
 			}
 			continue
 		}
 		var known *services.Error
 		if errors.As(err, &known) || ctx.Err() != nil || last == "" || fruitless == maxResumes {
-			return nil, err
+			return reply{}, err
 		}
 		fruitless++
-		resumed, err := s.resume(ctx, last, delay)
+		resumed, err := s.resume(ctx, last, delay, r)
 		if err != nil {
-			return nil, err
+			return reply{}, err
 		}
 		defer func() { _ = resumed.Body.Close() }()
 		events = newEventReader(resumed.Body, events.left)
 	}
 }
 
-func (s *streamable) resume(ctx context.Context, last string, delay time.Duration) (*http.Response, error) {
+func (s *streamable) resume(ctx context.Context, last string, delay time.Duration, r *request) (*http.Response, error) {
 	pause := time.NewTimer(delay)
 	defer pause.Stop()
 	select {
@@ -242,14 +269,15 @@ func (s *streamable) resume(ctx context.Context, last string, delay time.Duratio
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
-	get, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url, nil)
+	get, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url.String(), nil)
 	if err != nil {
 		return nil, err
 	}
+	carry(get.Header, r.headers)
 	get.Header.Set("Accept", "text/event-stream")
 	get.Header.Set("Last-Event-ID", last)
-	s.identify(get)
-	response, err := s.http.Do(get)
+	s.identify(get.Header)
+	response, err := s.way.do(get)
 	if err != nil {
 		return nil, err
 	}
@@ -261,7 +289,7 @@ func (s *streamable) resume(ctx context.Context, last string, delay time.Duratio
 }
 
 // heed deals with one event and says whether it was the answer.
-func (s *streamable) heed(ctx context.Context, e event, id int64) (raw []byte, done bool, err error) {
+func (s *streamable) heed(ctx context.Context, e event, id int64, r *request) (raw []byte, done bool, err error) {
 	if len(e.data) == 0 || e.name != "" && e.name != "message" {
 		return nil, false, nil
 	}
@@ -270,9 +298,12 @@ func (s *streamable) heed(ctx context.Context, e event, id int64) (raw []byte, d
 	case err != nil:
 		return nil, true, err
 	case message.Method != "" && !isNull(message.ID):
-		s.decline(ctx, message)
+		s.decline(ctx, message, r)
 		return nil, false, nil
 	case message.Method != "":
+		if message.Method == listChanged && r.changed != nil {
+			r.changed()
+		}
 		return nil, false, nil
 	case !message.answers(id):
 		return nil, false, nil
@@ -283,39 +314,39 @@ func (s *streamable) heed(ctx context.Context, e event, id int64) (raw []byte, d
 
 // decline answers what the server asks in the middle of a call. We offered it
 // nothing, so all but a ping is refused; without an answer it might wait for ever.
-func (s *streamable) decline(ctx context.Context, asked rpcMessage) {
+func (s *streamable) decline(ctx context.Context, asked rpcMessage, r *request) {
 	reply := map[string]any{"jsonrpc": "2.0", "id": asked.ID}
 	if asked.Method == "ping" {
 		reply["result"] = struct{}{}
 	} else {
 		reply["error"] = map[string]any{"code": jsonrpc.CodeMethodNotFound, "message": "not supported by this client"}
 	}
-	s.say(ctx, reply)
+	s.say(ctx, reply, r.headers)
 }
 
 // giveUp tells a server with sessions that nobody waits for an answer any more;
 // the others learn it from the closed connection.
 func (s *streamable) giveUp(id int64) {
-	if s.id == "" || s.ctx.Err() != nil {
+	if s.says.id == nil || s.ctx.Err() != nil {
 		return
 	}
 	s.tail.Go(func() {
 		s.say(s.ctx, map[string]any{
 			"jsonrpc": "2.0", "method": "notifications/cancelled",
 			"params": map[string]any{"requestId": id, "reason": "the caller no longer waits"},
-		})
+		}, *s.headers.Load())
 	})
 }
 
 // say sends what needs no answer; failing changes nothing.
-func (s *streamable) say(ctx context.Context, message map[string]any) {
+func (s *streamable) say(ctx context.Context, message map[string]any, headers http.Header) {
 	ctx, cancel := context.WithTimeout(ctx, sayTimeout)
 	defer cancel()
 	body, err := encode(message)
 	if err != nil {
 		return
 	}
-	response, err := s.post(withDelivery(ctx, &delivery{}), request{}, body)
+	response, err := s.post(ctx, &request{headers: headers}, &delivery{}, body)
 	if err == nil {
 		_, _ = io.CopyN(io.Discard, response.Body, 4096)
 		_ = response.Body.Close()
@@ -330,12 +361,5 @@ func (m rpcMessage) answers(id int64) bool {
 	return got == strconv.FormatInt(id, 10)
 }
 
-func encode(value any) ([]byte, error) {
-	var buffer bytes.Buffer
-	encoder := json.NewEncoder(&buffer)
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(value); err != nil {
-		return nil, services.Errorf(services.Invalid, "the call can't be written as JSON").Because(err)
-	}
-	return bytes.TrimRight(buffer.Bytes(), "\n"), nil
-}
+// listChanged is how a server says that it has other methods now.
+const listChanged = "notifications/tools/list_changed"

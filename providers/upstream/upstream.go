@@ -1,6 +1,7 @@
 // Package upstream calls the tools that people register. It speaks MCP over
-// streamable HTTP and over SSE, bare JSON-RPC, and plain REST, keeps MCP
-// sessions, and says of every failure whether the tool may have been reached.
+// streamable HTTP, over SSE and with processes over stdio, bare JSON-RPC, and
+// plain REST, keeps MCP sessions, and says of every failure whether the tool may
+// have been reached.
 package upstream
 
 import (
@@ -8,14 +9,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
-	"net/http"
 	"strings"
 	"sync"
 	"time"
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/maypok86/otter/v2"
 	"go.uber.org/zap"
 
 	"uaol/providers/egress"
@@ -27,8 +27,8 @@ const (
 	ProtocolMCP     = "mcp"      // MCP over streamable HTTP; also what "" stands for
 	ProtocolSSE     = "sse"      // MCP over HTTP with SSE, 2024-11-05
 	ProtocolJSONRPC = "json-rpc" // tools/call posted without a session
-	ProtocolREST    = "rest"     // POST {url}/{method} with the arguments as body
-	ProtocolStdio   = "stdio"    // known, but refused: it needs a process of its own
+	ProtocolREST    = "rest"     // POST {url}/{method} with the arguments as body, or an OpenAPI document's operations
+	ProtocolStdio   = "stdio"    // MCP with a process of ours
 )
 
 // Limits bound what a tool may take of us. A zero field stands for its default.
@@ -38,6 +38,11 @@ type Limits struct {
 	SessionTimeout time.Duration // to open an MCP session; 30 s
 	IdleTimeout    time.Duration // after which an unused session is closed; 5 min
 	MaxAnswer      int64         // bytes of one call's answer with all its events; 10 MB
+	Failures       int64         // one after the other, after which a tool is left alone; 5
+	Rest           time.Duration // for which it is; 10 s
+	Concurrency    int64         // calls of one tool under way; 64
+	QueueTimeout   time.Duration // for which a call waits for others to end; 2 s
+	Processes      int64         // of stdio tools; 32
 }
 
 func (l Limits) orDefaults() Limits {
@@ -46,6 +51,11 @@ func (l Limits) orDefaults() Limits {
 	l.SessionTimeout = positive(l.SessionTimeout, 30*time.Second)
 	l.IdleTimeout = positive(l.IdleTimeout, 5*time.Minute)
 	l.MaxAnswer = positive(l.MaxAnswer, 10_000_000)
+	l.Failures = positive(l.Failures, 5)
+	l.Rest = positive(l.Rest, 10*time.Second)
+	l.Concurrency = positive(l.Concurrency, 64)
+	l.QueueTimeout = positive(l.QueueTimeout, 2*time.Second)
+	l.Processes = positive(l.Processes, 32)
 	return l
 }
 
@@ -60,37 +70,45 @@ func positive[N int64 | time.Duration](value, otherwise N) N {
 type Client struct {
 	log       *zap.Logger
 	limits    Limits
-	transport *http.Transport
-	http      *http.Client
+	ways      *ways
 	sessions  *pool
+	gates     *otter.Cache[gateKey, *gate]
+	eras      *otter.Cache[sessionKey, struct{}] // of servers that are older than stateless
+	processes *processes
 
 	ctx  context.Context // ends with Close
 	stop context.CancelFunc
 
 	mu     sync.Mutex
 	closed bool
+	lives  map[*life]struct{}
 	calls  sync.WaitGroup
 }
+
+// How many tools are remembered, and for how long after their last call.
+const (
+	remembered  = 10_000
+	rememberFor = time.Hour
+)
 
 // New makes a client all of whose connections the policy decides about.
 func New(policy *egress.Policy, log *zap.Logger, limits Limits) *Client {
 	limits = limits.orDefaults()
-	transport := policy.Transport()
-	transport.TLSHandshakeTimeout = limits.ConnectTimeout
-	dial := transport.DialContext
-	transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
-		ctx, cancel := context.WithTimeout(ctx, limits.ConnectTimeout)
-		defer cancel()
-		return dial(ctx, network, address)
-	}
 	ctx, stop := context.WithCancel(context.Background())
 	c := &Client{
-		log:       log,
-		limits:    limits,
-		transport: transport,
-		http:      &http.Client{Transport: courier{transport}, CheckRedirect: egress.CheckRedirect},
+		log:    log,
+		limits: limits,
+		ways:   newWays(policy, limits),
+		gates: otter.Must(&otter.Options[gateKey, *gate]{
+			MaximumSize: remembered, ExpiryCalculator: otter.ExpiryAccessing[gateKey, *gate](rememberFor),
+		}),
+		eras: otter.Must(&otter.Options[sessionKey, struct{}]{
+			MaximumSize: remembered, ExpiryCalculator: otter.ExpiryWriting[sessionKey, struct{}](rememberFor),
+		}),
+		processes: newProcesses(log, limits),
 		ctx:       ctx,
 		stop:      stop,
+		lives:     map[*life]struct{}{},
 	}
 	c.sessions = newPool(limits.IdleTimeout, c.openSession)
 	return c
@@ -100,11 +118,57 @@ func New(policy *egress.Policy, log *zap.Logger, limits Limits) *Client {
 func (c *Client) Close() error {
 	c.mu.Lock()
 	c.closed = true
+	for l := range c.lives {
+		l.cancel()
+	}
 	c.mu.Unlock()
 	c.stop()
 	c.calls.Wait()
 	c.sessions.close()
-	c.transport.CloseIdleConnections()
+	c.ways.close()
+	c.gates.StopAllGoroutines()
+	c.eras.StopAllGoroutines()
+	return nil
+}
+
+// Ask is one call of a tool's method.
+type Ask struct {
+	Method     string
+	Arguments  json.RawMessage // a JSON object; nil stands for {}
+	Key        string          // tells the tool which calls are the same one; also the header Idempotency-Key
+	Meta       map[string]any  // further members of the request's _meta
+	Repeatable bool            // the tool says that repeating the call does no harm
+	Timeout    time.Duration   // 0 stands for Limits.CallTimeout; at most 10 minutes
+	Mirrors    []Mirror        // arguments that go into headers too
+	Changed    func()          // is told that the tool's list of methods has changed
+}
+
+func (a *Ask) check() error {
+	if a.Method == "" {
+		return services.Errorf(services.Invalid, "Method is required")
+	}
+	if len(a.Method) > longestMethod || strings.ContainsFunc(a.Method, unicode.IsControl) || !utf8.ValidString(a.Method) {
+		return services.Errorf(services.Invalid, "method must be a tool's name of at most %d characters", longestMethod)
+	}
+	if isNull(a.Arguments) {
+		a.Arguments = json.RawMessage("{}")
+	}
+	if !isObject(a.Arguments) || !json.Valid(a.Arguments) {
+		return services.Errorf(services.Invalid, "params must be a JSON object")
+	}
+	return checkKey(a.Key)
+}
+
+// checkKey judges an idempotency key; "" is none.
+func checkKey(key string) error {
+	if len(key) > 255 {
+		return services.Errorf(services.Invalid, "the idempotency key must have 1 to 255 characters")
+	}
+	for i := range len(key) {
+		if key[i] < 0x20 || key[i] > 0x7e {
+			return services.Errorf(services.Invalid, "the idempotency key must be printable ASCII")
+		}
+	}
 	return nil
 }
 
@@ -113,66 +177,72 @@ func (c *Client) Close() error {
 // A result with isError is not an error. meta goes into the request's _meta;
 // its "idempotencyKey" is sent as the header Idempotency-Key as well.
 func (c *Client) Call(ctx context.Context, target Target, method string, params json.RawMessage, meta map[string]any) (json.RawMessage, error) {
-	if method == "" {
-		return nil, services.Errorf(services.Invalid, "Method is required")
-	}
-	if len(method) > longestMethod || strings.ContainsFunc(method, unicode.IsControl) || !utf8.ValidString(method) {
-		return nil, services.Errorf(services.Invalid, "method must be a tool's name of at most %d characters", longestMethod)
-	}
-	arguments, err := asArguments(params)
-	if err != nil {
-		return nil, err
-	}
-	key, err := idempotencyKey(meta)
-	if err != nil {
-		return nil, err
+	ask := Ask{Method: method, Arguments: params, Meta: meta}
+	if value, ok := meta["idempotencyKey"]; ok {
+		if ask.Key = fmt.Sprint(value); ask.Key == "" {
+			return nil, services.Errorf(services.Invalid, "the idempotency key must have 1 to 255 characters")
+		}
 	}
 	if _, err := encode(meta); err != nil {
 		return nil, err
 	}
-	ctx, done, err := c.begin(ctx)
+	pass, err := c.Admit(ctx, target, 0)
 	if err != nil {
 		return nil, err
 	}
-	defer done()
-	call := callParams{Meta: meta, Name: method, Arguments: arguments}
+	defer pass.Done()
+	answer, err := pass.Call(ctx, ask)
+	if err != nil {
+		return nil, err
+	}
+	defer answer.Close()
+	return append(json.RawMessage(nil), answer.Result...), nil
+}
+
+// call makes one attempt.
+func (c *Client) call(ctx context.Context, l *life, target Target, ask *Ask) (*Answer, error) {
+	r := request{
+		method: "tools/call", tool: ask.Method, arguments: ask.Arguments, key: ask.Key, meta: ask.Meta,
+		headers: target.Headers, mirrors: ask.Mirrors, changed: ask.Changed, life: l,
+	}
 	switch target.Protocol {
-	case ProtocolMCP, "", ProtocolSSE:
-		return c.callSession(ctx, target, call, key)
+	case ProtocolMCP, "", ProtocolSSE, ProtocolStdio:
+		return c.callSession(ctx, target, &r)
 	case ProtocolJSONRPC:
-		return c.callBare(ctx, target, call, key)
+		return c.callBare(ctx, target, &r)
 	case ProtocolREST:
-		return c.callREST(ctx, target, call, key)
+		return c.callREST(ctx, target, &r)
 	default:
 		return nil, unknownProtocol(target.Protocol)
 	}
 }
 
 // List gives all methods of a tool. A REST tool has no way to name its methods
-// and gives none.
+// and gives those of its OpenAPI document, if it has one.
 func (c *Client) List(ctx context.Context, target Target) ([]Method, error) {
-	ctx, done, err := c.begin(ctx)
+	ctx, l, err := c.begin(ctx, 0)
 	if err != nil {
 		return nil, err
 	}
-	defer done()
+	defer l.end()
 	switch target.Protocol {
-	case ProtocolMCP, "", ProtocolSSE:
+	case ProtocolMCP, "", ProtocolSSE, ProtocolStdio:
 		return c.listSession(ctx, target)
 	case ProtocolJSONRPC:
 		return c.listBare(ctx, target)
 	case ProtocolREST:
-		return []Method{}, nil
+		methods := make([]Method, 0, len(target.Operations))
+		for _, o := range target.Operations {
+			methods = append(methods, o.Method)
+		}
+		return methods, nil
 	default:
 		return nil, unknownProtocol(target.Protocol)
 	}
 }
 
 func unknownProtocol(protocol string) error {
-	if protocol == ProtocolStdio {
-		return services.Errorf(services.Invalid, "a stdio tool can't be called here yet, serve it over HTTP and register it as mcp")
-	}
-	return services.Errorf(services.Invalid, "the protocol %.40q is unknown, use mcp, sse, json-rpc or rest", protocol)
+	return services.Errorf(services.Invalid, "the protocol %.40q is unknown, use mcp, sse, stdio, json-rpc or rest", protocol)
 }
 
 var (
@@ -180,58 +250,62 @@ var (
 	errClosing = errors.New("the client is closed")
 )
 
+// life is how long a call lasts: until its time is up, its caller leaves or the
+// client closes. Unlike the caller's own context it can go on for a moment after
+// the call has returned, to read a stream to its end.
+type life struct {
+	client   *Client
+	cancel   context.CancelFunc
+	unhook   func() bool
+	outlives bool
+}
+
 // begin counts a call for Close and bounds it.
-func (c *Client) begin(ctx context.Context) (context.Context, func(), error) {
+func (c *Client) begin(caller context.Context, timeout time.Duration) (context.Context, *life, error) {
+	if timeout <= 0 {
+		timeout = c.limits.CallTimeout
+	}
+	timeout = min(timeout, longestCall)
+	end := time.Now().Add(timeout)
+	if sooner, ok := caller.Deadline(); ok && sooner.Before(end) {
+		end = sooner
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
 		return nil, nil, services.Errorf(services.Unavailable, "the service is stopping, try again")
 	}
+	ctx, cancel := context.WithDeadlineCause(context.WithoutCancel(caller), end, errTooSlow)
+	l := &life{client: c, cancel: cancel, unhook: context.AfterFunc(caller, cancel)}
 	c.calls.Add(1)
-	ctx, cut := context.WithCancelCause(ctx)
-	ctx, cancel := context.WithTimeoutCause(ctx, c.limits.CallTimeout, errTooSlow)
-	unhook := context.AfterFunc(c.ctx, func() { cut(errClosing) })
-	return ctx, func() {
-		unhook()
-		cancel()
-		cut(nil)
-		c.calls.Done()
-	}, nil
+	c.lives[l] = struct{}{}
+	return ctx, l, nil
 }
+
+// end is when the call returns.
+func (l *life) end() {
+	l.unhook()
+	if !l.outlives {
+		l.cancel()
+	}
+	l.client.mu.Lock()
+	delete(l.client.lives, l)
+	l.client.mu.Unlock()
+	l.client.calls.Done()
+}
+
+// outlive keeps the call's context alive until the function it gives is called;
+// false if the caller has left already.
+func (l *life) outlive() (end context.CancelFunc, ok bool) {
+	if l == nil || !l.unhook() {
+		return nil, false
+	}
+	l.outlives = true
+	return l.cancel, true
+}
+
+// longestCall is the most time that a tool may ask for one call.
+const longestCall = 10 * time.Minute
 
 // longestMethod is twice what MCP allows the name of a tool, in bytes.
 const longestMethod = 256
-
-// callParams are the params of tools/call.
-type callParams struct {
-	Meta      map[string]any  `json:"_meta,omitempty"`
-	Name      string          `json:"name"`
-	Arguments json.RawMessage `json:"arguments"`
-}
-
-func asArguments(params json.RawMessage) (json.RawMessage, error) {
-	if isNull(params) {
-		return json.RawMessage("{}"), nil
-	}
-	if !json.Valid(params) || !isObject(params) {
-		return nil, services.Errorf(services.Invalid, "params must be a JSON object")
-	}
-	return params, nil
-}
-
-func idempotencyKey(meta map[string]any) (string, error) {
-	value, ok := meta["idempotencyKey"]
-	if !ok {
-		return "", nil
-	}
-	key := fmt.Sprint(value)
-	if key == "" || len(key) > 255 {
-		return "", services.Errorf(services.Invalid, "the idempotency key must have 1 to 255 characters")
-	}
-	for i := range len(key) {
-		if key[i] < 0x20 || key[i] > 0x7e {
-			return "", services.Errorf(services.Invalid, "the idempotency key must be printable ASCII")
-		}
-	}
-	return key, nil
-}

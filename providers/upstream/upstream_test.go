@@ -22,7 +22,12 @@ import (
 	"uaol/services"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if act() {
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
 func client(t testing.TB, limits Limits) *Client {
 	t.Helper()
@@ -71,22 +76,19 @@ const oddResult = `{"big":9007199254740993,"z":1,"a":2.50}`
 
 func newToolbox(t testing.TB) *toolbox {
 	t.Helper()
-	box := &toolbox{entered: make(chan struct{}, 1000), release: make(chan struct{})}
+	box := newToolboxServer()
 	t.Cleanup(func() {
 		for session := range box.server.Sessions() {
 			_ = session.Close()
 		}
 	})
+	return box
+}
+
+func newToolboxServer() *toolbox {
+	box := &toolbox{entered: make(chan struct{}, 1000), release: make(chan struct{})}
 	box.server = mcp.NewServer(&mcp.Implementation{Name: "toolbox", Version: "1"}, &mcp.ServerOptions{PageSize: 2})
-	schema := json.RawMessage(`{"type":"object","properties":{"n":{"type":"integer","maximum":9007199254740993}}}`)
-	add := func(name string, annotations *mcp.ToolAnnotations, handle mcp.ToolHandler) {
-		box.server.AddTool(&mcp.Tool{Name: name, Description: "does " + name, InputSchema: schema, Annotations: annotations},
-			func(ctx context.Context, r *mcp.CallToolRequest) (*mcp.CallToolResult, error) {
-				box.calls.Add(1)
-				return handle(ctx, r)
-			})
-	}
-	never := false
+	add, never := box.add, false
 	add("echo", &mcp.ToolAnnotations{ReadOnlyHint: true, DestructiveHint: &never}, func(_ context.Context, r *mcp.CallToolRequest) (*mcp.CallToolResult, error) {
 		return text(string(r.Params.Arguments)), nil
 	})
@@ -121,6 +123,15 @@ func newToolbox(t testing.TB) *toolbox {
 		return text("thanks"), nil
 	})
 	return box
+}
+
+func (b *toolbox) add(name string, annotations *mcp.ToolAnnotations, handle mcp.ToolHandler) {
+	schema := json.RawMessage(`{"type":"object","properties":{"n":{"type":"integer","maximum":9007199254740993}}}`)
+	b.server.AddTool(&mcp.Tool{Name: name, Description: "does " + name, InputSchema: schema, Annotations: annotations},
+		func(ctx context.Context, r *mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+			b.calls.Add(1)
+			return handle(ctx, r)
+		})
 }
 
 func text(said string) *mcp.CallToolResult {
@@ -485,7 +496,7 @@ func TestInvalidCalls(t *testing.T) {
 		"not JSON": func() error {
 			return second(c.Call(t.Context(), targetAt(good, "mcp"), "a", json.RawMessage(`{`), nil))
 		},
-		"stdio":    func() error { return second(c.Call(t.Context(), targetAt(good, "stdio"), "a", nil, nil)) },
+		"stdio":    func() error { return second(c.Call(t.Context(), targetAt(good, "stdio"), "a", nil, nil)) }, // no command
 		"protocol": func() error { return second(c.List(t.Context(), targetAt(good, "soap"))) },
 		"bad meta": func() error {
 			return second(c.Call(t.Context(), targetAt(good, "sse"), "a", nil, map[string]any{"x": make(chan int)}))

@@ -1,4 +1,5 @@
-// Package everything runs MCP's reference server, from npm, for tests.
+// Package everything gets MCP's reference servers from npm, and runs the first
+// of them, for tests.
 package everything
 
 import (
@@ -17,7 +18,14 @@ import (
 	"time"
 )
 
-// version is pinned so that a test fails for our changes only.
+// The reference servers.
+const (
+	Everything = "server-everything"
+	Memory     = "server-memory"
+	Filesystem = "server-filesystem"
+)
+
+// version, of all of them, is pinned so that a test fails for our changes only.
 const version = "2026.8.31"
 
 const (
@@ -31,18 +39,7 @@ const (
 // when the test ends. Without npm the test is skipped, except where CI is set.
 func Start(t testing.TB) string {
 	t.Helper()
-	for _, program := range []string{"npm", "node"} {
-		if _, err := exec.LookPath(program); err != nil {
-			if os.Getenv("CI") != "" {
-				t.Fatalf("install %s: CI runs this test", program)
-			}
-			t.Skipf("%s is not installed, so MCP's reference server can't run", program)
-		}
-	}
-	main, err := install(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	main := Install(t, Everything)
 	port, err := freePort(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -51,16 +48,35 @@ func Start(t testing.TB) string {
 	return fmt.Sprintf("http://127.0.0.1:%d/mcp", port)
 }
 
-// install puts the server into the user's cache once and gives its main file.
+// Install gives the main file of one of the servers, for node to run. Without npm
+// the test is skipped, except where CI is set.
+func Install(t testing.TB, server string) string {
+	t.Helper()
+	for _, program := range []string{"npm", "node"} {
+		if _, err := exec.LookPath(program); err != nil {
+			if os.Getenv("CI") != "" {
+				t.Fatalf("install %s: CI runs this test", program)
+			}
+			t.Skipf("%s is not installed, so MCP's reference servers can't run", program)
+		}
+	}
+	main, err := install(t.Context(), server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return main
+}
+
+// install puts a server into the user's cache once and gives its main file.
 // It is built aside and renamed, so that tests may do this at the same time.
-func install(ctx context.Context) (string, error) {
+func install(ctx context.Context, server string) (string, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		return "", fmt.Errorf("find a cache directory: %w", err)
 	}
 	parent := filepath.Join(cache, "uaol-tests")
-	place := filepath.Join(parent, "server-everything-"+version)
-	main := filepath.Join(place, "node_modules", "@modelcontextprotocol", "server-everything", "dist", "index.js")
+	place := filepath.Join(parent, server+"-"+version)
+	main := filepath.Join(place, "node_modules", "@modelcontextprotocol", server, "dist", "index.js")
 	if _, err := os.Stat(main); err == nil {
 		return main, nil
 	}
@@ -75,7 +91,7 @@ func install(ctx context.Context) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, installTimeout)
 	defer cancel()
 	npm := exec.CommandContext(ctx, "npm", "install", "--prefix", aside, "--no-audit", "--no-fund", "--ignore-scripts",
-		"@modelcontextprotocol/server-everything@"+version)
+		"@modelcontextprotocol/"+server+"@"+version)
 	npm.Dir = aside
 	if output, err := npm.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("npm install: %w\n%s", err, output)
