@@ -5,11 +5,23 @@ package credentials
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
+	"go.uber.org/zap"
 
-	"uaol/providers/api"
+	"uaol/providers/egress"
+	"uaol/providers/events"
+	"uaol/providers/keyring"
 	"uaol/services"
 )
 
@@ -26,7 +38,7 @@ type Injection struct {
 type OAuth struct {
 	Grant        string   `json:"grant" enum:"client_credentials,authorization_code"`
 	AuthorizeURL string   `json:"authorize_url,omitempty"`
-	TokenURL     string   `json:"token_url"`
+	TokenURL     string   `json:"token_url,omitempty"` // without both addresses they are discovered
 	ClientID     string   `json:"client_id"`
 	Scopes       []string `json:"scopes,omitempty"`
 	Resource     string   `json:"resource,omitempty"` // RFC 8707
@@ -40,6 +52,7 @@ type Tool struct {
 	Organization uuid.UUID
 	Developer    uuid.UUID
 	GatewayURL   string
+	Allow        []string // host:port exceptions to the egress policy, for this tool alone
 	Inject       Injection
 	OAuth        *OAuth
 }
@@ -68,29 +81,122 @@ type Tools interface {
 	// Credentialed gives a tool as it is called now or, while it was never
 	// approved, as it is proposed, if the caller may see it; kind NotFound else.
 	Credentialed(ctx context.Context, caller services.Caller, id uuid.UUID) (Tool, error)
-	// CredentialsChanged tells every process that what it knows of a tool's
-	// credentials counts no more.
-	CredentialsChanged(ctx context.Context, id uuid.UUID) error
 }
 
 // Service is the use cases.
-type Service struct{}
+type Service struct {
+	repository *Repository
+	store      *Store
+	ring       *keyring.Ring
+	policy     *egress.Policy
+	bus        *events.Bus
+	cfg        Config
+	log        *zap.Logger
+	identities []byte // the key of identities
+}
 
 // NewService makes a Service.
-func NewService() *Service { return &Service{} }
+func NewService(repository *Repository, store *Store, ring *keyring.Ring, policy *egress.Policy, bus *events.Bus, cfg Config, log *zap.Logger) *Service {
+	s := &Service{repository: repository, store: store, ring: ring, policy: policy, bus: bus, cfg: cfg, log: log, identities: make([]byte, 32)}
+	rand.Read(s.identities)
+	return s
+}
+
+// Required says, as an error's details, what has to be given before a tool can
+// be called.
+type Required struct {
+	ToolID    uuid.UUID `json:"tool_id"`
+	Missing   []string  `json:"missing,omitempty"`   // secrets
+	Changed   []string  `json:"changed,omitempty"`   // secrets given for another address
+	Authorize bool      `json:"authorize,omitempty"` // consent at the tool's authorization server
+}
 
 // For gives what a caller's calls of a tool carry. The zero Caller stands for
 // the platform itself, which has the tool's own secrets alone. Kind Invalid with
 // CodeRequired when something was not given yet.
-func (s *Service) For(_ context.Context, _ Tool, _ services.Caller) (Carried, error) {
-	return Carried{}, services.Errorf(services.Unavailable, "not built yet")
+func (s *Service) For(ctx context.Context, tool Tool, caller services.Caller) (Carried, error) {
+	values, err := s.values(ctx, tool, caller)
+	if err != nil {
+		return Carried{}, err
+	}
+	carried, err := tool.Inject.expand(values)
+	if err != nil {
+		return Carried{}, err
+	}
+	if tool.OAuth != nil {
+		token, until, err := s.token(ctx, tool, caller)
+		if err != nil {
+			return Carried{}, err
+		}
+		carried.Headers["Authorization"], carried.ExpiresAt = "Bearer "+token, until
+	}
+	carried.Identity = s.identity(carried)
+	return carried, nil
 }
 
-// Handler is the package's part of the registry's routes.
-type Handler struct{ service *Service }
+// values gives the secrets that a tool's templates take.
+func (s *Service) values(ctx context.Context, tool Tool, caller services.Caller) (map[string]string, error) {
+	names := tool.Inject.names()
+	if len(names) == 0 {
+		return nil, nil
+	}
+	rows, err := s.repository.secrets(ctx, holdersOf(tool.ID, caller))
+	if err != nil {
+		return nil, err
+	}
+	values, required := map[string]string{}, Required{ToolID: tool.ID}
+	for _, name := range names {
+		row, found := nearest(rows, name)
+		if found && !row.goesTo(tool) {
+			required.Changed = append(required.Changed, name)
+			continue
+		}
+		if found {
+			values[name], err = s.store.get(ctx, row.place, row.Sealed)
+		}
+		switch {
+		case !found || errors.Is(err, errNoValue):
+			required.Missing = append(required.Missing, name)
+		case err != nil:
+			return nil, err
+		}
+	}
+	if len(required.Missing)+len(required.Changed) > 0 {
+		return nil, required.error(tool)
+	}
+	return values, nil
+}
 
-// NewHandler makes a Handler.
-func NewHandler(service *Service) *Handler { return &Handler{service: service} }
+func (r Required) error(tool Tool) error {
+	var parts []string
+	if len(r.Changed) > 0 {
+		parts = append(parts, "the address of "+tool.Name+" has changed since its secrets were given ("+strings.Join(r.Changed, ", ")+"): look at the new one and give them again")
+	}
+	if len(r.Missing) > 0 {
+		parts = append(parts, tool.Name+" needs secrets that were not given yet: "+strings.Join(r.Missing, ", "))
+	}
+	return services.Errorf(services.Invalid, "%s; PUT /tools/%s/secrets/%s", strings.Join(parts, "; "), tool.ID, slices.Concat(r.Changed, r.Missing)[0]).
+		WithCode(CodeRequired).WithDetails(r)
+}
 
-// Operations is the routes, as data.
-func (h *Handler) Operations() []api.Operation { return nil }
+// identity is a keyed hash over what calls carry. The key is this process's own:
+// elsewhere, or after a restart, equal credentials have another identity, which
+// costs a session and tells nobody anything.
+func (s *Service) identity(c Carried) string {
+	if len(c.Headers)+len(c.Arguments)+len(c.Env) == 0 {
+		return ""
+	}
+	mac := hmac.New(sha256.New, s.identities)
+	write := func(text string) {
+		_ = binary.Write(mac, binary.BigEndian, uint64(len(text))) // a hash takes everything
+		mac.Write([]byte(text))
+	}
+	for _, place := range []map[string]string{c.Headers, c.Arguments, c.Env} {
+		_ = binary.Write(mac, binary.BigEndian, uint64(len(place)))
+		for _, name := range slices.Sorted(maps.Keys(place)) {
+			write(name)
+			write(place[name])
+		}
+	}
+	return hex.EncodeToString(mac.Sum(nil))
+}

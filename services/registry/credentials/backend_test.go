@@ -1,0 +1,238 @@
+package credentials
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
+
+	"uaol/providers/config"
+	"uaol/providers/keyring"
+	"uaol/services"
+)
+
+// TestBackends is the contract of all of them.
+func TestBackends(t *testing.T) {
+	t.Parallel()
+	for name, start := range map[string]func(t *testing.T) backend{
+		"the index": func(t *testing.T) backend { return inIndex{ringOf(t, keyring.Config{Secret: sealedWith})} },
+		"vault": func(t *testing.T) backend {
+			var cfg Config
+			startVault(t).config(&cfg)
+			v, err := newVault(cfg)
+			require.NoError(t, err)
+			return v
+		},
+		"the store, on a vault": func(t *testing.T) backend { return setup(t, startVault(t).config).store },
+		"the store":             func(t *testing.T) backend { return setup(t).store },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := start(t)
+			at := place{Tool: uuid.New(), Scope: ofUser, Holder: uuid.New(), Name: "KEY", Origin: "https://example.com:443"}
+			_, err := b.get(t.Context(), at, nil)
+			require.ErrorIs(t, err, errNoValue)
+			for _, value := range []string{"first", "", "ä\n\"{{secret.KEY}}\"", strings.Repeat("x", maxValue)} {
+				sealed, err := b.put(t.Context(), at, value)
+				require.NoError(t, err)
+				require.NotNil(t, sealed)
+				require.NotContains(t, string(sealed), "first")
+				got, err := b.get(t.Context(), at, sealed)
+				require.NoError(t, err)
+				require.Equal(t, value, got)
+				for part, change := range map[string]func(*place){
+					"tool": func(p *place) { p.Tool = uuid.New() }, "scope": func(p *place) { p.Scope = ofTool }, "holder": func(p *place) { p.Holder = uuid.New() },
+					"name": func(p *place) { p.Name = "OTHER" }, "origin": func(p *place) { p.Origin = "https://evil.example.com:443" },
+				} {
+					other := at
+					change(&other)
+					_, err := b.get(t.Context(), other, sealed)
+					require.Error(t, err, "it counts in its own place only: %s", part)
+				}
+			}
+			require.NoError(t, b.remove(t.Context(), at))
+			require.NoError(t, b.remove(t.Context(), at), "it may be repeated")
+			_, err = b.get(t.Context(), at, nil)
+			require.ErrorIs(t, err, errNoValue)
+		})
+	}
+}
+
+func TestVaultKeepsValuesAndTheIndexNone(t *testing.T) {
+	t.Parallel()
+	v := startVault(t)
+	b := setup(t, v.config)
+	owner, ada := user(), user()
+	tool := b.tool(t, owner)
+	b.give(t, owner, tool, ofTool, "KEY", "tool's")
+	b.give(t, ada, tool, ofUser, "ZONE", "ada's")
+	c := b.carried(t, tool, ada)
+	require.Equal(t, "k tool's", c.Headers["X-Key"])
+	require.Equal(t, "ada's", c.Arguments["zone"])
+	require.Equal(t, 2, b.count(t, `SELECT count(*) FROM uaol_registry.secrets WHERE length(sealed) = 0`))
+	require.Contains(t, v.paths(), "uaol/tools/"+tool.ID.String()+"/user/"+ada.Account.String()+"/ZONE")
+
+	require.NoError(t, b.service.Delete(t.Context(), ada, tool, ofUser, "ZONE"))
+	require.Len(t, v.paths(), 1)
+	require.Equal(t, []string{"ZONE"}, b.required(t, tool, ada).Missing)
+
+	// A value that is gone is one that was not given.
+	v.set(func(v *vaultServer) { clear(v.kept) })
+	require.Equal(t, []string{"KEY", "ZONE"}, b.required(t, tool, ada).Missing)
+
+	// What was sealed in the index before the Vault came stays readable.
+	before := onDatabase(t, b.pool)
+	before.put(tool)
+	before.give(t, ada, tool, ofUser, "KEY", "from before")
+	before.give(t, ada, tool, ofUser, "ZONE", "from before")
+	require.Equal(t, "k from before", b.carried(t, tool, ada).Headers["X-Key"])
+	// And what a Vault has is not there without it.
+	b.give(t, ada, tool, ofUser, "KEY", "in the vault")
+	require.Equal(t, []string{"KEY"}, before.required(t, tool, ada).Missing)
+}
+
+// TestAVaultThatIsAway is an error that says so, with nothing of what was asked.
+func TestAVaultThatIsAway(t *testing.T) {
+	t.Parallel()
+	v := startVault(t)
+	b := setup(t, v.config)
+	owner := user()
+	tool := b.tool(t, owner, func(tool *Tool) { tool.Inject = Injection{Env: map[string]string{"A": "{{secret.KEY}}"}} })
+	b.give(t, owner, tool, ofTool, "KEY", "value-in-vault")
+	for _, status := range []int{http.StatusForbidden, http.StatusInternalServerError, http.StatusBadRequest} {
+		v.set(func(v *vaultServer) { v.fail = status })
+		_, err := b.service.For(t.Context(), tool, owner)
+		require.Equal(t, services.Unavailable, services.KindOf(err), status)
+		_, err = b.service.Set(t.Context(), owner, tool, SetRequest{Name: "KEY", Value: "another-value", Scope: ofTool})
+		require.Equal(t, services.Unavailable, services.KindOf(err), status)
+		require.NotContains(t, err.Error(), "another-value")
+		require.NotContains(t, err.Error(), tool.ID.String())
+	}
+	// The index says nothing that the Vault has not taken, and forgets first.
+	v.set(func(v *vaultServer) { v.fail = 0 })
+	require.Equal(t, "value-in-vault", b.carried(t, tool, owner).Env["A"])
+	v.set(func(v *vaultServer) { v.fail = http.StatusInternalServerError })
+	require.Equal(t, services.Unavailable, services.KindOf(b.service.Delete(t.Context(), owner, tool, ofTool, "KEY")))
+	require.Zero(t, b.count(t, `SELECT count(*) FROM uaol_registry.secrets`))
+	v.set(func(v *vaultServer) { v.fail = 0 })
+	require.NotEmpty(t, v.paths())
+	require.NoError(t, b.service.Delete(t.Context(), owner, tool, ofTool, "KEY"), "repeated, it does the rest")
+	require.Empty(t, v.paths())
+}
+
+func TestStartWithAndWithoutAVault(t *testing.T) {
+	t.Parallel()
+	gone := startVault(t)
+	gone.Close()
+	ring := ringOf(t, keyring.Config{Secret: sealedWith})
+	for name, test := range map[string]struct {
+		change  func(*Config)
+		refused bool // in production
+	}{
+		"the database":      {func(*Config) {}, false},
+		"vault":             {startVault(t).config, false},
+		"vault, gone":       {gone.config, true},
+		"vault, bad token":  {func(c *Config) { startVault(t).config(c); c.VaultToken = "a token that nobody knows" }, true},
+		"aws, which is not": {func(c *Config) { c.Manager = inAWS }, false}, // production refuses it in Check
+	} {
+		for _, production := range []bool{false, true} {
+			cfg := Config{Manager: inDatabase}
+			test.change(&cfg)
+			if production {
+				cfg.Mode = "production"
+			}
+			b := setup(t)
+			s, err := NewStore(cfg, ring, b.service.log)
+			require.NoError(t, err)
+			err = s.Start(t.Context())
+			warnings := b.logged.FilterLevelExact(zap.WarnLevel).Len()
+			if production && test.refused {
+				require.ErrorContains(t, err, "VAULT_ADDR and VAULT_TOKEN", name)
+				require.NotContains(t, err.Error(), cfg.VaultToken)
+				continue
+			}
+			require.NoError(t, err, name)
+			require.Equal(t, test.refused || cfg.Manager == inAWS, warnings == 1, name)
+			at := place{Name: "KEY"}
+			sealed, err := s.put(t.Context(), at, "x")
+			require.NoError(t, err, name)
+			require.Equal(t, name == "vault", len(sealed) == 0, name)
+		}
+	}
+}
+
+// TestVaultsTokenIsRenewed at half its time.
+func TestVaultsTokenIsRenewed(t *testing.T) {
+	t.Parallel()
+	server := startVault(t)
+	server.ttl = 100
+	b := setup(t, server.config)
+	pause, err := b.store.vault.renew(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, 50*time.Second, pause)
+	server.set(func(v *vaultServer) { v.fail = http.StatusServiceUnavailable })
+	pause, err = b.store.vault.renew(t.Context())
+	require.Error(t, err)
+	require.Less(t, pause, time.Minute)
+	server.set(func(v *vaultServer) { v.fail = 0 })
+
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- b.store.Run(ctx) }()
+	require.Eventually(t, func() bool { server.mu.Lock(); defer server.mu.Unlock(); return server.renewed >= 2 }, 10*time.Second, 5*time.Millisecond)
+	cancel()
+	require.NoError(t, <-ended)
+}
+
+func TestConfig(t *testing.T) {
+	t.Parallel()
+	vault := map[string]string{"SECRETS_MANAGER_TYPE": "vault", "VAULT_ADDR": "https://vault.example.com:8200", "VAULT_TOKEN": "hvs.hunter2"}
+	for name, test := range map[string]struct {
+		set   map[string]string
+		names string
+	}{
+		"nothing":                {nil, ""},
+		"database":               {map[string]string{"SECRETS_MANAGER_TYPE": "Database"}, ""},
+		"vault":                  {vault, ""},
+		"vault without address":  {map[string]string{"SECRETS_MANAGER_TYPE": "vault", "VAULT_TOKEN": "hvs.hunter2"}, "VAULT_ADDR is not set"},
+		"vault, a bad address":   {map[string]string{"SECRETS_MANAGER_TYPE": "vault", "VAULT_ADDR": "vault:8200", "VAULT_TOKEN": "hvs.hunter2"}, "VAULT_ADDR"},
+		"vault without token":    {map[string]string{"SECRETS_MANAGER_TYPE": "vault", "VAULT_ADDR": "http://vault:8200"}, "VAULT_TOKEN is not set"},
+		"vault, a bad mount":     {with(vault, "VAULT_MOUNT", "../sys"), "VAULT_MOUNT"},
+		"aws, development":       {map[string]string{"SECRETS_MANAGER_TYPE": "aws"}, ""},
+		"aws, production":        {map[string]string{"SECRETS_MANAGER_TYPE": "aws", "UAOL_ENV": "production"}, "SECRETS_MANAGER_TYPE"},
+		"something else":         {map[string]string{"SECRETS_MANAGER_TYPE": "keychain"}, "database or vault"},
+		"a bad public address":   {map[string]string{"UAOL_PUBLIC_URL": "example.com"}, "UAOL_PUBLIC_URL"},
+		"a bad frontend address": {map[string]string{"FRONTEND_URL": "javascript:alert(1)"}, "FRONTEND_URL"},
+	} {
+		_, err := config.Parse[Config](config.Of(test.set))
+		if test.names == "" {
+			require.NoError(t, err, name)
+			continue
+		}
+		require.ErrorContains(t, err, test.names, name)
+		require.NotContains(t, err.Error(), "hunter2")
+		var fault *config.Fault
+		require.True(t, errors.As(err, &fault), name)
+	}
+	cfg, err := config.Parse[Config](config.Of(map[string]string{"UAOL_PUBLIC_URL": "https://uaol.example.com/", "FRONTEND_URL": "https://a.example.com/, https://b.example.com"}))
+	require.NoError(t, err)
+	require.Equal(t, "https://uaol.example.com", cfg.PublicURL)
+	require.Equal(t, "https://a.example.com", cfg.Frontend)
+	require.Equal(t, "secret", cfg.VaultMount)
+}
+
+func with(set map[string]string, name, value string) map[string]string {
+	changed := map[string]string{name: value}
+	for n, v := range set {
+		if n != name {
+			changed[n] = v
+		}
+	}
+	return changed
+}
