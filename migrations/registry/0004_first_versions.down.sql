@@ -1,1 +1,2 @@
+DELETE FROM uaol_registry.health;
 DELETE FROM uaol_registry.versions;

@@ -6,4 +6,5 @@ SELECT tool_id, version,
     developer_id, created_at, CASE status WHEN 'Pending' THEN NULL ELSE updated_at END
 FROM uaol_registry.tools;
 UPDATE uaol_registry.tools SET latest_version = version, search = to_tsvector('simple', name || ' ' || slug),
-    approved_version = CASE status WHEN 'Pending' THEN NULL ELSE version END;
+    approved_version = CASE status WHEN 'Approved' THEN version END, pending_version = CASE status WHEN 'Pending' THEN version END;
+INSERT INTO uaol_registry.health (tool_id) SELECT tool_id FROM uaol_registry.tools WHERE status = 'Approved';

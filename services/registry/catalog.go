@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -14,37 +15,109 @@ func (s *Service) Offers(ctx context.Context, in ToolsRequest) ([]Offer, error) 
 	if len(in.IDs) == 0 {
 		return nil, nil
 	}
-	tools, err := s.repository.byIDs(ctx, in.IDs)
+	rows, err := s.repository.offers(ctx, in.IDs)
 	if err != nil {
 		return nil, err
 	}
-	var offers []Offer
-	for _, t := range tools {
-		if t.Status == Approved {
-			offers = append(offers, Offer{ToolID: t.ID, Slug: t.Slug, Name: t.Name, Version: t.Version, Organization: t.Organization, Developer: t.Developer,
-				Definition: Definition{GatewayURL: t.GatewayURL, Protocol: t.Protocol, Price: t.Price, Visibility: Public}})
+	offers := make([]Offer, len(rows))
+	for i, row := range rows {
+		if offers[i], err = row.offer(); err != nil {
+			return nil, err
 		}
 	}
 	return offers, nil
 }
 
-// Inspect implements Catalog.
+func (s *Service) offer(ctx context.Context, id uuid.UUID) (Offer, error) {
+	offers, err := s.Offers(ctx, ToolsRequest{IDs: []uuid.UUID{id}})
+	if err == nil && len(offers) == 0 {
+		return Offer{}, errNotFound
+	}
+	if err != nil {
+		return Offer{}, err
+	}
+	return offers[0], nil
+}
+
+// at gives the offer while it is at that version.
+func (s *Service) at(ctx context.Context, id uuid.UUID, version int64) (Offer, error) {
+	offer, err := s.offer(ctx, id)
+	if err == nil && offer.Version != version {
+		return Offer{}, services.Errorf(services.Conflict, "The tool %s has changed since (version %d, now %d)", offer.Name, version, offer.Version)
+	}
+	return offer, err
+}
+
+// freshEnough is how long a look at a server answers for others who ask.
+const freshEnough = 2 * time.Second
+
+// Inspect implements Catalog. Who asks at the same time shares one look.
 func (s *Service) Inspect(ctx context.Context, in InspectRequest) (Offer, error) {
-	return Offer{}, services.Errorf(services.Unavailable, "not built yet")
+	offer, err := s.at(ctx, in.ToolID, in.Version)
+	if err != nil {
+		return Offer{}, err
+	}
+	if in.Method == "" && time.Since(offer.CheckedAt) < freshEnough {
+		return offer, nil
+	}
+	looked := s.looks.DoChan(in.ToolID.String(), func() (any, error) {
+		// It serves everybody who waits, whatever becomes of the first.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*lookTime)
+		defer cancel()
+		return nil, s.look(ctx, offer)
+	})
+	select {
+	case <-ctx.Done():
+		return Offer{}, services.Errorf(services.Timeout, "The server of %s was still being looked at when the time was up", offer.Name).Because(ctx.Err())
+	case result := <-looked:
+		if result.Err != nil {
+			return Offer{}, result.Err
+		}
+	}
+	return s.at(ctx, in.ToolID, in.Version)
 }
 
 // Credentials implements Catalog.
 func (s *Service) Credentials(ctx context.Context, in CredentialsRequest) (credentials.Carried, error) {
-	offers, err := s.Offers(ctx, ToolsRequest{IDs: []uuid.UUID{in.ToolID}})
+	offer, err := s.offer(ctx, in.ToolID)
 	switch {
 	case err != nil:
 		return credentials.Carried{}, err
-	case len(offers) == 0 || !offers[0].VisibleTo(in.Caller):
+	case !offer.VisibleTo(in.Caller):
 		return credentials.Carried{}, errNotFound
-	case offers[0].Version != in.Version:
-		return credentials.Carried{}, services.Errorf(services.Conflict, "The tool %s has changed since (version %d, now %d)", offers[0].Name, in.Version, offers[0].Version)
-	case !offers[0].Credentialed().Needs():
+	case offer.Version != in.Version:
+		return credentials.Carried{}, services.Errorf(services.Conflict, "The tool %s has changed since (version %d, now %d)", offer.Name, in.Version, offer.Version)
+	case !offer.Credentialed().Needs():
 		return credentials.Carried{}, nil
 	}
-	return s.wallet.For(ctx, offers[0].Credentialed(), in.Caller)
+	return s.wallet.For(ctx, offer.Credentialed(), in.Caller)
+}
+
+// credentialedAs is what a version's credentials are got for.
+func (t Tool) credentialedAs(version int64, d Definition) credentials.Tool {
+	return Offer{ToolID: t.ID, Name: t.Name, Version: version, Organization: t.Organization, Developer: t.Developer, Definition: d}.Credentialed()
+}
+
+func (t Tool) credentialed(d Definition) credentials.Tool { return t.credentialedAs(t.Version, d) }
+
+// Credentialed implements credentials.Tools.
+func (s *Service) Credentialed(ctx context.Context, caller services.Caller, id uuid.UUID) (credentials.Tool, error) {
+	tool, err := s.visible(ctx, caller, id)
+	if err != nil {
+		return credentials.Tool{}, err
+	}
+	d, err := s.repository.definition(ctx, id, tool.Version)
+	if services.Is(err, services.NotFound) { // changed in between
+		return credentials.Tool{}, errOvertaken
+	}
+	return tool.credentialed(d), err
+}
+
+// CredentialsChanged implements credentials.Tools.
+func (s *Service) CredentialsChanged(ctx context.Context, id uuid.UUID) error {
+	happened, err := s.repository.tell(ctx, "tool.credentials", id)
+	if err == nil {
+		s.bus.Publish(happened)
+	}
+	return err
 }

@@ -9,6 +9,7 @@ import (
 
 	"uaol/providers/peers/peerstest"
 	"uaol/services"
+	"uaol/services/registry/credentials"
 )
 
 // TestCatalog runs the interface's contract over both of its bodies.
@@ -55,13 +56,40 @@ func catalogContract(t *testing.T, b *bench, catalog Catalog) {
 	}
 	require.Equal(t, map[uuid.UUID]Status{pending.ID: Pending, approved.ID: Approved, disabled.ID: Disabled}, statuses)
 
-	found, err := Callable(got, approved.ID)
+	b.servers.serve(toolURL, method("echo", "says it again"))
+	offered := b.offered(t, owner, toolURL, method("echo", "says it again"))
+	offers, err := catalog.Offers(ctx, ToolsRequest{IDs: []uuid.UUID{pending.ID, approved.ID, uuid.New(), disabled.ID, offered.ID}})
 	require.NoError(t, err)
-	require.Equal(t, approved.ID, found.ID)
-	for _, id := range []uuid.UUID{pending.ID, disabled.ID, uuid.New()} {
-		_, err = Callable(got, id)
-		require.Equal(t, errNotFound, err, "unknown and not approved look the same")
+	require.Len(t, offers, 2, "those that are approved")
+	byID := map[uuid.UUID]Offer{}
+	for _, o := range offers {
+		byID[o.ToolID] = o
 	}
+	require.False(t, byID[approved.ID].Pinned)
+	require.Equal(t, asJSON(t, b.offer(t, offered.ID)), asJSON(t, byID[offered.ID]))
+	require.True(t, byID[offered.ID].Pinned)
+	require.Equal(t, owner.Organization, byID[offered.ID].Organization)
+	offers, err = catalog.Offers(ctx, ToolsRequest{})
+	require.NoError(t, err)
+	require.Empty(t, offers)
+
+	b.servers.serve(toolURL, method("echo", "says something else"))
+	offer, err := catalog.Inspect(ctx, InspectRequest{ToolID: offered.ID, Version: 1, Method: "echo"})
+	require.NoError(t, err)
+	require.Equal(t, changed, offer.Methods[0].Difference)
+	_, err = catalog.Inspect(ctx, InspectRequest{ToolID: offered.ID, Version: 2})
+	require.Equal(t, peerstest.Parts{Kind: services.Conflict, Message: "The tool Offered has changed since (version 2, now 1)", Details: "null"}, peerstest.PartsOf(t, err))
+	_, err = catalog.Inspect(ctx, InspectRequest{ToolID: pending.ID, Version: 1})
+	require.True(t, services.Is(err, services.NotFound), err)
+	b.servers.behave(toolURL, nil)
+	_, err = catalog.Inspect(ctx, InspectRequest{ToolID: offered.ID, Version: 1, Method: "echo"})
+	require.True(t, services.Is(err, services.Unavailable), err)
+
+	carried, err := catalog.Credentials(ctx, CredentialsRequest{Caller: owner, ToolID: offered.ID, Version: 1})
+	require.NoError(t, err)
+	require.Equal(t, credentials.Carried{}, carried, "it takes none")
+	_, err = catalog.Credentials(ctx, CredentialsRequest{Caller: owner, ToolID: pending.ID, Version: 1})
+	require.True(t, services.Is(err, services.NotFound), err)
 
 	b.pool.Close()
 	_, err = catalog.Tools(ctx, ToolsRequest{IDs: []uuid.UUID{approved.ID}})

@@ -1,6 +1,8 @@
 package registry
 
 import (
+	"slices"
+
 	"uaol/providers/upstream"
 	"uaol/services/registry/credentials"
 )
@@ -37,4 +39,12 @@ type Limits struct {
 	PerUser     int `json:"per_user,omitempty"`    // calls of one account in a minute
 	Concurrency int `json:"concurrency,omitempty"` // calls under way
 	TimeoutMS   int `json:"timeout_ms,omitempty"`  // of one call
+}
+
+// order is from the narrowest visibility to the widest.
+var order = []Visibility{Private, Organization, Public}
+
+// widerThan reports whether more people find a tool.
+func (v Visibility) widerThan(other Visibility) bool {
+	return slices.Index(order, v) > slices.Index(order, other)
 }

@@ -17,7 +17,9 @@ import (
 	"uaol/providers/egress"
 	"uaol/providers/events"
 	"uaol/providers/postgres/pgtest"
+	"uaol/providers/upstream"
 	"uaol/services"
+	"uaol/services/registry/credentials"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
@@ -27,6 +29,7 @@ type bench struct {
 	pool    *pgxpool.Pool
 	service *Service
 	engine  *gin.Engine
+	servers *servers
 
 	mu       sync.Mutex
 	happened []events.Event // what the process was told
@@ -34,7 +37,7 @@ type bench struct {
 
 func setup(t testing.TB) *bench {
 	t.Helper()
-	b := &bench{pool: pgtest.New(t)}
+	b := &bench{pool: pgtest.New(t), servers: &servers{list: map[string]func(ctx context.Context) ([]upstream.Method, error){}}}
 	policy, err := egress.New(egress.Config{})
 	require.NoError(t, err)
 	bus := events.NewBus()
@@ -43,11 +46,61 @@ func setup(t testing.TB) *bench {
 		defer b.mu.Unlock()
 		b.happened = append(b.happened, e)
 	})
-	b.service = NewService(NewRepository(b.pool), policy, nil, nil, bus)
+	b.service = NewService(NewRepository(b.pool), policy, b.servers, b.servers, bus)
 	gin.SetMode(gin.ReleaseMode)
 	b.engine = gin.New()
 	api.Mount(b.engine, api.Guards{Authenticator: header{}, Auditor: header{}}, false, NewHandler(b.service).operations()...)
 	return b
+}
+
+// servers are tools' servers by their addresses, and what calls to them carry.
+type servers struct {
+	mu      sync.Mutex
+	list    map[string]func(ctx context.Context) ([]upstream.Method, error)
+	targets []upstream.Target // that were asked
+	purse   func(tool credentials.Tool, caller services.Caller) (credentials.Carried, error)
+}
+
+// List implements Inspector.
+func (s *servers) List(ctx context.Context, target upstream.Target) ([]upstream.Method, error) {
+	s.mu.Lock()
+	list := s.list[target.URL]
+	s.targets = append(s.targets, target)
+	s.mu.Unlock()
+	if list == nil {
+		return nil, services.Errorf(services.Unavailable, "The tool can't be reached: connection refused")
+	}
+	return list(ctx)
+}
+
+// For implements Wallet.
+func (s *servers) For(_ context.Context, tool credentials.Tool, caller services.Caller) (credentials.Carried, error) {
+	if s.purse == nil {
+		return credentials.Carried{}, nil
+	}
+	return s.purse(tool, caller)
+}
+
+func (s *servers) asked() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.targets)
+}
+
+// serve lets the server at an address list these methods from now on.
+func (s *servers) serve(url string, methods ...upstream.Method) {
+	s.behave(url, func(context.Context) ([]upstream.Method, error) { return methods, nil })
+}
+
+func (s *servers) behave(url string, list func(ctx context.Context) ([]upstream.Method, error)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.list[url] = list
+}
+
+// method is one with a description.
+func method(name, description string) upstream.Method {
+	return upstream.Method{Name: name, Description: description, InputSchema: json.RawMessage(`{"type":"object"}`)}
 }
 
 // header takes a Caller as JSON from X-API-Key.
@@ -74,7 +127,10 @@ func admin() services.Caller {
 type answer struct {
 	Status int
 	Text   string
-	Error  struct{ Code, Message string }
+	Error  struct {
+		Code, Message string
+		Details       json.RawMessage
+	}
 }
 
 // do sends one request as the caller and reads data into out unless it is nil.
@@ -97,9 +153,22 @@ func (b *bench) do(t testing.TB, caller services.Caller, method, path, body stri
 	return a
 }
 
+const toolURL = "https://tools.example.com/mcp"
+
+// offered registers a tool and has it approved, with its methods pinned.
+func (b *bench) offered(t testing.TB, caller services.Caller, url string, methods ...upstream.Method) Tool {
+	t.Helper()
+	b.servers.serve(url, methods...)
+	name := "Offered"
+	tool, err := b.service.Register(t.Context(), caller, Change{Name: &name, GatewayURL: &url})
+	require.NoError(t, err)
+	require.NoError(t, b.service.Approve(t.Context(), admin(), tool.ID, Decision{}))
+	return tool
+}
+
 func (b *bench) register(t testing.TB, caller services.Caller, name string) Tool {
 	t.Helper()
-	url := "https://tools.example.com/mcp"
+	url := toolURL
 	tool, err := b.service.Register(t.Context(), caller, Change{Name: &name, GatewayURL: &url})
 	require.NoError(t, err)
 	return tool

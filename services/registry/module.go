@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"slices"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
@@ -11,8 +12,10 @@ import (
 
 	"uaol/providers/api"
 	"uaol/providers/config"
+	"uaol/providers/egress"
 	"uaol/providers/events"
 	"uaol/providers/httpserver"
+	"uaol/providers/keyring"
 	"uaol/providers/logging"
 	"uaol/providers/peers"
 	"uaol/providers/upstream"
@@ -24,7 +27,12 @@ import (
 // Module runs the registry in this process.
 var Module = fx.Module("registry",
 	logging.Named("registry"),
-	fx.Provide(fx.Private, NewRepository, inspector, wallet, NewService, NewHandler, credentials.NewService, credentials.NewHandler),
+	config.For[Config](),
+	config.For[credentials.Config](),
+	fx.Provide(fx.Private, NewRepository, inspector, wallet, configured, NewHandler),
+	fx.Provide(fx.Private, store, credentials.NewRepository, credentials.NewService, credentialed, credentials.NewHandler),
+	fx.Provide(fx.Private, NewSubregistry),
+	fx.Provide(storeKeeper, consentPruner, subregistry, watch),
 	fx.Provide(local, routes, outbox, catalog, fx.Annotate(keeper, fx.ResultTags(`group:"keepers"`))),
 )
 
@@ -38,6 +46,33 @@ var Remote = fx.Module("registry-remote",
 func inspector(c *upstream.Client) Inspector { return c }
 
 func wallet(s *credentials.Service) Wallet { return s }
+
+// store looks for its backend when the process starts.
+func store(cfg credentials.Config, ring *keyring.Ring, log *zap.Logger, lifecycle fx.Lifecycle) (*credentials.Store, error) {
+	s, err := credentials.NewStore(cfg, ring, log)
+	if err == nil {
+		lifecycle.Append(fx.StartHook(s.Start))
+	}
+	return s, err
+}
+
+func credentialed(s *Service) credentials.Tools { return s }
+
+func configured(cfg Config, r *Repository, p *egress.Policy, i Inspector, w Wallet, bus *events.Bus) *Service {
+	return NewService(r, p, i, w, bus).With(cfg)
+}
+
+func watch(s *Service, log *zap.Logger) workers.Out {
+	return workers.Out{Worker: workers.Worker{Name: "tool-watch", Run: NewWatch(s, log).Run}}
+}
+
+func storeKeeper(s *credentials.Store) workers.Out {
+	return workers.Out{Worker: workers.Worker{Name: "secrets-store", Run: s.Run}}
+}
+
+func consentPruner(r *credentials.Repository) workers.Out {
+	return workers.Out{Worker: workers.Worker{Name: "consents", Run: workers.Every(time.Hour, r.Prune)}}
+}
 
 func local(s *Service, pool *pgxpool.Pool, p cacheParams) (*Cache, error) {
 	outbox := events.NewOutbox(services.Registry)
@@ -67,8 +102,8 @@ func (p cacheParams) keep(c *Cache) (*Cache, error) {
 
 func catalog(c *Cache) Catalog { return c }
 
-func keeper(s *Service) services.Custody {
-	return services.Custody{Service: services.Registry, Keeper: s}
+func keeper(s *Service, c *credentials.Service) services.Custody {
+	return services.Custody{Service: services.Registry, Keeper: everything{s, c}}
 }
 
 // remoteKeeper is there without an address too: then auth says what it can't do.
@@ -82,14 +117,19 @@ func outbox(pool *pgxpool.Pool) workers.Out {
 }
 
 func routes(h *Handler, c *credentials.Handler, pool *pgxpool.Pool) httpserver.Out {
+	people := everything{h.service, c.Service()}
 	operations := slices.Concat(h.operations(), h.importOperations(), c.Operations())
 	operations = append(operations,
 		api.Internal("/internal/registry/tools", h.service.Tools),
 		api.Internal("/internal/registry/offers", h.service.Offers),
 		api.Internal("/internal/registry/inspect", h.service.Inspect),
 		api.Internal("/internal/registry/credentials", h.service.Credentials),
-		api.Internal("/internal/registry/export", h.service.Export),
-		api.Internal("/internal/registry/erase", services.ErasedBy(h.service)))
+		api.Internal("/internal/registry/export", people.Export),
+		api.Internal("/internal/registry/erase", services.ErasedBy(people)))
 	operations = append(operations, events.NewOutbox(services.Registry).Operations(services.Registry, pool)...)
 	return httpserver.Out{Routes: httpserver.Routes{Service: services.Registry, Operations: operations}}
+}
+
+func subregistry(r *Subregistry) httpserver.Out {
+	return httpserver.Out{Routes: httpserver.Routes{Service: services.Registry, Operations: r.operations()}}
 }

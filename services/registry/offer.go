@@ -3,6 +3,7 @@ package registry
 import (
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -62,9 +63,13 @@ func (o Offer) PriceOf(method string) int64 {
 
 // Credentialed is what its credentials are got for.
 func (o Offer) Credentialed() credentials.Tool {
+	place := o.GatewayURL
+	if o.Command != nil { // secrets that were given for one program do not go into another
+		place = "stdio:" + strings.Join(append([]string{o.Command.Path}, o.Command.Args...), " ")
+	}
 	return credentials.Tool{
 		ID: o.ToolID, Name: o.Name, Version: o.Version, Organization: o.Organization, Developer: o.Developer,
-		GatewayURL: o.GatewayURL, Inject: o.Inject, OAuth: o.OAuth,
+		GatewayURL: place, Allow: o.Egress, Inject: o.Inject, OAuth: o.OAuth,
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"uaol/providers/peers/peerstest"
@@ -58,8 +59,10 @@ func keeperContract(t *testing.T, b *bench, keeper services.Keeper) {
 	never, approved, disabled, changed := b.register(t, ada, "never"), b.register(t, ada, "approved"), b.register(t, ada, "disabled"), b.register(t, ada, "changed")
 	hers, his, bobs := b.register(t, inTeam(ada), "hers in the team"), b.register(t, inTeam(bob), "his in the team"), b.register(t, bob, "bob's")
 	for _, tool := range []Tool{approved, changed, hers, his, bobs} {
-		require.NoError(t, b.service.Approve(ctx, admin(), tool.ID, Decision{Unpinned: true}))
+		require.NoError(t, b.service.Approve(ctx, ada, tool.ID, Decision{Unpinned: true, Reason: "as I like it"})) // she is an admin too
 	}
+	b.servers.serve(toolURL, method("a", ""))
+	require.NoError(t, b.service.Approve(ctx, ada, approved.ID, Decision{}))
 	require.NoError(t, b.service.Disable(ctx, admin(), disabled.ID, Decision{}))
 	price := int64(7)
 	_, err := b.service.Update(ctx, ada, changed.ID, Change{Price: &price}) // it waits for approval again
@@ -78,16 +81,22 @@ func keeperContract(t *testing.T, b *bench, keeper services.Keeper) {
 		require.NoError(t, keeper.Erase(ctx, services.Person{Account: ada.Account, Organizations: []uuid.UUID{ada.Organization}}))
 		tools, err := b.service.repository.byIDs(ctx, []uuid.UUID{never.ID, approved.ID, disabled.ID, changed.ID})
 		require.NoError(t, err)
-		require.Len(t, tools, 3, "one was never approved")
+		require.Len(t, tools, 2, "two were never approved")
 		for _, tool := range tools {
 			require.Equal(t, Tool{
-				ID: tool.ID, Slug: tool.Slug, Name: "Erased tool", Price: tool.Price, Protocol: "mcp", Status: Disabled,
-				Version: tool.Version, CreatedAt: tool.CreatedAt, UpdatedAt: tool.UpdatedAt,
+				ID: tool.ID, Slug: tool.Slug, Name: "Erased tool", Tags: []string{}, Visibility: Public, Price: tool.Price, Prices: map[string]int64{}, Protocol: "mcp",
+				Status: Disabled, Version: tool.Version, Health: Health{Status: Unknown}, CreatedAt: tool.CreatedAt, UpdatedAt: tool.UpdatedAt, revision: tool.revision,
 			}, tool)
 			require.Regexp(t, `^[0-9a-f]{24}$`, tool.Slug)
 		}
-		require.Equal(t, []string{"tool.registered", "tool.approved", "tool.disabled"}, b.outbox(t, approved.ID))
+		require.Equal(t, []string{"tool.registered", "tool.approved", "tool.approved", "tool.disabled"}, b.outbox(t, approved.ID))
+		require.Empty(t, b.traces(t, ada.Account.String()))
+		require.Empty(t, b.traces(t, ada.Organization.String()))
+		var methods int
+		require.NoError(t, b.pool.QueryRow(ctx, `SELECT count(*) FROM uaol_registry.methods WHERE tool_id = $1`, approved.ID).Scan(&methods))
+		require.Zero(t, methods)
 	}
+	b.consistent(t)
 	for _, tool := range []Tool{his, bobs} {
 		got, err := b.service.Tool(ctx, tool.ID)
 		require.NoError(t, err)
@@ -104,6 +113,25 @@ func keeperContract(t *testing.T, b *bench, keeper services.Keeper) {
 	for _, err := range []error{keeper.Erase(ctx, who), func() error { _, err := keeper.Export(ctx, services.ExportRequest{Person: who}); return err }()} {
 		require.True(t, services.Is(err, services.Unavailable), "%v", err)
 	}
+}
+
+// traces finds the columns in which an id stands, but for those of events.
+func (b *bench) traces(t testing.TB, id string) (found []string) {
+	t.Helper()
+	rows, err := b.pool.Query(t.Context(), `SELECT table_name, column_name FROM information_schema.columns
+		WHERE table_schema = 'uaol_registry' AND table_name NOT IN ('schema_migrations', 'outbox')`)
+	require.NoError(t, err)
+	columns, err := pgx.CollectRows(rows, pgx.RowToStructByPos[struct{ Table, Column string }])
+	require.NoError(t, err)
+	require.Greater(t, len(columns), 50)
+	for _, c := range columns {
+		var n int
+		require.NoError(t, b.pool.QueryRow(t.Context(), `SELECT count(*) FROM uaol_registry.`+c.Table+` WHERE position($1 IN `+c.Column+`::text) > 0`, id).Scan(&n))
+		if n > 0 {
+			found = append(found, c.Table+"."+c.Column)
+		}
+	}
+	return found
 }
 
 // TestExportOfMany goes on where it was, also among tools of one moment.

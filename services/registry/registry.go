@@ -5,6 +5,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"uaol/providers/upstream"
 	"uaol/services"
 	"uaol/services/registry/credentials"
 )
@@ -47,31 +48,75 @@ const (
 // MaxPrice is the most credits that one call may cost.
 const MaxPrice = 1_000_000_000
 
-// Tool is a registered MCP server.
+// Tool is a registered MCP server. What is said of how it is called is of the
+// version in force or, when none is, of the newest one.
 type Tool struct {
-	ID           uuid.UUID     `json:"tool_id" db:"tool_id"`
-	Slug         string        `json:"slug" db:"slug" doc:"unique short name, fixed when the tool was registered"`
-	Name         string        `json:"name" db:"name"`
-	GatewayURL   string        `json:"gateway_url" db:"gateway_url"`
-	Price        int64         `json:"credit_cost_per_call" db:"credit_cost_per_call"`
-	Developer    uuid.UUID     `json:"developer_id" db:"developer_id"`
-	Organization uuid.UUID     `json:"-" db:"organization_id"`
-	Protocol     string        `json:"protocol" db:"protocol" enum:"mcp,sse,json-rpc,rest"`
-	Status       Status        `json:"status" db:"status"`
-	Version      int64         `json:"version" db:"version" doc:"grows with every change of what is called"`
-	CreatedAt    services.Time `json:"created_at" db:"created_at"`
-	UpdatedAt    services.Time `json:"updated_at" db:"updated_at"`
+	ID               uuid.UUID        `json:"tool_id" db:"tool_id"`
+	Slug             string           `json:"slug" db:"slug" doc:"unique short name, fixed when the tool was registered"`
+	Name             string           `json:"name" db:"name"`
+	Description      string           `json:"description" db:"description"`
+	Tags             []string         `json:"tags" db:"tags"`
+	DocumentationURL string           `json:"documentation_url" db:"documentation_url"`
+	Visibility       Visibility       `json:"visibility" db:"visibility" enum:"public,organization,private"`
+	GatewayURL       string           `json:"gateway_url" db:"gateway_url"`
+	Price            int64            `json:"credit_cost_per_call" db:"credit_cost_per_call"`
+	Prices           map[string]int64 `json:"method_costs" db:"method_costs" doc:"of single methods, instead of credit_cost_per_call"`
+	Developer        uuid.UUID        `json:"developer_id" db:"developer_id"`
+	Organization     uuid.UUID        `json:"-" db:"organization_id"`
+	Protocol         string           `json:"protocol" db:"protocol" enum:"mcp,sse,stdio,json-rpc,rest"`
+	Status           Status           `json:"status" db:"status"`
+	Version          int64            `json:"version" db:"version" doc:"grows with every change of what is called"`
+	PendingVersion   *int64           `json:"pending_version" db:"pending_version" doc:"the version that waits for a decision"`
+	Health           Health           `json:"health" db:"-"`
+	CreatedAt        services.Time    `json:"created_at" db:"created_at"`
+	UpdatedAt        services.Time    `json:"updated_at" db:"updated_at"`
+
+	revision int64 // of its owner's changes
+
+	// What lists leave out.
+	Details
 }
 
-// Callable returns the tool if calls may go to it; kind NotFound otherwise, in
-// the same words whether it is unknown or only not approved.
-func Callable(tools []Tool, id uuid.UUID) (Tool, error) {
-	for _, t := range tools {
-		if t.ID == id && t.Status == Approved {
-			return t, nil
-		}
-	}
-	return Tool{}, errNotFound
+// Details are shown of a single tool.
+type Details struct {
+	Methods  []Shown                `json:"methods,omitempty" db:"-" doc:"as they were pinned when the version was approved"`
+	Inject   *credentials.Injection `json:"inject,omitempty" db:"-"`
+	OAuth    *credentials.OAuth     `json:"oauth,omitempty" db:"-"`
+	Limits   *Limits                `json:"limits,omitempty" db:"-"`
+	Command  *upstream.Command      `json:"command,omitempty" db:"-" doc:"for its owner and admins alone"`
+	Egress   []string               `json:"egress,omitempty" db:"-" doc:"for its owner and admins alone"`
+	Proposed *Definition            `json:"pending,omitempty" db:"-" doc:"what waits for a decision; for its owner and admins alone"`
+}
+
+// Health is what the last look at a tool's server found.
+type Health struct {
+	Status    HealthStatus   `json:"status"`
+	LatencyMS int64          `json:"latency_ms"`
+	LastError string         `json:"last_error"`
+	CheckedAt *services.Time `json:"checked_at"`
+	Since     *services.Time `json:"since" doc:"when the status became what it is"`
+}
+
+// HealthStatus says whether a tool's server answers.
+type HealthStatus string
+
+// The statuses of a server.
+const (
+	Healthy   HealthStatus = "healthy"
+	Unhealthy HealthStatus = "unhealthy"
+	Unknown   HealthStatus = "unknown" // nobody could look yet
+)
+
+// VisibleTo reports whether a caller may know of the tool: whoever may find it,
+// and platform admins.
+func (t Tool) VisibleTo(caller services.Caller) bool {
+	return caller.Admin() || t.Visibility.lets(caller, t.Organization, t.Developer)
+}
+
+// belongsTo reports whether a caller may change the tool: a private one is its
+// maker's alone.
+func (t Tool) belongsTo(caller services.Caller) bool {
+	return caller.Owns(t.Organization) && (t.Visibility != Private || caller.Account == t.Developer)
 }
 
 var errNotFound = services.Errorf(services.NotFound, "Tool not found")

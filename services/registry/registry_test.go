@@ -40,9 +40,9 @@ func TestRegister(t *testing.T) {
 		"negative price":   {`{"name":"x","gateway_url":"https://example.com","credit_cost_per_call":-1}`, "body.credit_cost_per_call: expected number >= 0"},
 		"too dear":         {`{"name":"x","gateway_url":"https://example.com","credit_cost_per_call":1000000001}`, "body.credit_cost_per_call: expected number <= 1e+09"},
 		"half a credit":    {`{"name":"x","gateway_url":"https://example.com","credit_cost_per_call":0.5}`, "body.credit_cost_per_call: expected integer"},
-		"unknown protocol": {`{"name":"x","gateway_url":"https://example.com","protocol":"gopher"}`, `body.protocol: expected value to be one of "mcp, sse, json-rpc, rest"`},
-		"loopback":         {`{"name":"x","gateway_url":"http://127.0.0.1:8080/mcp"}`, "body.gateway_url: 127.0.0.1 is not a public address; an operator can open it with TOOL_EGRESS_ALLOW"},
-		"metadata":         {`{"name":"x","gateway_url":"http://169.254.169.254/latest"}`, "body.gateway_url: 169.254.169.254 is not a public address; an operator can open it with TOOL_EGRESS_ALLOW"},
+		"unknown protocol": {`{"name":"x","gateway_url":"https://example.com","protocol":"gopher"}`, `body.protocol: expected value to be one of "mcp, sse, stdio, json-rpc, rest"`},
+		"loopback":         {`{"name":"x","gateway_url":"http://127.0.0.1:8080/mcp"}`, "body.gateway_url: 127.0.0.1 is not a public address; an operator can open it with TOOL_EGRESS_ALLOW, or a platform admin for this tool alone: uaol connect http://127.0.0.1:8080/mcp"},
+		"metadata":         {`{"name":"x","gateway_url":"http://169.254.169.254/latest"}`, "body.gateway_url: 169.254.169.254 is not a public address; an operator can open it with TOOL_EGRESS_ALLOW, or a platform admin for this tool alone: uaol connect http://169.254.169.254/latest"},
 		"no scheme":        {`{"name":"x","gateway_url":"example.com"}`, "body.gateway_url: the address must begin with http:// or https://"},
 		"a NUL":            {`{"name":"x\u0000y","gateway_url":"https://example.com"}`, "A text holds a character that cannot be stored"},
 	} {
@@ -69,7 +69,7 @@ func TestLife(t *testing.T) {
 	b, owner, root := setup(t), user(), admin()
 	tool := b.register(t, owner, "Weather")
 	path := "/tools/" + tool.ID.String()
-	step := func(caller services.Caller, method, path, body string, status Status, version int64) {
+	step := func(caller services.Caller, method, path, body string, status Status, version, pending int64) {
 		t.Helper()
 		got := b.do(t, caller, method, path, body, nil)
 		require.Equal(t, http.StatusOK, got.Status, got.Text)
@@ -77,27 +77,42 @@ func TestLife(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, status, now.Status)
 		require.Equal(t, version, now.Version)
+		if pending == 0 {
+			require.Nil(t, now.PendingVersion)
+		} else {
+			require.Equal(t, &pending, now.PendingVersion)
+		}
 		require.Equal(t, "weather", now.Slug, "it is fixed at creation")
 	}
-	step(root, "POST", path+"/approve", "", Approved, 1)
-	step(owner, "PUT", path, `{"name":"Weather, renamed"}`, Approved, 1)
-	step(owner, "PUT", path, `{}`, Approved, 1)
-	step(owner, "PUT", path, `{"gateway_url":"https://example.org/mcp"}`, Pending, 2)
-	step(root, "POST", path+"/approve", "", Approved, 2)
-	step(owner, "PUT", path, `{"credit_cost_per_call":9}`, Pending, 3)
-	step(root, "POST", path+"/approve", "", Approved, 3)
-	step(owner, "PUT", path, `{"protocol":"sse"}`, Pending, 4)
+	const unpinned = `{"unpinned":true}`
+	step(owner, "PUT", path, `{"credit_cost_per_call":2}`, Pending, 2, 2)
+	step(root, "POST", path+"/approve", unpinned, Approved, 2, 0)
+	step(owner, "PUT", path, `{"name":"Weather, renamed"}`, Approved, 2, 0)
+	step(owner, "PUT", path, `{}`, Approved, 2, 0)
+	step(owner, "PUT", path, `{"gateway_url":"https://example.org/mcp"}`, Approved, 2, 3)
+	step(owner, "PUT", path, `{"credit_cost_per_call":9}`, Approved, 2, 4)
+	step(root, "POST", path+"/approve", unpinned, Approved, 4, 0)
+	step(owner, "PUT", path, `{"protocol":"sse"}`, Approved, 4, 5)
+	step(root, "POST", path+"/reject", `{"reason":"no"}`, Approved, 4, 0)
+	step(owner, "PUT", path, `{"protocol":"sse"}`, Approved, 4, 6)
 	for _, url := range []string{"http://127.0.0.1/mcp", "http://localhost/mcp", "file:///etc/passwd"} {
 		got := b.do(t, owner, "PUT", path, `{"gateway_url":"`+url+`"}`, nil)
 		require.Equal(t, http.StatusBadRequest, got.Status, "a change is checked like a registration")
 		require.Contains(t, got.Error.Message, "body.gateway_url: ")
 	}
-	step(root, "POST", path+"/disable", "", Disabled, 4)
-	step(root, "POST", path+"/approve", "", Approved, 4)
-	step(owner, "DELETE", path, "", Disabled, 4)
-	require.Equal(t, []string{"tool.registered", "tool.approved", "tool.updated", "tool.updated", "tool.updated", "tool.approved",
-		"tool.updated", "tool.approved", "tool.updated", "tool.disabled", "tool.approved", "tool.disabled"}, b.outbox(t, tool.ID))
-	require.Len(t, b.happened, 12, "after the commit the process is told too")
+	step(root, "POST", path+"/disable", "", Disabled, 4, 6)
+	step(root, "POST", path+"/approve", unpinned, Approved, 6, 0)
+	step(owner, "DELETE", path, "", Disabled, 6, 0)
+	step(root, "POST", path+"/approve", unpinned, Approved, 6, 0)
+	step(root, "POST", path+"/disable", "", Disabled, 6, 0)
+	step(owner, "PUT", path, `{"protocol":"mcp"}`, Pending, 7, 7)
+	step(root, "POST", path+"/reject", `{"reason":"no"}`, Rejected, 7, 0)
+	step(owner, "PUT", path, `{"protocol":"sse"}`, Pending, 8, 8)
+	require.Equal(t, []string{"tool.registered", "tool.updated", "tool.approved", "tool.updated", "tool.updated", "tool.updated", "tool.updated", "tool.approved",
+		"tool.updated", "tool.rejected", "tool.updated", "tool.disabled", "tool.approved", "tool.disabled", "tool.approved", "tool.disabled",
+		"tool.updated", "tool.rejected", "tool.updated"}, b.outbox(t, tool.ID))
+	require.Len(t, b.happened, 19, "after the commit the process is told too")
+	b.consistent(t)
 }
 
 func TestOthersTools(t *testing.T) {
@@ -122,6 +137,12 @@ func TestOthersTools(t *testing.T) {
 		"nobody":          {services.Caller{}, "DELETE", path, 401, "No token provided"},
 		"unknown":         {owner, "PUT", "/tools/" + uuid.NewString(), 404, "Tool not found"},
 		"unknown, admin":  {root, "POST", "/tools/" + uuid.NewString() + "/approve", 404, "Tool not found"},
+		"owner rejects":   {owner, "POST", path + "/reject", 403, "Only a platform admin may do this"},
+		"owner's queue":   {owner, "GET", "/tools/review", 403, "Only a platform admin may do this"},
+		"diff":            {other, "GET", path + "/diff", 404, "Tool not found"},
+		"versions":        {other, "GET", path + "/versions", 404, "Tool not found"},
+		"history":         {other, "GET", path + "/history", 404, "Tool not found"},
+		"inspect":         {other, "POST", path + "/inspect", 404, "Tool not found"},
 		"unknown, get":    {services.Caller{}, "GET", "/tools/" + uuid.NewString(), 404, "Tool not found"},
 		"not an id":       {services.Caller{}, "GET", "/tools/7", 400, ""},
 		"not an id, nuls": {services.Caller{}, "GET", "/tools/%00", 400, ""},
@@ -311,6 +332,21 @@ func TestUpdatesAtOnce(t *testing.T) {
 	require.Len(t, b.outbox(t, tool.ID), int(1+done))
 }
 
+// TestAnOvertakenChangeIsRefused: what it did not read it would write over.
+func TestAnOvertakenChangeIsRefused(t *testing.T) {
+	t.Parallel()
+	b, owner := setup(t), user()
+	read, name := b.register(t, owner, "Race"), "Renamed"
+	read, err := b.service.Tool(t.Context(), read.ID)
+	require.NoError(t, err)
+	_, err = b.service.Update(t.Context(), owner, read.ID, Change{Name: &name})
+	require.NoError(t, err)
+	read.Description = "of what it was called before"
+	_, _, err = b.service.repository.update(t.Context(), read, read.Visibility, nil, owner.Account)
+	require.Equal(t, errOvertaken, err)
+	require.Equal(t, "Renamed", b.tool(t, read.ID).Name)
+}
+
 // TestUpdateKeepsADecision: an admin disables the tool between its owner's
 // reading it and writing its new name; it stays disabled.
 func TestUpdateKeepsADecision(t *testing.T) {
@@ -322,7 +358,7 @@ func TestUpdateKeepsADecision(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, b.service.Disable(t.Context(), admin(), read.ID, Decision{}))
 	read.Name = "Renamed"
-	written, _, err := b.service.repository.update(t.Context(), read, read.Status, read.Version)
+	written, _, err := b.service.repository.update(t.Context(), read, read.Visibility, nil, owner.Account)
 	require.NoError(t, err)
 	require.Equal(t, "Renamed", written.Name)
 	require.Equal(t, Disabled, written.Status)

@@ -2,10 +2,10 @@ package registry
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/google/uuid"
+	"golang.org/x/sync/singleflight"
 
 	"uaol/providers/egress"
 	"uaol/providers/events"
@@ -22,6 +22,8 @@ type Service struct {
 	inspector  Inspector
 	wallet     Wallet
 	bus        *events.Bus
+	every      time.Duration // between looks at a server
+	looks      *singleflight.Group
 }
 
 // Inspector asks a tool's server what it offers: *upstream.Client.
@@ -36,7 +38,16 @@ type Wallet interface {
 
 // NewService makes a Service.
 func NewService(repository *Repository, policy *egress.Policy, inspector Inspector, wallet Wallet, bus *events.Bus) *Service {
-	return &Service{repository: repository, policy: policy, inspector: inspector, wallet: wallet, bus: bus}
+	return &Service{
+		repository: repository, policy: policy, inspector: inspector, wallet: wallet, bus: bus,
+		every: defaultLook, looks: &singleflight.Group{},
+	}
+}
+
+// With is the service with settings of its own.
+func (s *Service) With(cfg Config) *Service {
+	s.every = cfg.Look
+	return s
 }
 
 // Tools implements Catalog.
@@ -47,154 +58,218 @@ func (s *Service) Tools(ctx context.Context, in ToolsRequest) ([]Tool, error) {
 	tools, err := s.repository.byIDs(ctx, in.IDs)
 	for i := range tools {
 		tools[i].Organization = uuid.Nil // it does not cross the wire either
+		tools[i].revision = 0
 	}
 	return tools, err
 }
 
 // Tool gives one tool in any status.
 func (s *Service) Tool(ctx context.Context, id uuid.UUID) (Tool, error) {
-	tools, err := s.repository.byIDs(ctx, []uuid.UUID{id})
+	return s.repository.one(ctx, s.repository.pool, id)
+}
+
+// visible gives a tool that the caller may know of.
+func (s *Service) visible(ctx context.Context, caller services.Caller, id uuid.UUID) (Tool, error) {
+	tool, err := s.Tool(ctx, id)
+	if err == nil && !tool.VisibleTo(caller) {
+		return Tool{}, errNotFound
+	}
+	return tool, err
+}
+
+// reviewed gives a tool whose inner life the caller may see: its owner and admins.
+func (s *Service) reviewed(ctx context.Context, caller services.Caller, id uuid.UUID) (Tool, error) {
+	tool, err := s.Tool(ctx, id)
+	if err == nil && !caller.Admin() && !tool.belongsTo(caller) {
+		return Tool{}, errNotFound
+	}
+	return tool, err
+}
+
+// Show gives one tool with all that the caller may see of it.
+func (s *Service) Show(ctx context.Context, caller services.Caller, id uuid.UUID) (Tool, error) {
+	tool, err := s.visible(ctx, caller, id)
 	if err != nil {
 		return Tool{}, err
 	}
-	if len(tools) == 0 {
-		return Tool{}, errNotFound
-	}
-	return tools[0], nil
+	return s.detailed(ctx, caller, tool)
 }
 
-// Approved lists what everybody may call, by name, after the given tool.
-func (s *Service) Approved(ctx context.Context, afterName string, afterID uuid.UUID, limit int) ([]Tool, error) {
-	return s.repository.approved(ctx, afterName, afterID, limit)
+// detailed adds what lists leave out.
+func (s *Service) detailed(ctx context.Context, caller services.Caller, tool Tool) (Tool, error) {
+	d, err := s.repository.definition(ctx, tool.ID, tool.Version)
+	if services.Is(err, services.NotFound) { // changed in between
+		return Tool{}, errOvertaken
+	}
+	if err != nil {
+		return Tool{}, err
+	}
+	tool.OAuth, tool.Limits = d.OAuth, d.Limits
+	if tool.Inject = &d.Inject; !tool.credentialed(d).Needs() {
+		tool.Inject = nil
+	}
+	if tool.Status == Approved {
+		rows, err := s.repository.offers(ctx, []uuid.UUID{tool.ID})
+		if err != nil {
+			return Tool{}, err
+		}
+		for _, row := range rows {
+			if tool.Methods, err = row.shown(); err != nil {
+				return Tool{}, err
+			}
+		}
+	}
+	if !caller.Admin() && !tool.belongsTo(caller) {
+		return tool, nil
+	}
+	tool.Command, tool.Egress = d.Command, d.Egress
+	if tool.PendingVersion != nil && *tool.PendingVersion != tool.Version {
+		proposed, err := s.repository.definition(ctx, tool.ID, *tool.PendingVersion)
+		if err != nil {
+			return Tool{}, err
+		}
+		proposed.Operations = nil // they may be thousands; inspecting shows them
+		tool.Proposed = &proposed
+	}
+	return tool, nil
+}
+
+// Find lists the tools that the caller looks for.
+func (s *Service) Find(ctx context.Context, in Search) ([]Tool, error) {
+	tools, err := s.repository.search(ctx, in)
+	return listed(tools), err
 }
 
 // Own lists the caller's organisation's tools, newest first.
 func (s *Service) Own(ctx context.Context, caller services.Caller, before time.Time, beforeID uuid.UUID, limit int) ([]Tool, error) {
-	return s.repository.owned(ctx, caller.Organization, before, beforeID, limit)
+	tools, err := s.repository.owned(ctx, caller, before, beforeID, limit)
+	return listed(tools), err
 }
 
-// Change is what a tool's owner decides.
-type Change struct {
-	Name       *string
-	GatewayURL *string
-	Price      *int64
-	Protocol   *string
+// listedDescription is how much of a description lists show, in bytes.
+const listedDescription = 4 << 10
+
+func listed(tools []Tool) []Tool {
+	for i := range tools {
+		tools[i].Description = capped(tools[i].Description, listedDescription)
+	}
+	return tools
+}
+
+// capped is the beginning of a text, at most so many bytes of whole characters.
+func capped(text string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+	const more = "…"
+	end := most - len(more)
+	for end > 0 && text[end]&0xC0 == 0x80 { // inside a character
+		end--
+	}
+	return text[:end] + more
 }
 
 // Register adds a tool that waits for approval.
-func (s *Service) Register(ctx context.Context, caller services.Caller, d Change) (Tool, error) {
-	tool := Tool{
-		ID: uuid.Must(uuid.NewV7()), Developer: caller.Account, Organization: caller.Organization,
-		Price: 1, Protocol: "mcp",
+func (s *Service) Register(ctx context.Context, caller services.Caller, c Change) (Tool, error) {
+	if err := c.privileges(caller); err != nil {
+		return Tool{}, err
 	}
-	d.applyTo(&tool)
-	if err := s.policy.CheckURL(tool.GatewayURL); err != nil {
-		return Tool{}, atPath("body.gateway_url", err)
+	tool := Tool{ID: uuid.Must(uuid.NewV7()), Developer: caller.Account, Organization: caller.Organization, Tags: []string{}}
+	c.applyTo(&tool)
+	definition := c.definition(Definition{Price: 1, Protocol: upstream.ProtocolMCP, Visibility: Public})
+	if err := s.checked(&tool, definition); err != nil {
+		return Tool{}, err
 	}
 	tool.Slug = slugOf(tool.Name)
 	for {
-		added, happened, err := s.repository.insert(ctx, tool)
+		added, happened, err := s.repository.insert(ctx, tool, definition)
 		if postgres.Violates(err, "tools_slug") {
 			tool.Slug = another(slugOf(tool.Name))
 			continue
 		}
-		if err == nil {
-			s.bus.Publish(happened)
+		if err != nil {
+			return Tool{}, err
 		}
-		return added, err
+		s.bus.Publish(happened)
+		return s.detailed(ctx, caller, added)
 	}
 }
 
-// Update changes a tool of the caller's organisation. What is called or paid
-// for does not change silently: the tool waits for approval again.
-func (s *Service) Update(ctx context.Context, caller services.Caller, id uuid.UUID, d Change) (Tool, error) {
-	tool, err := s.Tool(ctx, id)
+func (s *Service) checked(tool *Tool, d Definition) error {
+	if err := tool.check(); err != nil {
+		return err
+	}
+	return d.check(s.policy)
+}
+
+// Update changes a tool of the caller's organisation. What the tool says of
+// itself counts at once; what is called or paid for does not change silently: it
+// is a version, which waits while the one in force goes on.
+func (s *Service) Update(ctx context.Context, caller services.Caller, id uuid.UUID, c Change) (Tool, error) {
+	tool, err := s.mine(ctx, caller, id, "update")
 	if err != nil {
 		return Tool{}, err
 	}
-	if !caller.Owns(tool.Organization) {
-		return Tool{}, services.Errorf(services.Invalid, "You can only update your own tools")
+	if err := c.privileges(caller); err != nil {
+		return Tool{}, err
 	}
-	changed := tool
-	d.applyTo(&changed)
-	if err := s.policy.CheckURL(changed.GatewayURL); err != nil {
-		return Tool{}, atPath("body.gateway_url", err)
+	waits, base := tool.PendingVersion != nil, tool.Version
+	if waits {
+		base = *tool.PendingVersion
 	}
-	status, version := tool.Status, tool.Version
-	if changed.GatewayURL != tool.GatewayURL || changed.Protocol != tool.Protocol || changed.Price != tool.Price {
-		status, version = Pending, version+1
-	}
-	changed, happened, err := s.repository.update(ctx, changed, status, version)
+	before, err := s.repository.definition(ctx, id, base)
 	if services.Is(err, services.NotFound) {
-		return Tool{}, services.Errorf(services.Conflict, "The tool was changed at the same time; read it again and repeat")
+		return Tool{}, errOvertaken
 	}
-	if err == nil {
-		s.bus.Publish(happened)
+	if err != nil {
+		return Tool{}, err
 	}
-	return changed, err
+	if !waits {
+		before.Visibility = tool.Visibility // it may have been narrowed since
+	}
+	definition := c.definition(before)
+	c.applyTo(&tool)
+	if err := s.checked(&tool, definition); err != nil {
+		return Tool{}, err
+	}
+	var proposed *Definition
+	narrowed := before
+	if !waits && !definition.Visibility.widerThan(before.Visibility) {
+		narrowed.Visibility = definition.Visibility
+	}
+	if !same(definition, narrowed) {
+		proposed = &definition
+	}
+	changed, happened, err := s.repository.update(ctx, tool, definition.Visibility, proposed, caller.Account)
+	if err != nil {
+		return Tool{}, err
+	}
+	s.bus.Publish(happened)
+	return s.detailed(ctx, caller, changed)
 }
 
-// Decision is what an admin says about a tool.
-type Decision struct {
-	Version  int64  // that was looked at; 0 means the newest
-	Reason   string // for people
-	Unpinned bool   // approve it although its methods can't be read: any may be called
-}
-
-// Approve puts a version of a tool in force.
-func (s *Service) Approve(ctx context.Context, caller services.Caller, id uuid.UUID, d Decision) error {
-	return s.decide(ctx, id, Approved)
-}
-
-// Disable ends all calls to a tool.
-func (s *Service) Disable(ctx context.Context, caller services.Caller, id uuid.UUID, d Decision) error {
-	return s.decide(ctx, id, Disabled)
+// mine gives a tool that the caller may change. Somebody else's that is in sight
+// is refused in the contract's words.
+func (s *Service) mine(ctx context.Context, caller services.Caller, id uuid.UUID, what string) (Tool, error) {
+	tool, err := s.visible(ctx, caller, id)
+	if err == nil && !tool.belongsTo(caller) {
+		return Tool{}, services.Errorf(services.Invalid, "You can only %s your own tools", what)
+	}
+	return tool, err
 }
 
 // Delete disables a tool of the caller's organisation: jobs that name it stay readable.
 func (s *Service) Delete(ctx context.Context, caller services.Caller, id uuid.UUID) error {
-	tool, err := s.Tool(ctx, id)
-	if err != nil {
+	if _, err := s.mine(ctx, caller, id, "delete"); err != nil {
 		return err
 	}
-	if !caller.Owns(tool.Organization) {
-		return services.Errorf(services.Invalid, "You can only delete your own tools")
-	}
-	return s.decide(ctx, id, Disabled)
+	return s.end(ctx, caller, id, deleted, "")
 }
 
-func (s *Service) decide(ctx context.Context, id uuid.UUID, status Status) error {
-	_, happened, err := s.repository.setStatus(ctx, id, status)
-	if services.Is(err, services.NotFound) {
-		return errNotFound
-	}
+func (s *Service) end(ctx context.Context, caller services.Caller, id uuid.UUID, act Act, reason string) error {
+	_, happened, err := s.repository.disable(ctx, id, act, caller.Account, reason)
 	if err == nil {
 		s.bus.Publish(happened)
 	}
 	return err
-}
-
-func (d Change) applyTo(t *Tool) {
-	if d.Name != nil {
-		t.Name = *d.Name
-	}
-	if d.GatewayURL != nil {
-		t.GatewayURL = *d.GatewayURL
-	}
-	if d.Price != nil {
-		t.Price = *d.Price
-	}
-	if d.Protocol != nil {
-		t.Protocol = *d.Protocol
-	}
-}
-
-// atPath says where in the input an error lies.
-func atPath(path string, err error) error {
-	message := err.Error()
-	var e *services.Error
-	if errors.As(err, &e) {
-		message = e.Message // its cause is for the log
-	}
-	return services.Faults(services.Fault{Path: path, Message: message})
 }
