@@ -14,7 +14,7 @@ import (
 )
 
 // keepers are the services that keep things of people, beside auth.
-var keepers = []string{string(services.Registry), string(services.Jobs), string(services.Billing), string(services.Storage)}
+var keepers = []string{string(services.Registry), string(services.Proxy), string(services.Jobs), string(services.Billing), string(services.Storage)}
 
 // Eraser lets the other services erase what they keep of accounts that are
 // gone. A row stands for each account until every service has done it, twice:

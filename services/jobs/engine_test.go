@@ -346,10 +346,26 @@ func TestPricesAreFrozenWhenAJobIsMade(t *testing.T) {
 	b := setup(t)
 	tool := b.tool(t, 4)
 	job := b.create(t, stepJSON{ID: "a", Tool: tool})
-	b.exec(t, `UPDATE uaol_registry.tools SET credit_cost_per_call = 4000 WHERE tool_id = $1`, tool)
+	b.exec(t, `UPDATE uaol_registry.versions SET definition = definition || '{"credit_cost_per_call": 4000}' WHERE tool_id = $1`, tool)
 	b.start(t)
 	require.Equal(t, Success, b.ended(t, job.ID).Status)
 	require.EqualValues(t, 4, b.spent(t))
+}
+
+// TestAJobTakesWhatItsOwnerMaySee: a method's own price, and no tool of somebody
+// else's that only they may call.
+func TestAJobTakesWhatItsOwnerMaySee(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	tool, hidden := b.tool(t, 4), b.tool(t, 4)
+	b.exec(t, `UPDATE uaol_registry.versions SET definition = definition || '{"method_costs": {"dear": 30}}' WHERE tool_id = $1`, tool)
+	b.exec(t, `UPDATE uaol_registry.tools SET visibility = 'private' WHERE tool_id = $1`, hidden)
+	b.start(t)
+	job := b.create(t, stepJSON{ID: "a", Tool: tool, Action: "dear"}, stepJSON{ID: "b", Tool: tool, Action: "echo"})
+	require.Equal(t, Success, b.ended(t, job.ID).Status)
+	require.EqualValues(t, 34, b.spent(t))
+	_, err := b.service.Create(t.Context(), b.caller, workflow(t, stepJSON{ID: "a", Tool: hidden, Action: "echo"}))
+	require.ErrorContains(t, err, "there is no approved tool "+hidden.String())
 }
 
 func TestFreeJobsTouchNoLedger(t *testing.T) {

@@ -154,7 +154,7 @@ func (r *run) recover(ctx context.Context, steps []StepState) (failure string, e
 		}
 		repeatable := false
 		if failure == "" && !r.cancelled.Load() { // else it won't be called again anyway
-			methods, err := r.engine.invoker.Methods(ctx, proxy.MethodsRequest{ToolID: s.ToolID})
+			methods, err := r.engine.invoker.Methods(ctx, proxy.MethodsRequest{Caller: r.caller, ToolID: s.ToolID})
 			if ctx.Err() != nil || services.Is(err, services.Unavailable) && r.job.Fence < maxClaims {
 				return "", err // who can't be asked now may be asked after the lease
 			}

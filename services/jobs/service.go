@@ -45,7 +45,7 @@ func (s *Service) Create(ctx context.Context, caller services.Caller, definition
 	if err != nil {
 		return Job{}, err
 	}
-	steps, cost, err := s.price(ctx, workflow)
+	steps, cost, err := s.price(ctx, caller, workflow)
 	if err != nil {
 		return Job{}, err
 	}
@@ -75,27 +75,30 @@ func (s *Service) giveBack(ctx context.Context, id uuid.UUID, cost int64, reason
 	}
 }
 
-// price looks every tool up and freezes its version and price for the job.
-func (s *Service) price(ctx context.Context, w Workflow) (steps []StepState, cost int64, err error) {
+// price looks every tool up and freezes its version and its methods' prices for
+// the job.
+func (s *Service) price(ctx context.Context, caller services.Caller, w Workflow) (steps []StepState, cost int64, err error) {
 	var ids []uuid.UUID
 	for _, step := range w.Steps {
 		if !slices.Contains(ids, step.ToolID) {
 			ids = append(ids, step.ToolID)
 		}
 	}
-	tools, err := s.catalog.Tools(ctx, registry.ToolsRequest{IDs: ids})
+	offers, err := s.catalog.Offers(ctx, registry.ToolsRequest{IDs: ids})
 	if err != nil {
 		return nil, 0, err
 	}
 	var faults []services.Fault
 	for i, step := range w.Steps {
-		tool, err := registry.Callable(tools, step.ToolID)
-		if err != nil {
+		at := slices.IndexFunc(offers, func(o registry.Offer) bool { return o.ToolID == step.ToolID && o.VisibleTo(caller) })
+		if at < 0 {
 			faults = append(faults, services.Fault{Path: stepPath(i) + ".tool_id", Message: fmt.Sprintf("there is no approved tool %s", step.ToolID)})
 			continue
 		}
-		cost += tool.Price
-		steps = append(steps, StepState{ID: step.ID, ToolID: tool.ID, Version: tool.Version, Action: step.Action, Price: tool.Price})
+		offer := offers[at]
+		price := offer.PriceOf(step.Action)
+		cost += price
+		steps = append(steps, StepState{ID: step.ID, ToolID: offer.ToolID, Version: offer.Version, Action: step.Action, Price: price})
 	}
 	if len(faults) > 0 {
 		return nil, 0, services.Faults(faults...)

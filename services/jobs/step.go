@@ -62,7 +62,7 @@ func (r *run) call(ctx context.Context, s Step, params json.RawMessage) (proxy.C
 	}
 	for attempt := 0; ; attempt++ {
 		result, err := r.engine.invoker.Call(ctx, in)
-		if err == nil || !services.Is(err, services.Unavailable) || attempt == len(pauses) {
+		if err == nil || !services.Is(err, services.Unavailable) && !services.Is(err, services.Limited) || attempt == len(pauses) {
 			return result, err
 		}
 		select {

@@ -37,9 +37,12 @@ type bench struct {
 	pool    *pgxpool.Pool
 	catalog *registry.Service
 	meter   *billing.Service
+	client  *upstream.Client
+	till    *Cashier
 	service *Service
 	caller  services.Caller
 	box     *toolbox
+	shelf   *shelf // instead of the catalog, once a test lays offers out
 }
 
 func setup(t testing.TB) *bench { return setupWith(t, upstream.Limits{}) }
@@ -51,10 +54,37 @@ func setupWith(t testing.TB, limits upstream.Limits) *bench {
 	require.NoError(t, err)
 	b.catalog = registry.NewService(registry.NewRepository(b.pool), policy, nil, nil, events.NewBus())
 	b.meter = billing.NewService(billing.NewRepository(b.pool))
-	client := upstream.New(policy, zap.NewNop(), limits)
-	t.Cleanup(func() { require.NoError(t, client.Close()) })
-	b.service = NewService(b.catalog, b.meter, client, zap.NewNop())
+	b.client = upstream.New(policy, zap.NewNop(), limits)
+	t.Cleanup(func() { require.NoError(t, b.client.Close()) })
+	b.serve(t, b.catalog, b.meter, nil)
 	return b
+}
+
+// serve makes the proxy that the test calls.
+func (b *bench) serve(t testing.TB, catalog registry.Catalog, meter billing.Meter, limiter Limiter) {
+	t.Helper()
+	cfg := Config{HoldSeconds: 300, View: 15 * time.Minute}
+	till := NewTill(cfg, meter, NewRepository(b.pool), zap.NewNop())
+	till.Start()
+	service := NewService(catalog, till, b.client, limiter, DigestKey("a key for digests"), cfg, zap.NewNop())
+	t.Cleanup(func() {
+		service.Close()
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		require.NoError(t, till.Stop(ctx))
+	})
+	b.till, b.service = till, service
+}
+
+// records gives the calls that were recorded, the first first.
+func (b *bench) records(t testing.TB) []Call {
+	t.Helper()
+	require.NoError(t, b.till.Flush(context.Background()))
+	calls, err := postgres.All[Call](context.Background(), b.pool, `
+		SELECT call_id, organization_id, account_id, key_id, tool_id, version, method, digest, shape, outcome, code, bytes_out, bytes_in, credits, job_id, step, trace_id
+		FROM uaol_proxy.calls ORDER BY created_at, call_id`)
+	require.NoError(t, err)
+	return calls
 }
 
 func user() services.Caller {
@@ -88,6 +118,7 @@ func (b *bench) number(t testing.TB, sql string, args ...any) int64 {
 // is what its entries add up to.
 func (b *bench) spent(t testing.TB) int64 {
 	t.Helper()
+	require.NoError(t, b.till.Flush(context.Background()))
 	balance, err := b.meter.Balance(context.Background(), billing.BalanceRequest{Caller: b.caller})
 	require.NoError(t, err)
 	require.Zero(t, balance.Held, "nothing stays held")
@@ -186,6 +217,8 @@ func (box *toolbox) misbehave(w http.ResponseWriter, r *http.Request) {
 		if err == nil {
 			_ = conn.Close()
 		}
+	case "/list":
+		_, _ = w.Write([]byte(`[1]`))
 	case "/hang":
 		box.entered <- struct{}{}
 		select {

@@ -32,3 +32,14 @@ func (c *Client) Call(ctx context.Context, in CallRequest) (CallResult, error) {
 func (c *Client) Methods(ctx context.Context, in MethodsRequest) ([]upstream.Method, error) {
 	return peers.Call[MethodsRequest, []upstream.Method](ctx, c.peer, "methods", in)
 }
+
+// Export implements services.Keeper.
+func (c *Client) Export(ctx context.Context, in services.ExportRequest) (services.Part, error) {
+	return peers.Call[services.ExportRequest, services.Part](ctx, c.peer, "export", in)
+}
+
+// Erase implements services.Keeper.
+func (c *Client) Erase(ctx context.Context, who services.Person) error {
+	_, err := peers.Call[services.Person, struct{}](ctx, c.peer, "erase", who)
+	return err
+}

@@ -21,7 +21,7 @@ import (
 )
 
 func internal(s *Service) []api.Operation {
-	return routes(NewHandler(s)).Routes.Operations
+	return routes(NewHandler(s), NewCallsHandler(nil)).Routes.Operations
 }
 
 func remote(t testing.TB, urls string) *Client {

@@ -12,8 +12,10 @@ import (
 
 // Invoker is what other services see of the proxy.
 type Invoker interface {
-	// Call calls a tool's method. Kinds: NotFound for a tool that is unknown or
-	// not approved, Conflict when it is not at the asked version any more,
+	// Call calls a tool's method. Kinds: NotFound for a tool that is unknown, not
+	// approved or not the caller's to see, and for a method that it does not have;
+	// Conflict when it is not at the asked version any more, or the method is in
+	// quarantine; Invalid for arguments that its schema does not take, Limited,
 	// Insufficient, Upstream, Unavailable and Timeout before the tool was
 	// reached; Timeout with code OUTCOME_UNKNOWN when it may have been.
 	Call(ctx context.Context, in CallRequest) (CallResult, error)
@@ -40,7 +42,8 @@ type CallResult struct {
 
 // MethodsRequest asks for a tool's methods.
 type MethodsRequest struct {
-	ToolID uuid.UUID `json:"toolId"`
+	Caller services.Caller `json:"caller"`
+	ToolID uuid.UUID       `json:"toolId"`
 }
 
 // Repeatable reports whether a method may be called again without harm when

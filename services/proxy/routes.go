@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"encoding/json"
+	"slices"
 
 	"github.com/google/uuid"
 
@@ -18,14 +19,21 @@ type Handler struct{ service *Service }
 func NewHandler(service *Service) *Handler { return &Handler{service: service} }
 
 // Operations is the proxy's part of the API, as data.
-func Operations() []api.Operation { return (*Handler)(nil).operations() }
+func Operations() []api.Operation {
+	return slices.Concat((*Handler)(nil).operations(), (*CallsHandler)(nil).operations())
+}
 
 func (h *Handler) operations() []api.Operation {
 	return []api.Operation{
-		api.Post("/proxy/{toolId}/call", "Call a method of a tool", h.call, api.Says("body.method", "Method is required")),
+		api.Post("/proxy/{toolId}/call", "Call a method of a tool", described, api.Says("body.method", required)).Served(h.call),
 		api.Get("/proxy/{toolId}/tools", "A tool's methods", h.methods),
 	}
 }
+
+const (
+	required      = "Method is required"
+	longestMethod = 256
+)
 
 type callInput struct {
 	ID   uuid.UUID `path:"toolId" format:"uuid"`
@@ -35,16 +43,16 @@ type callInput struct {
 	}
 }
 
-func (h *Handler) call(ctx context.Context, caller services.Caller, in *callInput) (api.Data[json.RawMessage], error) {
-	result, err := h.service.Call(ctx, CallRequest{Caller: caller, ToolID: in.ID, Method: in.Body.Method, Params: in.Body.Params})
-	return api.OK(result.Result), err
+// described stands for call in the API's description.
+func described(context.Context, services.Caller, *callInput) (api.Data[json.RawMessage], error) {
+	return api.Data[json.RawMessage]{}, services.Errorf(services.Internal, "A call is served by its own handler")
 }
 
 type methodsInput struct {
 	ID uuid.UUID `path:"toolId" format:"uuid"`
 }
 
-func (h *Handler) methods(ctx context.Context, _ services.Caller, in *methodsInput) (api.Page[upstream.Method], error) {
-	methods, err := h.service.Methods(ctx, MethodsRequest{ToolID: in.ID})
+func (h *Handler) methods(ctx context.Context, caller services.Caller, in *methodsInput) (api.Page[upstream.Method], error) {
+	methods, err := h.service.Methods(ctx, MethodsRequest{Caller: caller, ToolID: in.ID})
 	return api.List(methods, ""), err
 }

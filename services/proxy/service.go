@@ -3,154 +3,229 @@ package proxy
 import (
 	"bytes"
 	"context"
-	"encoding/json"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
 	"go.uber.org/zap"
 
+	"uaol/providers/api"
 	"uaol/providers/upstream"
 	"uaol/services"
-	"uaol/services/billing"
 	"uaol/services/registry"
 )
 
 // Service is the proxy where it runs; it is an Invoker.
 type Service struct {
 	catalog registry.Catalog
-	meter   billing.Meter
+	till    Till
 	client  *upstream.Client
+	limiter Limiter
+	digests *digests
+	schemas *schemas
+	views   *views
 	log     *zap.Logger
 }
 
-// NewService makes a Service.
-func NewService(catalog registry.Catalog, meter billing.Meter, client *upstream.Client, log *zap.Logger) *Service {
-	return &Service{catalog: catalog, meter: meter, client: client, log: log}
+// Limiter counts calls.
+type Limiter interface {
+	// Take counts a call of an offer. Kind Limited, with the seconds to wait.
+	Take(ctx context.Context, caller services.Caller, offer registry.Offer) error
 }
 
-// callHold is how long a direct call's credits stay held when nobody ends the
-// hold: longer than any call lasts.
-const callHold = 5 * time.Minute
+// DigestKey is what the digests of arguments are made with.
+type DigestKey []byte
+
+// NewService makes a Service, which must be closed. Without a limiter nobody is
+// limited.
+func NewService(catalog registry.Catalog, till Till, client *upstream.Client, limiter Limiter, digests DigestKey, cfg Config, log *zap.Logger) *Service {
+	return &Service{
+		catalog: catalog, till: till, client: client, limiter: limiter, digests: newDigests(digests),
+		schemas: newSchemas(), views: newViews(catalog, cfg.View, log), log: log,
+	}
+}
+
+// Close waits for what goes on in the background.
+func (s *Service) Close() {
+	s.views.close()
+	s.schemas.close()
+}
 
 // Call implements Invoker.
 func (s *Service) Call(ctx context.Context, in CallRequest) (CallResult, error) {
+	answer, err := s.call(ctx, in)
+	if err != nil {
+		return CallResult{}, err
+	}
+	defer answer.Close()
+	return CallResult{Result: bytes.Clone(answer.Result), Failed: answer.Failed}, nil
+}
+
+// call makes a call, charges and records it. The answer must be closed.
+func (s *Service) call(ctx context.Context, in CallRequest) (*upstream.Answer, error) {
+	begun := time.Now()
 	if in.Method == "" {
-		return CallResult{}, services.Errorf(services.Invalid, "Method is required")
+		return nil, services.Errorf(services.Invalid, "Method is required")
 	}
-	if in.Params = bytes.TrimSpace(in.Params); len(in.Params) == 0 || bytes.Equal(in.Params, []byte("null")) {
-		in.Params = json.RawMessage("{}")
-	}
-	if in.Params[0] != '{' {
-		return CallResult{}, services.Faults(services.Fault{Path: "body.params", Message: "must be an object"})
-	}
-	tool, err := s.tool(ctx, in.ToolID)
-	if err != nil {
-		return CallResult{}, err
-	}
-	if in.Version != 0 && in.Version != tool.Version {
-		return CallResult{}, services.Errorf(services.Conflict, "The tool %s has changed since (version %d, now %d)", tool.Name, in.Version, tool.Version)
-	}
-	if in.Prepaid != nil || tool.Price == 0 {
-		return s.send(ctx, tool, in)
-	}
-	return s.charged(ctx, tool, in)
-}
-
-// charged pays for a direct call.
-func (s *Service) charged(ctx context.Context, tool registry.Tool, in CallRequest) (CallResult, error) {
-	id := uuid.Must(uuid.NewV7())
-	if in.Operation == "" {
-		in.Operation = id.String()
-	}
-	if _, err := s.meter.Hold(ctx, billing.HoldRequest{
-		ID: id, Caller: in.Caller, Owner: billing.OwnerCall, Amount: tool.Price, Lifetime: callHold,
-	}); err != nil {
-		s.undo(ctx, id, err)
-		return CallResult{}, err
-	}
-	result, err := s.send(ctx, tool, in)
-	// The caller may be gone; the credits are not.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
-	defer cancel()
-	if (err == nil && !result.Failed) || upstream.Delivered(err) {
-		s.end(ctx, id, func() error {
-			_, err := s.meter.Settle(ctx, billing.SettleRequest{HoldID: id, Charges: []billing.Charge{{Operation: id.String(), Amount: tool.Price}}})
-			return err
-		})
-	} else {
-		s.end(ctx, id, func() error {
-			_, err := s.meter.Release(ctx, billing.ReleaseRequest{HoldID: id})
-			return err
-		})
-	}
-	return result, err
-}
-
-// undo releases a hold that may have been made although the answer says
-// otherwise: the sweeper would take it for a call's and settle it.
-func (s *Service) undo(ctx context.Context, id uuid.UUID, reason error) {
-	switch services.KindOf(reason) {
-	case services.Insufficient, services.Conflict, services.Invalid:
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
-	defer cancel()
-	if _, err := s.meter.Release(ctx, billing.ReleaseRequest{HoldID: id}); err != nil {
-		s.log.Warn("a hold that may have been made could not be released", zap.Stringer("hold", id), zap.Error(err))
-	}
-}
-
-// end ends a hold, trying for as long as its context lasts.
-func (s *Service) end(ctx context.Context, id uuid.UUID, f func() error) {
-	for pause := 50 * time.Millisecond; ; pause *= 2 {
-		err := f()
-		if err == nil {
-			return
-		}
-		select {
-		case <-ctx.Done():
-			s.log.Error("a hold could not be ended; the sweeper will settle it", zap.Stringer("hold", id), zap.Error(err))
-			return
-		case <-time.After(pause):
-		}
-	}
-}
-
-func (s *Service) send(ctx context.Context, tool registry.Tool, in CallRequest) (CallResult, error) {
-	var meta map[string]any
-	if in.Operation != "" {
-		meta = map[string]any{"idempotencyKey": in.Operation}
-	}
-	result, err := s.client.Call(ctx, target(tool), in.Method, in.Params, meta)
-	if err != nil {
-		return CallResult{}, err
-	}
-	var said struct {
-		IsError bool `json:"isError"`
-	}
-	if err := json.Unmarshal(result, &said); err != nil {
-		return CallResult{}, services.Errorf(services.Upstream, "The tool's answer is not a tools/call result").Because(err)
-	}
-	return CallResult{Result: result, Failed: said.IsError}, nil
-}
-
-// Methods implements Invoker.
-func (s *Service) Methods(ctx context.Context, in MethodsRequest) ([]upstream.Method, error) {
-	tool, err := s.tool(ctx, in.ToolID)
+	given, err := readArguments(in.Params)
 	if err != nil {
 		return nil, err
 	}
-	return s.client.List(ctx, target(tool))
-}
-
-func (s *Service) tool(ctx context.Context, id uuid.UUID) (registry.Tool, error) {
-	tools, err := s.catalog.Tools(ctx, registry.ToolsRequest{IDs: []uuid.UUID{id}})
+	offer, err := s.offer(ctx, in.Caller, in.ToolID)
 	if err != nil {
-		return registry.Tool{}, err
+		return nil, err
 	}
-	return registry.Callable(tools, id)
+	if in.Version != 0 && in.Version != offer.Version {
+		return nil, services.Errorf(services.Conflict, "The tool %s has changed since (version %d, now %d)", offer.Name, in.Version, offer.Version)
+	}
+	if s.limiter != nil { // who is over a limit is not recorded: a flood must not fill the log
+		if err := s.limiter.Take(ctx, in.Caller, offer); err != nil {
+			return nil, err
+		}
+	}
+	call := s.record(ctx, in, offer, given, begun)
+	answer, err := s.attempt(ctx, in, offer, given, call)
+	if call.Latency = time.Since(begun); err != nil {
+		call.Code = api.CodeOf(err)
+	}
+	s.till.Close(ctx, call)
+	return answer, err
 }
 
-func target(t registry.Tool) upstream.Target {
-	return upstream.Target{ToolID: t.ID, URL: t.GatewayURL, Protocol: t.Protocol, Version: t.Version}
+// record begins a call's record.
+func (s *Service) record(ctx context.Context, in CallRequest, offer registry.Offer, given arguments, begun time.Time) *Call {
+	call := &Call{
+		ID: uuid.Must(uuid.NewV7()), Organization: in.Caller.Organization, Account: in.Caller.Account, Caller: in.Caller,
+		ToolID: offer.ToolID, Version: offer.Version, Method: shortened(in.Method), Digest: s.digests.of(given), Shape: given.shape(),
+		Outcome: Refused, TraceID: services.RequestID(ctx), At: begun,
+	}
+	if in.Caller.Key != uuid.Nil {
+		key := in.Caller.Key
+		call.Key = &key
+	}
+	if job, step, ok := strings.Cut(in.Operation, "/"); ok && in.Prepaid != nil {
+		if id, err := uuid.Parse(job); err == nil {
+			call.JobID, call.Step = &id, shortened(step)
+		}
+	}
+	return call
+}
+
+// attempt makes a recorded call and says in the record how it ended. Everything
+// that can be refused is refused before credits are held, and those before
+// anything leaves.
+func (s *Service) attempt(ctx context.Context, in CallRequest, offer registry.Offer, given arguments, call *Call) (*upstream.Answer, error) {
+	offer, err := s.views.fresh(ctx, offer)
+	if err != nil {
+		return nil, err
+	}
+	method, err := offer.Find(in.Method)
+	if err != nil {
+		return nil, err
+	}
+	schemas := s.schemas.of(offer, method)
+	target, whole, err := s.carrying(ctx, in.Caller, offer, given, schemas)
+	if err != nil {
+		return nil, err
+	}
+	limits := registry.Limits{}
+	if offer.Limits != nil {
+		limits = *offer.Limits
+	}
+	pass, err := s.client.Admit(ctx, target, limits.Concurrency)
+	if err != nil {
+		return nil, err
+	}
+	defer pass.Done()
+	if in.Prepaid == nil {
+		if err := s.till.Open(ctx, call, offer.PriceOf(in.Method)); err != nil {
+			return nil, err
+		}
+	}
+	if in.Operation == "" {
+		in.Operation = call.ID.String()
+	}
+	call.BytesOut = int64(len(whole.raw))
+	answer, err := pass.Call(ctx, upstream.Ask{
+		Method: in.Method, Arguments: whole.raw, Key: in.Operation, Mirrors: schemas.mirrors,
+		Repeatable: Repeatable([]upstream.Method{method.Method}, in.Method),
+		Timeout:    time.Duration(limits.TimeoutMS) * time.Millisecond,
+		Changed:    func() { s.views.later(ctx, look(offer, "")) },
+	})
+	if err == nil {
+		call.BytesIn = answer.Received
+		if err = schemas.gives(answer); err != nil {
+			answer.Close()
+		}
+	}
+	switch {
+	case upstream.Delivered(err):
+		call.Outcome = Unknown
+	case err != nil || answer.Failed:
+		call.Outcome = Failed
+	default:
+		call.Outcome = Succeeded
+	}
+	if offer.Pinned && upstream.UnknownMethod(err) {
+		s.views.later(ctx, look(offer, in.Method))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return answer, nil
+}
+
+func look(offer registry.Offer, method string) registry.InspectRequest {
+	return registry.InspectRequest{ToolID: offer.ToolID, Version: offer.Version, Method: method}
+}
+
+// carrying gives where a call goes and with which arguments, after these have
+// been checked with what the tool's definition adds.
+func (s *Service) carrying(ctx context.Context, caller services.Caller, offer registry.Offer, given arguments, schemas *compiled) (upstream.Target, arguments, error) {
+	carried, err := s.credentials(ctx, caller, offer)
+	if err != nil {
+		return upstream.Target{}, arguments{}, err
+	}
+	whole, err := given.with(carried.Arguments)
+	if err != nil {
+		return upstream.Target{}, arguments{}, err
+	}
+	return offer.Target(carried), whole, schemas.takes(whole, carried.Arguments)
+}
+
+// Methods implements Invoker: what is pinned, except what is in quarantine. The
+// server is asked only where nothing is pinned.
+func (s *Service) Methods(ctx context.Context, in MethodsRequest) ([]upstream.Method, error) {
+	offer, err := s.offer(ctx, in.Caller, in.ToolID)
+	if err != nil {
+		return nil, err
+	}
+	if offer.Pinned {
+		methods := make([]upstream.Method, 0, len(offer.Methods))
+		for _, m := range offer.Methods {
+			if m.Difference == "" {
+				methods = append(methods, m.Method)
+			}
+		}
+		return methods, nil
+	}
+	carried, err := s.credentials(ctx, in.Caller, offer)
+	if err != nil {
+		return nil, err
+	}
+	return s.client.List(ctx, offer.Target(carried))
+}
+
+// offer gives a tool that the caller may call. Others look like none at all.
+func (s *Service) offer(ctx context.Context, caller services.Caller, id uuid.UUID) (registry.Offer, error) {
+	offers, err := s.catalog.Offers(ctx, registry.ToolsRequest{IDs: []uuid.UUID{id}})
+	if err != nil {
+		return registry.Offer{}, err
+	}
+	for _, o := range offers {
+		if o.ToolID == id && o.VisibleTo(caller) {
+			return o, nil
+		}
+	}
+	return registry.Offer{}, services.Errorf(services.NotFound, "Tool not found")
 }

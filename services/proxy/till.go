@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"uaol/services"
 )
 
 // Outcome is how a call ended.
@@ -40,16 +42,21 @@ type Call struct {
 	Step         string        `json:"step" db:"step"`
 	TraceID      string        `json:"traceId" db:"trace_id"`
 	At           time.Time     `json:"-" db:"-"`
+
+	// Caller is who pays: Open needs more of it than the record keeps.
+	Caller services.Caller `json:"-" db:"-"`
 }
 
 // Till charges and records calls.
 type Till interface {
 	// Open holds the call's price durably, with the call as the hold's memo, so
 	// that whoever finds the hold unended can record the call. A price of 0
-	// touches no ledger. Kinds as of billing.Meter.Hold.
+	// touches no ledger. Afterwards Credits is what is held, and ID the hold's;
+	// it is made if the call has none. Kinds as of billing.Meter.Hold.
 	Open(ctx context.Context, call *Call, price int64) error
 	// Close records a call with its Outcome. What Open held is settled in the
 	// background for Succeeded and Unknown; for others it is released before
-	// Close returns. It outlives ctx.
+	// Close returns, and Credits is 0. It outlives ctx. A call that Open refused
+	// is closed too: its record says that no hold of it stands for a call.
 	Close(ctx context.Context, call *Call)
 }

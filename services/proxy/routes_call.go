@@ -1,0 +1,188 @@
+package proxy
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"unicode/utf8"
+
+	"github.com/gin-gonic/gin"
+	"github.com/google/uuid"
+
+	"uaol/providers/api"
+	"uaol/providers/upstream"
+	"uaol/services"
+)
+
+// call is POST /proxy/{toolId}/call. It reads and writes JSON itself: arguments
+// and results are passed on as they were written.
+func (h *Handler) call(c *gin.Context, caller services.Caller) {
+	id, err := uuid.Parse(c.Param("toolId"))
+	if err != nil || len(c.Param("toolId")) != len("00000000-0000-0000-0000-000000000000") {
+		api.Fail(c, services.Faults(services.Fault{Path: "path.toolId", Message: "must be a UUID"}))
+		return
+	}
+	body := bodies.Get().(*[]byte)
+	defer keep(body)
+	in, err := readCall(c.Request, body)
+	if err != nil {
+		api.Fail(c, err)
+		return
+	}
+	in.Caller, in.ToolID = caller, id
+	answer, err := h.service.call(c.Request.Context(), in)
+	if err != nil {
+		wait(c, err)
+		api.Fail(c, err)
+		return
+	}
+	defer answer.Close()
+	const before, after = `{"success":true,"data":`, `}`
+	header := c.Writer.Header()
+	header["Content-Type"] = jsonType
+	header["Content-Length"] = []string{strconv.Itoa(len(before) + len(answer.Result) + len(after))}
+	c.Writer.WriteHeader(http.StatusOK)
+	_, _ = io.WriteString(c.Writer, before) // whoever left does not mind
+	_, _ = c.Writer.Write(answer.Result)
+	_, _ = io.WriteString(c.Writer, after)
+}
+
+var jsonType = []string{"application/json; charset=utf-8"}
+
+// wait tells a limited caller when to come back.
+func wait(c *gin.Context, err error) {
+	var e *services.Error
+	if !errors.As(err, &e) {
+		return
+	}
+	if limit, ok := e.Details.(LimitReached); ok {
+		c.Header("Retry-After", strconv.Itoa(limit.RetryAfter))
+	}
+}
+
+// bodies hold requests while they are read and passed on.
+var bodies = sync.Pool{New: func() any { b := make([]byte, 0, 4096); return &b }}
+
+const keptBody = 256 << 10 // bytes
+
+func keep(body *[]byte) {
+	if cap(*body) <= keptBody {
+		*body = (*body)[:0]
+		bodies.Put(body)
+	}
+}
+
+// readCall reads a request's body. Unknown members are ignored; arguments and
+// parameters, which people write for params, are taken for it where it is absent.
+func readCall(r *http.Request, into *[]byte) (in CallRequest, err error) {
+	if !isJSON(r.Header.Get("Content-Type")) {
+		return in, services.Errorf(services.Unsupported, "Content-Type must be application/json")
+	}
+	body, err := readBody(r, into)
+	if err != nil {
+		return in, err
+	}
+	if !json.Valid(body) {
+		return in, services.Faults(services.Fault{Path: "body", Message: "malformed JSON: " + syntaxOf(body)})
+	}
+	if !utf8.Valid(body) {
+		return in, services.Faults(services.Fault{Path: "body", Message: "malformed JSON: it is not UTF-8"})
+	}
+	var method, arguments, parameters json.RawMessage
+	object := upstream.Members(body, func(key, value []byte) {
+		switch string(key) {
+		case "method":
+			method = value
+		case "params":
+			in.Params = value
+		case "arguments":
+			arguments = value
+		case "parameters":
+			parameters = value
+		}
+	})
+	if !object {
+		return in, services.Faults(services.Fault{Path: "body", Message: "must be an object"})
+	}
+	for _, other := range []json.RawMessage{arguments, parameters} {
+		if in.Params == nil {
+			in.Params = other
+		}
+	}
+	in.Method, err = readMethod(method)
+	return in, err
+}
+
+func readMethod(raw json.RawMessage) (method string, err error) {
+	if len(raw) == 0 || string(raw) == `""` || string(raw) == "null" {
+		return "", missingMethod()
+	}
+	if raw[0] == '"' && bytes.IndexByte(raw, '\\') < 0 {
+		method = string(raw[1 : len(raw)-1])
+	} else if raw[0] != '"' || json.Unmarshal(raw, &method) != nil {
+		return "", services.Faults(services.Fault{Path: "body.method", Message: "must be a text"})
+	}
+	if utf8.RuneCountInString(method) > longestMethod {
+		return "", services.Faults(services.Fault{Path: "body.method", Message: "must have at most 256 characters"})
+	}
+	return method, nil
+}
+
+// missingMethod is in the contract's words.
+func missingMethod() error {
+	e := services.Faults(services.Fault{Path: "body.method", Message: required})
+	e.Message = required
+	return e
+}
+
+func readBody(r *http.Request, into *[]byte) ([]byte, error) {
+	body := *into
+	for {
+		if len(body) == cap(body) {
+			body = append(body, 0)[:len(body)]
+		}
+		n, err := r.Body.Read(body[len(body):cap(body)])
+		body = body[:len(body)+n]
+		*into = body
+		switch {
+		case len(body) > api.MaxJSON:
+			return nil, errLarge
+		case err == nil:
+		case !errors.Is(err, io.EOF):
+			return nil, unreadable(err)
+		case len(body) == 0:
+			return []byte("{}"), nil
+		default:
+			return body, nil
+		}
+	}
+}
+
+var errLarge = services.Errorf(services.TooLarge, "The body is larger than %d bytes", api.MaxJSON)
+
+func unreadable(err error) error {
+	var large *http.MaxBytesError
+	if errors.As(err, &large) {
+		return errLarge
+	}
+	return services.Faults(services.Fault{Path: "body", Message: "cannot be read"})
+}
+
+func isJSON(header string) bool {
+	kind, _, _ := strings.Cut(header, ";")
+	kind = strings.ToLower(strings.TrimSpace(kind))
+	return kind == "" || kind == "application/json" || strings.HasSuffix(kind, "+json")
+}
+
+func syntaxOf(body []byte) string {
+	var value any
+	if err := json.Unmarshal(body, &value); err != nil {
+		return err.Error()
+	}
+	return "it can't be read"
+}
