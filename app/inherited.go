@@ -10,8 +10,6 @@ import (
 // Inherited are settings of the original that stay valid in .env files and
 // that this version does not act on yet: it uses what it has built in.
 type Inherited struct {
-	RedisURL       string `env:"REDIS_URL" secret:"true" built:"limits are counted in each process" doc:"Redis for limits across replicas; not used yet"`
-	RedisCluster   string `env:"REDIS_CLUSTER_MODE" doc:"whether that Redis is a cluster; not used yet"`
 	MQType         string `env:"MQ_TYPE" doc:"kafka or sqs for events; not used yet: events stay in the database"`
 	KafkaBrokers   string `env:"KAFKA_BROKERS" built:"events stay in the database" doc:"Kafka for events; not used yet"`
 	SQSRegion      string `env:"SQS_REGION" doc:"region of the SQS queue; not used yet"`
@@ -22,9 +20,6 @@ type Inherited struct {
 	S3Bucket       string `env:"S3_BUCKET_NAME" built:"files are kept in UAOL_DATA_DIR" doc:"S3 bucket for files; not used yet"`
 	StripeKey      string `env:"STRIPE_SECRET_KEY" secret:"true" built:"nothing can be bought" doc:"Stripe for payments; not used yet"`
 	StripeWebhook  string `env:"STRIPE_WEBHOOK_SECRET" secret:"true" doc:"signature of Stripe's webhooks; not used yet"`
-	SecretsManager string `env:"SECRETS_MANAGER_TYPE" doc:"where tool secrets are kept; not used yet"`
-	VaultAddr      string `env:"VAULT_ADDR" built:"tools have no secrets yet" doc:"HashiCorp Vault or OpenBao; not used yet"`
-	VaultToken     string `env:"VAULT_TOKEN" secret:"true" doc:"its token; not used yet"`
 	OpenAIKey      string `env:"OPENAI_API_KEY" secret:"true" doc:"model provider; not used yet"`
 	GeminiKey      string `env:"GEMINI_API_KEY" secret:"true" doc:"model provider; not used yet"`
 	AnthropicKey   string `env:"ANTHROPIC_API_KEY" secret:"true" doc:"model provider; not used yet"`

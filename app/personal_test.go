@@ -22,7 +22,7 @@ func TestAuthKnowsEveryKeeper(t *testing.T) {
 		fx.In
 		All []services.Custody `group:"keepers"`
 	}
-	want := []services.Name{services.Billing, services.Jobs, services.Registry, services.Storage}
+	want := []services.Name{services.Billing, services.Jobs, services.Proxy, services.Registry, services.Storage}
 	for _, set := range everySet() {
 		if !slices.Contains(set, services.Auth) || slices.Contains(set, services.Gateway) {
 			continue // the gateway needs every address for itself
@@ -32,6 +32,7 @@ func TestAuthKnowsEveryKeeper(t *testing.T) {
 		needed := map[string]bool{ // by others of the set than auth's eraser
 			"UAOL_STORAGE_URL":  false,
 			"UAOL_REGISTRY_URL": slices.Contains(set, services.Proxy) || slices.Contains(set, services.Jobs),
+			"UAOL_PROXY_URL":    slices.Contains(set, services.Jobs),
 			"UAOL_JOBS_URL":     slices.Contains(set, services.Billing),
 		}
 		for variable, needed := range needed {
@@ -44,7 +45,7 @@ func TestAuthKnowsEveryKeeper(t *testing.T) {
 			for _, c := range k.All {
 				found = append(found, c.Service)
 				assert.Equal(t, c.Missing == nil, slices.Contains(set, c.Service) || c.Service == services.Billing ||
-					needed["UAOL_"+map[services.Name]string{services.Registry: "REGISTRY", services.Jobs: "JOBS", services.Storage: "STORAGE"}[c.Service]+"_URL"],
+					needed["UAOL_"+map[services.Name]string{services.Registry: "REGISTRY", services.Jobs: "JOBS", services.Proxy: "PROXY", services.Storage: "STORAGE"}[c.Service]+"_URL"],
 					"%s in %s", c.Service, nameOf(set))
 			}
 		}))

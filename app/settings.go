@@ -18,6 +18,7 @@ import (
 	"uaol/services/jobs"
 	"uaol/services/proxy"
 	"uaol/services/registry"
+	"uaol/services/registry/credentials"
 	"uaol/services/storage"
 )
 
@@ -26,7 +27,7 @@ import (
 func Settings() []config.Setting {
 	return config.Describe(
 		config.Process{}, logging.Config{}, postgres.Config{}, migrations.Config{}, httpserver.Config{}, limits.Config{},
-		peers.Config{}, egress.Config{}, auth.Config{}, oidc.Config{}, keyring.Config{}, mail.Config{}, metrics.Config{}, Inherited{},
-		auth.ClientConfig{}, registry.ClientConfig{}, proxy.ClientConfig{}, jobs.ClientConfig{}, billing.ClientConfig{}, storage.ClientConfig{},
+		peers.Config{}, egress.Config{}, auth.Config{}, oidc.Config{}, keyring.Config{}, mail.Config{}, credentials.Config{}, metrics.Config{}, Inherited{}, Remote{},
+		auth.ClientConfig{}, registry.Config{}, registry.ClientConfig{}, proxy.Config{}, proxy.ClientConfig{}, jobs.ClientConfig{}, billing.ClientConfig{}, storage.ClientConfig{},
 	)
 }

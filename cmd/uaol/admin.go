@@ -60,22 +60,33 @@ func withAuthTables(ctx context.Context, f func(*pgxpool.Pool) error) (err error
 		return err
 	}
 	defer func() { err = errors.Join(err, release()) }()
-	pool, err := postgres.Open(ctx, url)
+	pool, err := authTables(ctx, url, cfg)
 	if err != nil {
 		return err
 	}
 	defer pool.Close()
-	states, err := migrations.Status(ctx, pool, services.Auth)
-	if err != nil {
-		return errors.New("DATABASE_URL: " + postgres.Cause(err))
-	}
-	if migrations.Behind(states) != "" {
-		if cfg.Production() {
-			return errors.New("auth's tables are not there yet; run `uaol migrate up`")
-		}
-		if err := migrations.Up(ctx, url); err != nil {
-			return err
-		}
-	}
 	return f(pool)
+}
+
+// authTables opens a pool of a database whose tables of auth are up to date.
+func authTables(ctx context.Context, url string, cfg postgres.Config) (*pgxpool.Pool, error) {
+	pool, err := postgres.Open(ctx, url)
+	if err != nil {
+		return nil, err
+	}
+	states, err := migrations.Status(ctx, pool, services.Auth)
+	switch {
+	case err != nil:
+		err = errors.New("DATABASE_URL: " + postgres.Cause(err))
+	case migrations.Behind(states) == "":
+	case cfg.Production():
+		err = errors.New("auth's tables are not there yet; run `uaol migrate up`")
+	default:
+		err = migrations.Up(ctx, url)
+	}
+	if err != nil {
+		pool.Close()
+		return nil, err
+	}
+	return pool, nil
 }

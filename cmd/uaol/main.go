@@ -35,6 +35,7 @@ call is authenticated, limited, charged exactly once and recorded.
 
 Without a command it serves everything, like "uaol serve".`,
 		Example: `  uaol demo                 see the main job done, from an empty machine
+  uaol connect URL          connect an MCP server of one's own
   uaol                      serve everything on :3000
   uaol serve auth jobs      serve just these services
   uaol config               every setting, where it comes from and what it is for`,
@@ -46,7 +47,7 @@ Without a command it serves everything, like "uaol serve".`,
 	}
 	root.Flags().AddFlagSet(serve.Flags())
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(serve, newMigrate(), newAdmin(), newSecrets(), newDemo(), newConfig(), newGraph(), newHealthcheck())
+	root.AddCommand(serve, newConnect(), newTools(), newMigrate(), newAdmin(), newSecrets(), newDemo(), newConfig(), newGraph(), newHealthcheck())
 	return root
 }
 

@@ -12,10 +12,14 @@ import (
 // TestMain lets the test binary be uaol itself, for scripts and for tests that
 // kill it.
 func TestMain(m *testing.M) {
+	if os.Getenv(asGreeter) != "" {
+		serveGreeter()
+		os.Exit(0)
+	}
 	if os.Getenv(asUAOL) != "" {
 		os.Exit(run(os.Args[1:]))
 	}
-	testscript.Main(m, map[string]func(){"uaol": func() { os.Exit(run(os.Args[1:])) }})
+	testscript.Main(m, map[string]func(){"uaol": func() { os.Exit(run(os.Args[1:])) }, "greeter": serveGreeter})
 }
 
 // asUAOL makes the test binary behave as the program.
@@ -33,10 +37,13 @@ func TestScripts(t *testing.T) {
 				}
 			}
 			env.Setenv("HOME", env.WorkDir)
+			withGreeter(env)
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"oneline": oneLine,
+			"oneline":  oneLine,
+			"greeters": startGreeter,
+			"onlyme":   onlyMine,
 			"takeport": func(ts *testscript.TestScript, _ bool, _ []string) {
 				listener, err := net.Listen("tcp", ":0")
 				ts.Check(err)

@@ -1,17 +1,54 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
 
+	"uaol/migrations"
 	"uaol/providers/config"
 	"uaol/providers/keyring"
+	"uaol/providers/postgres"
+	"uaol/services"
 	"uaol/services/auth"
+	"uaol/services/registry/credentials"
 )
+
+// rotated counts what was sealed anew.
+type rotated struct {
+	auth.Rotated
+	ToolSecrets int `json:"toolSecrets"`
+	ToolTokens  int `json:"toolTokens"`
+}
+
+func rotateAll(ctx context.Context, pool *pgxpool.Pool, ring *keyring.Ring) (all rotated, err error) {
+	if all.Rotated, err = auth.RotateSecrets(ctx, pool, ring); err != nil {
+		return all, err
+	}
+	if err := registryTables(ctx, pool); err != nil {
+		return all, err
+	}
+	ofTools, err := credentials.Rotate(ctx, pool, ring)
+	all.ToolSecrets, all.ToolTokens = ofTools.Secrets, ofTools.Grants
+	return all, err
+}
+
+// registryTables refuses a database that the registry has not been migrated in.
+func registryTables(ctx context.Context, pool *pgxpool.Pool) error {
+	states, err := migrations.Status(ctx, pool, services.Registry)
+	switch {
+	case err != nil:
+		return errors.New("DATABASE_URL: " + postgres.Cause(err))
+	case migrations.Behind(states) != "":
+		return errors.New("registry's tables are not there yet; run `uaol migrate up`")
+	}
+	return nil
+}
 
 func newSecrets() *cobra.Command {
 	command := &cobra.Command{Use: "secrets", Short: "Change the secret that stored credentials are encrypted with"}
@@ -22,7 +59,7 @@ func newSecrets() *cobra.Command {
 		Long: `Encrypt everything anew that an older secret encrypted.
 
 Move ENCRYPTION_SECRET's value to ENCRYPTION_SECRET_PREVIOUS, set a new
-ENCRYPTION_SECRET, restart the auth service, and run this. When it is done,
+ENCRYPTION_SECRET, restart the auth and the registry service, and run this. When it is done,
 ENCRYPTION_SECRET_PREVIOUS can go. It may be cut short and run again.`,
 		Example: `  ENCRYPTION_SECRET=new… ENCRYPTION_SECRET_PREVIOUS=old… uaol secrets rotate`,
 		Args:    cobra.NoArgs,
@@ -39,17 +76,18 @@ ENCRYPTION_SECRET_PREVIOUS can go. It may be cut short and run again.`,
 			if err != nil {
 				return err
 			}
-			var rotated auth.Rotated
-			if err := withAuthTables(cmd.Context(), func(pool *pgxpool.Pool) error {
-				rotated, err = auth.RotateSecrets(cmd.Context(), pool, ring)
+			var all rotated
+			if err := withAuthTables(cmd.Context(), func(pool *pgxpool.Pool) (err error) {
+				all, err = rotateAll(cmd.Context(), pool, ring)
 				return err
 			}); err != nil {
 				return err
 			}
 			if asJSON {
-				return json.NewEncoder(cmd.OutOrStdout()).Encode(rotated)
+				return json.NewEncoder(cmd.OutOrStdout()).Encode(all)
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "Encrypted anew: %d provider keys, %d sign-in providers' tokens.\n", rotated.ProviderKeys, rotated.Identities)
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "Encrypted anew: %d provider keys, %d sign-in providers' tokens, %d tools' secrets, %d tools' tokens.\n",
+				all.ProviderKeys, all.Identities, all.ToolSecrets, all.ToolTokens)
 			return err
 		},
 	}

@@ -1,0 +1,249 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+	"go.uber.org/fx"
+
+	"uaol/app"
+	"uaol/providers/config"
+	"uaol/providers/httpserver"
+	"uaol/providers/postgres"
+	"uaol/services/auth"
+)
+
+// operator is the admin that commands act as on this machine's own data directory.
+const operator = "operator@localhost"
+
+// stopping is how long a server that a command started for itself may take to end.
+const stopping = 20 * time.Second
+
+// remoteFlags are what every command that talks to a server takes.
+type remoteFlags struct{ server, key string }
+
+func (f *remoteFlags) add(command *cobra.Command) {
+	command.PersistentFlags().StringVar(&f.server, "server", "", "the server's URL (UAOL_URL); default: the one on this machine, or one of its own")
+	command.PersistentFlags().StringVar(&f.key, "key", "", "API key (UAOL_API_KEY, which other users of this machine do not see)")
+}
+
+// with runs f with a client of the server that is meant: the one named, the one
+// on this machine, or, when none runs, one that lasts as long as f.
+func (r remoteFlags) with(cmd *cobra.Command, f func(ctx context.Context, c *client) error) (err error) {
+	ctx, cancel := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+	defer cancel()
+	env, err := config.Read()
+	if err != nil {
+		return err
+	}
+	remote, err := config.Parse[app.Remote](env.With(given(map[string]string{"UAOL_URL": r.server, "UAOL_API_KEY": r.key})))
+	if err != nil {
+		return err
+	}
+	c := &client{base: remote.URL, key: remote.Key}
+	if c.base != "" {
+		if c.key == "" {
+			return fmt.Errorf("an API key of %s is needed: set UAOL_API_KEY", c.base)
+		}
+		return f(ctx, c)
+	}
+	ready, err := app.ReadyURL(env)
+	if err != nil {
+		return err
+	}
+	here := local{cmd: cmd, env: env}
+	if c.base = strings.TrimSuffix(ready, "/readyz"); isUAOL(ctx, ready) {
+		if c.key == "" {
+			if c.key, err = here.knownKey(ctx, c); err != nil {
+				return err
+			}
+		}
+		return f(ctx, c)
+	}
+	if _, set := env.Lookup("DATABASE_URL"); set {
+		return fmt.Errorf("no server answers at %s; start one with `uaol serve`, or name one with --server", c.base)
+	}
+	return here.start(ctx, c, f)
+}
+
+func given(values map[string]string) map[string]string {
+	for name, value := range values {
+		if value == "" {
+			delete(values, name)
+		}
+	}
+	return values
+}
+
+// isUAOL reports whether a server of ours answers: nothing else gets a key.
+func isUAOL(ctx context.Context, ready string) bool {
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, ready, nil)
+	if err != nil {
+		return false
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return false
+	}
+	defer response.Body.Close()
+	var said struct {
+		Data struct {
+			Services []string `json:"services"`
+			Version  string   `json:"version"`
+		} `json:"data"`
+	}
+	return json.NewDecoder(response.Body).Decode(&said) == nil && len(said.Data.Services) > 0 && said.Data.Version != ""
+}
+
+// local is this machine's own data directory.
+type local struct {
+	cmd *cobra.Command
+	env *config.Environment
+}
+
+func (l local) say(format string, args ...any) {
+	fmt.Fprintf(l.cmd.ErrOrStderr(), format+"\n", args...)
+}
+
+// start serves everything in this process, on the data directory's database and
+// a free port, while f runs. A server that runs there is joined at the database.
+func (l local) start(ctx context.Context, c *client, f func(ctx context.Context, c *client) error) (err error) {
+	url, cfg, release, err := database(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, release()) }()
+	settings := map[string]string{"DATABASE_URL": url, "UAOL_ADDR": "127.0.0.1:0", "UAOL_ADMIN_ADDR": "", "RATE_LIMIT_PER_MINUTE": "1000000"}
+	if _, set := l.env.Lookup("LOG_LEVEL"); !set {
+		settings["LOG_LEVEL"] = "error" // the command's own output matters
+	}
+	var server *httpserver.Server
+	process := fx.New(app.Options(l.env.With(settings)), fx.Populate(&server), fx.StartTimeout(time.Hour), fx.StopTimeout(stopping))
+	if err := process.Err(); err != nil {
+		return err
+	}
+	if err := process.Start(ctx); err != nil {
+		return err
+	}
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopping)
+		defer cancel()
+		err = errors.Join(err, process.Stop(ctx))
+	}()
+	_, port, err := net.SplitHostPort(server.Addr().String())
+	if err != nil {
+		return err
+	}
+	c.base = "http://127.0.0.1:" + port
+	l.say("No server runs here: using %s while this command lasts.", shown(cfg.DataDir))
+	if c.key == "" {
+		if c.key, err = l.keyFor(ctx, c, func() (string, error) { return l.makeKey(ctx, url, cfg) }); err != nil {
+			return err
+		}
+	}
+	return f(ctx, c)
+}
+
+// knownKey gives the operator's key for the server that runs on this machine, if
+// it runs on this data directory.
+func (l local) knownKey(ctx context.Context, c *client) (string, error) {
+	if _, set := l.env.Lookup("DATABASE_URL"); set {
+		return "", fmt.Errorf("an API key of %s is needed: set UAOL_API_KEY", c.base)
+	}
+	key, err := l.keyFor(ctx, c, func() (string, error) {
+		url, cfg, release, err := database(ctx)
+		if err != nil {
+			return "", err
+		}
+		key, err := l.makeKey(ctx, url, cfg)
+		return key, errors.Join(err, release())
+	})
+	if statusOf(err) == http.StatusUnauthorized {
+		return "", fmt.Errorf("the server at %s does not run on this data directory: set UAOL_API_KEY to a key of it, or UAOL_DATA_DIR", c.base)
+	}
+	return key, err
+}
+
+// keyFor gives the key that is kept in the data directory, or makes one.
+func (l local) keyFor(ctx context.Context, c *client, create func() (string, error)) (string, error) {
+	process, err := config.Parse[config.Process](l.env)
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(process.DataDir, "operator.key")
+	kept, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", err
+	}
+	try := *c
+	if try.key = strings.TrimSpace(string(kept)); try.key != "" {
+		if err = try.do(ctx, http.MethodGet, "/auth/me", nil, nil); err == nil {
+			return try.key, nil
+		}
+		if statusOf(err) != http.StatusUnauthorized {
+			return "", err
+		}
+	}
+	if try.key, err = create(); err != nil {
+		return "", err
+	}
+	if err := try.do(ctx, http.MethodGet, "/auth/me", nil, nil); err != nil {
+		return "", err
+	}
+	if err := replace(path, try.key+"\n"); err != nil {
+		return "", err
+	}
+	l.say("Made %s an admin of it, whose key is in %s.", operator, shown(path))
+	return try.key, nil
+}
+
+func (l local) makeKey(ctx context.Context, url string, cfg postgres.Config) (key string, err error) {
+	pool, err := authTables(ctx, url, cfg)
+	if err != nil {
+		return "", err
+	}
+	defer pool.Close()
+	return auth.EnsureAdmin(ctx, auth.NewRepository(pool), operator, "")
+}
+
+// replace writes a file that its owner alone may read, whole or not at all.
+func replace(path, text string) error {
+	aside, err := os.CreateTemp(filepath.Dir(path), ".key-") // 0600
+	if err != nil {
+		return err
+	}
+	_, err = aside.WriteString(text)
+	if err = errors.Join(err, aside.Close()); err == nil {
+		err = os.Rename(aside.Name(), path)
+	}
+	if err != nil {
+		err = errors.Join(err, os.Remove(aside.Name()))
+	}
+	return err
+}
+
+// shown is a path as somebody in this directory would write it.
+func shown(path string) string {
+	here, err := os.Getwd()
+	if err != nil {
+		return path
+	}
+	if relative, err := filepath.Rel(here, path); err == nil && !strings.HasPrefix(relative, "..") {
+		return relative
+	}
+	return path
+}
