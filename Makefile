@@ -7,7 +7,7 @@ LINT     = $(GO) tool -modfile=tools/go.mod golangci-lint
 .DEFAULT_GOAL := help
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## the binary, as the container has it: ./uaol
 	CGO_ENABLED=0 $(GO) build -trimpath -tags nomsgpack -ldflags "-s -w -X uaol/app.Version=$(VERSION)" -o uaol ./cmd/uaol
@@ -21,13 +21,23 @@ test: ## all tests (needs no C compiler)
 race: ## all tests, looking for data races (needs a C compiler)
 	$(GO) test -race ./...
 
-bench: ## benchmarks; BenchmarkStart is the start with data present, BenchmarkMe /auth/me by a bare handler
+bench: ## benchmarks; BenchmarkStart is the start with data present, BenchmarkMe /auth/me by a bare handler, BenchmarkProxy calls by a ReverseProxy
 	$(GO) test -run '^$$' -bench . -benchtime 5x ./cmd/uaol ./providers/upstream
 	$(GO) test -run '^$$' -bench Me -benchtime 200x ./acceptance
+	UAOL_TEST_DURABLE=1 $(GO) test -run '^$$' -bench Proxy -benchtime 30x -timeout 30m ./acceptance
 	$(GO) test -run '^$$' -bench 'Authenticate|Hold' -benchtime 2000x ./services/auth ./services/billing
 
 revocation: ## two processes on one database: how long what was taken away still opens something, 200 trials each
 	UAOL_TEST_TRIALS=200 $(GO) test -count=1 -v -run RevocationReaches ./acceptance
+
+decisions: ## the same for what admins decide about tools: an approval withdrawn, a price changed
+	UAOL_TEST_TRIALS=200 $(GO) test -count=1 -v -run DecisionsReach ./acceptance
+
+kills: ## the program is killed 20 times while clients make priced calls; then the books are looked at
+	UAOL_TEST_KILLS=20 $(GO) test -count=1 -v -run KillsDuringCalls ./cmd/uaol
+
+import-load: ## 25,000 servers of an MCP registry imported, and the time it takes (less than two minutes)
+	UAOL_TEST_IMPORTS=25000 $(GO) test -count=1 -v -run RegistryIsImported ./services/registry
 
 lint: ## formatting, go vet here and for macOS, golangci-lint
 	@test -z "$$(gofmt -l $$(git ls-files --cached --others --exclude-standard '*.go'))" || \
@@ -51,4 +61,4 @@ container: ## build the image and run it for real (needs root; no registry, no e
 ci: ## all that a change must pass
 	bash .ci/run
 
-.PHONY: help build demo test race bench revocation lint contract compose fuzz container ci
+.PHONY: help build demo test race bench revocation decisions kills import-load lint contract compose fuzz container ci

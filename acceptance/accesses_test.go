@@ -112,10 +112,34 @@ var accesses = map[string]access{
 	}},
 	"PUT /tools/{toolId}":          {own: members, foreign: "401 401 403 400 400 400 400", body: renamed},
 	"DELETE /tools/{toolId}":       {own: members, foreign: "401 401 403 400 400 400 400"},
+	"GET /tools/review":            {own: platform, foreign: platform},
+	"GET /tools/{toolId}/versions": {own: accounts, foreign: "401 401 404 404 404 404 200"}, // and the platform's admins all
+	"GET /tools/{toolId}/history":  {own: accounts, foreign: "401 401 404 404 404 404 200"},
+	"GET /tools/{toolId}/diff":     {own: accounts, foreign: "401 401 404 404 404 404 200"},
+	"POST /tools/{toolId}/inspect": {own: members, foreign: "401 401 403 404 404 404 200"},
 	"POST /tools/{toolId}/approve": {own: platform, foreign: platform},
+	"POST /tools/{toolId}/reject":  {own: "401 401 403 403 403 403 409", foreign: "401 401 403 403 403 403 409", body: says(object{"reason": "x"})}, // nothing waits
 	"POST /tools/{toolId}/disable": {own: platform, foreign: platform},
-	"POST /proxy/{toolId}/call":    {own: members, foreign: members, body: says(object{"method": "echo", "params": object{"text": "x"}})},
-	"GET /proxy/{toolId}/tools":    {own: accounts, foreign: accounts},
+	"POST /tools/import": {own: "401 401 403 200 200 200 200", foreign: "401 401 403 200 200 200 200", body: says(object{"format": "server.json", "document": object{
+		"name": "com.example/x", "version": "1", "remotes": []object{{"type": "sse", "url": "https://x.example.com/sse"}}}})},
+	"GET /v0.1/servers": {own: everybody, foreign: everybody},
+	"GET /v0.1/servers/{namespace}/{server}/versions":           {own: "200 404 200 200 200 200 200", foreign: "200 404 200 200 200 200 200"},
+	"GET /v0.1/servers/{namespace}/{server}/versions/{version}": {own: "200 404 200 200 200 200 200", foreign: "200 404 200 200 200 200 200"},
+	"POST /proxy/{toolId}/call":                                 {own: members, foreign: members, body: says(object{"method": "echo", "params": object{"text": "x"}})},
+	"GET /proxy/{toolId}/tools":                                 {own: accounts, foreign: accounts},
+	"GET /proxy/calls":                                          {own: accounts, foreign: accounts},
+	// Made by the owner, whose calls admins see; the platform's see all
+	"GET /proxy/calls/{callId}": {own: "401 401 404 404 200 200 200", foreign: "401 401 404 404 404 404 200"},
+
+	// What calls to tools carry: for all of a tool's callers, its own organisation decides
+	"GET /tools/{toolId}/secrets":           {own: accounts, foreign: accounts},
+	"GET /tools/{toolId}/secrets/{name}":    {own: nothingThere, foreign: nothingThere},
+	"PUT /tools/{toolId}/secrets/{name}":    {own: members, foreign: refusedAll, body: says(object{"value": "x", "scope": "tool"})},
+	"DELETE /tools/{toolId}/secrets/{name}": {own: members, foreign: refusedAll, query: ofTool},
+	"POST /tools/{toolId}/authorize":        {own: "401 401 403 409 409 409 409", foreign: refusedAll, body: says(object{"scope": "tool"})}, // it takes no consent
+	"GET /tools/{toolId}/authorization":     {own: nothingThere, foreign: nothingThere},
+	"DELETE /tools/{toolId}/authorization":  {own: members, foreign: refusedAll, query: ofTool},
+	"GET /tools/oauth/callback":             {own: "302", foreign: "302"},
 
 	// Jobs: guests have their own
 	"POST /jobs": {own: "201 201 403 201 201 201 201", foreign: "201 201 403 201 201 201 201", body: func(t *testing.T, o *organization) any {
@@ -145,6 +169,8 @@ var accesses = map[string]access{
 
 // renamed keeps the canary, so that a leak after it shows.
 func renamed(_ *testing.T, o *organization) any { return object{"name": o.canary} }
+
+func ofTool(*testing.T, *organization) string { return "?scope=tool" }
 
 func aCap(_ *testing.T, o *organization) any {
 	return object{"scope": "organization", "subjectId": o.id, "period": "day", "amount": 1_000_000}

@@ -52,7 +52,7 @@ func failuresCostNothing(t *testing.T, s *suite) {
 	failed := call(t, alice, tool, "fails", object{})
 	require.Equal(t, http.StatusOK, failed.Status, failed)
 	require.Equal(t, true, failed.At("data.isError"))
-	refused(t, call(t, alice, tool, "no such method", object{}), http.StatusBadGateway, "UPSTREAM_ERROR")
+	refused(t, call(t, alice, tool, "no such method", object{}), http.StatusNotFound, "NOT_FOUND")
 	answer := call(t, alice, broken, "echo", object{})
 	refused(t, answer, http.StatusBadGateway, "UPSTREAM_ERROR")
 	require.Equal(t, "500", fmt.Sprint(answer.At("error.details.upstreamStatus")), answer)

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
@@ -110,6 +111,22 @@ func (p place) thing(t *testing.T, op api.Operation, name string, made map[strin
 			return nobodysID
 		}
 		return p.newTool(t)
+	case "callId":
+		if p.role == "guest" {
+			return nobodysID
+		}
+		return p.newCall(t)
+	case "name":
+		return "A_SECRET"
+	case "namespace": // of UAOL_PUBLIC_URL's default
+		return "localhost"
+	case "server":
+		if p.role == "guest" {
+			return "nothing"
+		}
+		return p.admin().Do(t, http.MethodGet, "/tools/"+p.newTool(t), nil).Text("data.slug")
+	case "version":
+		return "latest"
 	case "jobId":
 		return p.newJob(t)
 	case "fileId":
@@ -177,6 +194,21 @@ func (p place) newTool(t *testing.T) string {
 	answer := p.admin().Do(t, http.MethodPost, "/tools/"+tool+"/approve", nil)
 	require.Equal(t, http.StatusOK, answer.Status, answer)
 	return tool
+}
+
+// newCall makes one call of a tool; its record follows within a moment.
+func (p place) newCall(t *testing.T) (id string) {
+	t.Helper()
+	tool := p.newTool(t)
+	answer := p.maker().Do(t, http.MethodPost, "/proxy/"+tool+"/call", object{"method": "echo", "params": object{"text": p.canary}})
+	require.Equal(t, http.StatusOK, answer.Status, answer)
+	require.Eventually(t, func() bool {
+		calls := p.maker().Do(t, http.MethodGet, "/proxy/calls?tool="+tool, nil)
+		require.Equal(t, http.StatusOK, calls.Status, calls)
+		id = calls.Text("data.0.callId")
+		return id != ""
+	}, time.Minute, 10*time.Millisecond)
+	return id
 }
 
 func (p place) newJob(t *testing.T) string {

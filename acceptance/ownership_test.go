@@ -1,6 +1,7 @@
 package acceptance
 
 import (
+	"encoding/json"
 	"net/http"
 	"testing"
 
@@ -40,13 +41,18 @@ func toolsAreTheirOwners(t *testing.T, s *suite) {
 	refused(t, s.nobody().Do(t, http.MethodDelete, path, nil), http.StatusUnauthorized, "AUTHENTICATION_ERROR")
 	require.Equal(t, "a tool", s.nobody().Do(t, http.MethodGet, path, nil).Text("data.name"))
 
-	// A new name needs no new approval; a new price does.
+	// A new name needs no new approval; a new price does, and the old one goes on
+	// until it has one.
 	renamed := alice.Do(t, http.MethodPut, path, object{"name": "renamed"})
 	require.Equal(t, "renamed", renamed.Text("data.name"), renamed)
 	require.Equal(t, "Approved", renamed.Text("data.status"))
 	dearer := alice.Do(t, http.MethodPut, path, object{"credit_cost_per_call": 5})
-	require.Equal(t, "Pending", dearer.Text("data.status"), dearer)
-	refused(t, call(t, alice, tool, "echo", object{"text": "x"}), http.StatusNotFound, "NOT_FOUND")
+	require.Equal(t, "Approved", dearer.Text("data.status"), dearer)
+	require.Equal(t, json.Number("1"), dearer.At("data.credit_cost_per_call"), dearer)
+	require.Equal(t, json.Number("2"), dearer.At("data.pending_version"), dearer)
+	before := credits(t, alice)
+	require.Equal(t, http.StatusOK, call(t, alice, tool, "echo", object{"text": "x"}).Status)
+	require.Equal(t, before-1, credits(t, alice))
 	require.Equal(t, http.StatusOK, alice.Do(t, http.MethodDelete, path, nil).Status)
 	require.Equal(t, "Disabled", s.nobody().Do(t, http.MethodGet, path, nil).Text("data.status"))
 }

@@ -1,9 +1,9 @@
 package acceptance
 
 import (
-	"fmt"
 	"net/http"
 	"os"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -23,11 +23,7 @@ const soonEnough = 5 * time.Second
 // UAOL_TEST_TRIALS=200 tries each way so often, and measures what the database
 // has to do while nobody asks.
 func TestRevocationReachesEveryProcess(t *testing.T) {
-	trials := 20
-	if text := os.Getenv("UAOL_TEST_TRIALS"); text != "" {
-		_, err := fmt.Sscanf(text, "%d", &trials)
-		require.NoError(t, err)
-	}
+	trials := trials(t, 20)
 	w := world.Replicas(t, nil, 2)
 	here, there := world.New(w.Replicas[0]), world.New(w.Replicas[1])
 	for _, way := range []struct {
@@ -77,6 +73,17 @@ func TestRevocationReachesEveryProcess(t *testing.T) {
 	if trials >= 200 {
 		idle(t, w)
 	}
+}
+
+// trials is UAOL_TEST_TRIALS, or as many as an ordinary run has time for.
+func trials(t *testing.T, ordinary int) int {
+	t.Helper()
+	if text := os.Getenv("UAOL_TEST_TRIALS"); text != "" {
+		n, err := strconv.Atoi(text)
+		require.NoError(t, err)
+		return n
+	}
+	return ordinary
 }
 
 // worstOf runs trials side by side and gives the longest time from the answer

@@ -107,7 +107,7 @@ func (s *suite) tool(t *testing.T, owner world.Client, path string, price int) s
 	answer := owner.Do(t, http.MethodPost, "/tools", object{"name": "a tool", "gateway_url": s.tools.URL + path, "credit_cost_per_call": price})
 	require.Equal(t, http.StatusCreated, answer.Status, answer)
 	id := answer.Text("data.tool_id")
-	answer = s.admin().Do(t, http.MethodPost, "/tools/"+id+"/approve", nil)
+	answer = s.admin().Do(t, http.MethodPost, "/tools/"+id+"/approve", object{"unpinned": path != "/mcp"}) // others can't be asked what they offer
 	require.Equal(t, http.StatusOK, answer.Status, answer)
 	return id
 }
@@ -120,7 +120,7 @@ func credits(t *testing.T, c world.Client) int {
 	return n
 }
 
-func call(t *testing.T, c world.Client, tool, method string, params any) world.Answer {
+func call(t testing.TB, c world.Client, tool, method string, params any) world.Answer {
 	t.Helper()
 	return c.Do(t, http.MethodPost, "/proxy/"+tool+"/call", object{"method": method, "params": params})
 }

@@ -61,10 +61,14 @@ func signInAgain(t *testing.T, p *replay) {
 	p.token["alice"] = answer.Text("data.token")
 }
 
+// unpinned approves a tool without reading its methods. Some of the recorded ones
+// list others than are called, some can't be asked.
+var unpinned = map[string]any{"unpinned": true}
+
 // approveEcho does as an admin what any user could do in the original.
 func approveEcho(t *testing.T, p *replay) {
 	r := p.all[65-1]
-	answer := p.admin(r).Do(t, r.Method, p.ours(r.Path), nil)
+	answer := p.admin(r).Do(t, r.Method, p.ours(r.Path), unpinned)
 	require.Empty(t, p.differences(r, answer))
 }
 
@@ -117,7 +121,7 @@ func (p *replay) register(t *testing.T, body string) world.Answer {
 func (p *replay) approve(t *testing.T, recorded string, registered world.Answer) {
 	require.Equal(t, http.StatusCreated, registered.Status, registered)
 	p.known[recorded] = registered.Text("data.tool_id")
-	answer := p.admin(p.all[65-1]).Do(t, http.MethodPost, "/tools/"+p.known[recorded]+"/approve", nil)
+	answer := p.admin(p.all[65-1]).Do(t, http.MethodPost, "/tools/"+p.known[recorded]+"/approve", unpinned)
 	require.Equal(t, http.StatusOK, answer.Status, answer)
 }
 

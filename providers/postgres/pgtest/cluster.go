@@ -126,7 +126,7 @@ func (c *cluster) stop() error {
 func newServer(dir string) (*embedded.Server, error) {
 	archive, _ := os.LookupEnv("UAOL_POSTGRES_ARCHIVE")
 	return embedded.New(embedded.Config{
-		DataDir: dir, Archive: archive, Fast: true,
+		DataDir: dir, Archive: archive, Fast: !set("UAOL_TEST_DURABLE"), // benchmarks of what must be durable
 		Settings: map[string]string{"max_connections": "300", "shared_buffers": "32MB"},
 	}, zap.NewNop())
 }
