@@ -70,6 +70,9 @@ func scenario(t *testing.T, s *suite) []string {
 	require.Equal(t, "9985", ask(alice, http.MethodGet, "/auth/me", nil, http.StatusOK).Text("data.credits"))
 	ask(alice, http.MethodPost, "/jobs/"+job.Text("data.job_id")+"/cancel", nil, http.StatusOK)
 	ask(alice, http.MethodDelete, "/tools/"+id, nil, http.StatusOK)
+	world.Until(t, "every process knows that it can't be called any more", func() bool {
+		return alice.Do(t, http.MethodPost, "/proxy/"+id+"/call", hello).Status == http.StatusNotFound
+	})
 	ask(alice, http.MethodPost, "/proxy/"+id+"/call", hello, http.StatusNotFound)
 	return told
 }

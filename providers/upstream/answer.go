@@ -3,6 +3,7 @@ package upstream
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"io"
 	"mime"
 	"net/http"
@@ -140,14 +141,20 @@ func (m rpcMessage) outcome() (json.RawMessage, error) {
 
 // readAll reads an answer's body up to limit bytes.
 func readAll(into *bytes.Buffer, body io.Reader, limit int64) ([]byte, error) {
-	n, err := into.ReadFrom(&io.LimitedReader{R: body, N: limit + 1})
-	if err != nil {
-		return nil, err
+	for {
+		into.Grow(bytes.MinRead)
+		space := into.AvailableBuffer()
+		n, err := body.Read(space[:cap(space)])
+		_, _ = into.Write(space[:n]) // where it stands already
+		switch {
+		case int64(into.Len()) > limit:
+			return nil, errTooLarge
+		case errors.Is(err, io.EOF):
+			return into.Bytes(), nil
+		case err != nil:
+			return nil, err
+		}
 	}
-	if n > limit {
-		return nil, errTooLarge
-	}
-	return into.Bytes(), nil
 }
 
 // refusal is what the body of an answer with a failing HTTP status says.

@@ -150,24 +150,36 @@ func (a arguments) with(injected map[string]string) (arguments, error) {
 
 // digests names arguments without showing them: who has the key can tell whether
 // two calls had the same.
-type digests struct{ macs sync.Pool }
+type digests struct{ pool sync.Pool }
+
+type digest struct {
+	mac  hash.Hash
+	sum  [sha256.Size]byte
+	text [2 * sha256.Size]byte
+}
 
 func newDigests(key DigestKey) *digests {
-	return &digests{sync.Pool{New: func() any { return hmac.New(sha256.New, key) }}}
+	return &digests{sync.Pool{New: func() any { return &digest{mac: hmac.New(sha256.New, key)} }}}
 }
 
 func (d *digests) of(a arguments) string {
-	mac := d.macs.Get().(hash.Hash)
-	defer d.macs.Put(mac)
-	mac.Reset()
-	var compact bytes.Buffer
-	if bytes.ContainsAny(a.raw, " \t\r\n") && json.Compact(&compact, a.raw) == nil {
-		_, _ = mac.Write(compact.Bytes()) // a hash takes everything
-	} else {
-		_, _ = mac.Write(a.raw)
+	with := d.pool.Get().(*digest)
+	defer d.pool.Put(with)
+	with.mac.Reset()
+	_, _ = with.mac.Write(compact(a.raw)) // a hash takes everything
+	hex.Encode(with.text[:], with.mac.Sum(with.sum[:0]))
+	return string(with.text[:])
+}
+
+func compact(raw json.RawMessage) []byte {
+	if !bytes.ContainsAny(raw, " \t\r\n") {
+		return raw
 	}
-	var sum [sha256.Size]byte
-	return hex.EncodeToString(mac.Sum(sum[:0]))
+	var short bytes.Buffer
+	if json.Compact(&short, raw) != nil {
+		return raw
+	}
+	return short.Bytes()
 }
 
 // Bounds of a shape.
@@ -216,7 +228,8 @@ func appendShape(b []byte, value any, depth int) []byte {
 }
 
 func appendMembers(b []byte, object map[string]any, depth int) []byte {
-	names, hidden := make([]string, 0, len(object)), false
+	var few [8]string
+	names, hidden := few[:0], false
 	for name := range object {
 		if looksLikeName(name) && len(object) <= widestShape {
 			names = append(names, name)

@@ -2,7 +2,10 @@ package proxy
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
+
+	"github.com/google/uuid"
 
 	"uaol/providers/limits"
 	"uaol/services"
@@ -49,13 +52,12 @@ func (l *Limits) Take(ctx context.Context, caller services.Caller, offer registr
 	if own := offer.Limits; own != nil && own.PerUser > 0 {
 		perUserAndTool = own.PerUser
 	}
-	account := "calls:user:" + caller.Account.String()
-	tool := "calls:tool:" + offer.ToolID.String()
+	account, tool := keyOf("calls:user:", caller.Account), keyOf("calls:tool:", offer.ToolID)
 	scopes := [...]LimitScope{LimitUserAndTool, LimitUser, LimitOrganization, LimitTool}
 	buckets := []limits.Bucket{
 		{Key: account + tool, PerMinute: perUserAndTool},
 		{Key: account, PerMinute: l.cfg.PerUser},
-		{Key: "calls:organization:" + caller.Organization.String(), PerMinute: l.cfg.PerOrganization},
+		{Key: keyOf("calls:organization:", caller.Organization), PerMinute: l.cfg.PerOrganization},
 		{Key: tool, PerMinute: perTool},
 	}
 	err := l.limiter.Take(ctx, buckets)
@@ -69,6 +71,12 @@ func (l *Limits) Take(ctx context.Context, caller services.Caller, offer registr
 		}
 	}
 	return err
+}
+
+// keyOf names a bucket; each call makes several.
+func keyOf(what string, id uuid.UUID) string {
+	var space [64]byte
+	return string(hex.AppendEncode(append(space[:0], what...), id[:]))
 }
 
 func refusal(scope LimitScope, exceeded *limits.Exceeded, offer registry.Offer) error {

@@ -165,6 +165,8 @@ func TestFaultsAreCapped(t *testing.T) {
 	text, err := json.Marshal(params)
 	require.NoError(t, err)
 	require.Len(t, errorOf(t, b.call(t, tool, "fine", string(text))).Details, mostFaults)
+	closed := b.offer(t, 0, b.box.odd, "rest", pinned(`{"name":"fine","inputSchema":{"type":"object","additionalProperties":false}}`))
+	require.Len(t, errorOf(t, b.call(t, closed, "fine", string(text))).Details, mostFaults)
 }
 
 func TestSchemasOfManyDrafts(t *testing.T) {

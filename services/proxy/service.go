@@ -146,11 +146,12 @@ func (s *Service) attempt(ctx context.Context, in CallRequest, offer registry.Of
 		in.Operation = call.ID.String()
 	}
 	call.BytesOut = int64(len(whole.raw))
+	again := look(offer, "")
 	answer, err := pass.Call(ctx, upstream.Ask{
 		Method: in.Method, Arguments: whole.raw, Key: in.Operation, Mirrors: schemas.mirrors,
 		Repeatable: Repeatable([]upstream.Method{method.Method}, in.Method),
 		Timeout:    time.Duration(limits.TimeoutMS) * time.Millisecond,
-		Changed:    func() { s.views.later(ctx, look(offer, "")) },
+		Changed:    func() { s.views.later(ctx, again) },
 	})
 	if err == nil {
 		call.BytesIn = answer.Received

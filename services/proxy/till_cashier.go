@@ -55,6 +55,7 @@ const (
 	queued      = 10_000 // calls whose records wait; then callers wait too
 	settleAt    = 64     // at once; billing writes them together
 	releaseIn   = 10 * time.Second
+	stopIn      = 5 * time.Second
 	recordFirst = 2 * time.Second // a release waits for its call's record for so long
 	pauseMost   = time.Second     // between attempts
 )
@@ -81,13 +82,20 @@ func (c *Cashier) Start() {
 	}
 }
 
-// Stop records and settles what is queued, within its context's time. What it
-// does not get to is lost if it cost nothing, and left to the Sweeper otherwise.
+// Stop records and settles what is queued, within its share of the time to stop:
+// billing may be going down at the same moment. What it does not get to is lost
+// if it cost nothing, and left to the Sweeper otherwise.
 func (c *Cashier) Stop(ctx context.Context) error {
-	err := c.Flush(ctx)
+	share, cancel := context.WithTimeout(ctx, stopIn)
+	defer cancel()
+	if err := c.Flush(share); err != nil {
+		c.mu.Lock()
+		c.log.Warn("some calls are not recorded or settled yet; the sweeper will settle them", zap.Int("calls", c.pending))
+		c.mu.Unlock()
+	}
 	c.cancel()
 	c.loops.Wait()
-	return err
+	return ctx.Err()
 }
 
 // Flush waits until all that was closed is recorded and settled.

@@ -85,6 +85,18 @@ func TestWhatAToolMaySay(t *testing.T) {
 	b.consistent(t)
 }
 
+// TestPricesAreCheckedWhoeverSetsThem: not all definitions come over HTTP.
+func TestPricesAreCheckedWhoeverSetsThem(t *testing.T) {
+	t.Parallel()
+	b, name, url := setup(t), "x", toolURL
+	for _, price := range []int64{-1, MaxPrice + 1} {
+		_, err := b.service.Register(t.Context(), user(), Change{Name: &name, GatewayURL: &url, Price: &price})
+		require.True(t, services.Is(err, services.Invalid), err)
+		_, err = b.service.Register(t.Context(), user(), Change{Name: &name, GatewayURL: &url, Prices: &map[string]int64{"a": price}})
+		require.True(t, services.Is(err, services.Invalid), err)
+	}
+}
+
 func numbered(n int) (tags []string) {
 	for i := range n {
 		tags = append(tags, fmt.Sprint("tag", i))
