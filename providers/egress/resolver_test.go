@@ -92,7 +92,6 @@ func TestRebinding(t *testing.T) {
 // connector is a proxy that writes down what it is asked for, and leads all of it
 // to one server.
 type connector struct {
-	*trapped
 	mu     sync.Mutex
 	asked  []string
 	signed []string

@@ -39,7 +39,7 @@ func TestMetricsAreShown(t *testing.T) {
 	status, _ = get("/")
 	require.Equal(t, 404, status)
 	lifecycle.RequireStop()
-	_, err := http.Get(url + "/metrics") //nolint:bodyclose // there is no answer
+	_, err := http.Get(url + "/metrics")
 	require.Error(t, err)
 }
 
