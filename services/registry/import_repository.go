@@ -366,8 +366,13 @@ func (r *Repository) withdrawImported(ctx context.Context, tx pgx.Tx, b *arrival
 		UPDATE uaol_registry.versions SET status = 'Superseded' WHERE tool_id = ANY ($1::text[]::uuid[]) AND status = 'Pending'`, ids); err != nil {
 		return err
 	}
-	if _, err := postgres.Exec(ctx, tx, `DELETE FROM uaol_registry.health WHERE tool_id = ANY ($1::text[]::uuid[])`, ids); err != nil {
-		return err
+	for _, live := range []string{ // nobody looks at it any more
+		`DELETE FROM uaol_registry.differences WHERE tool_id = ANY ($1::text[]::uuid[])`,
+		`DELETE FROM uaol_registry.health WHERE tool_id = ANY ($1::text[]::uuid[])`,
+	} {
+		if _, err := postgres.Exec(ctx, tx, live, ids); err != nil {
+			return err
+		}
 	}
 	_, err := postgres.Exec(ctx, tx, `
 		UPDATE uaol_registry.tools t
