@@ -242,11 +242,14 @@ func TestWhatItsSourceTakesBackIsDisabled(t *testing.T) {
 	out := b.importFrom(t, caller, Import{Format: formatRegistry, URL: r.URL})
 	id := out.Tools[0].ID
 	require.NoError(t, b.service.Approve(t.Context(), admin(), id, Decision{Unpinned: true}))
+	_, err := b.pool.Exec(t.Context(), `INSERT INTO uaol_registry.differences (tool_id, name, kind) VALUES ($1, 'look', 'added')`, id)
+	require.NoError(t, err)
 	r.change(0, func(s *remoteServer) { s.deleted = true })
 	for i, disabled := range []int{1, 0} {
 		out = b.importFrom(t, caller, Import{Format: formatRegistry, URL: r.URL})
 		require.Equal(t, disabled, out.Disabled, i)
 	}
+	require.Zero(t, b.count(t, `SELECT count(*) FROM uaol_registry.differences`)+b.count(t, `SELECT count(*) FROM uaol_registry.health`), "nobody looks at it any more")
 	offers, err := b.service.Offers(t.Context(), ToolsRequest{IDs: []uuid.UUID{id}})
 	require.NoError(t, err)
 	require.Empty(t, offers)
