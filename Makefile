@@ -24,7 +24,7 @@ race: ## all tests, looking for data races (needs a C compiler)
 bench: ## benchmarks; BenchmarkStart is the start with data present, BenchmarkMe /auth/me by a bare handler, BenchmarkProxy calls by a ReverseProxy
 	$(GO) test -run '^$$' -bench . -benchtime 5x ./cmd/uaol ./providers/upstream
 	$(GO) test -run '^$$' -bench Me -benchtime 200x ./acceptance
-	UAOL_TEST_DURABLE=1 $(GO) test -run '^$$' -bench Proxy -benchtime 30x -timeout 30m ./acceptance
+	UAOL_TEST_PEER=1 UAOL_TEST_DURABLE=1 $(GO) test -run '^$$' -bench Proxy -benchtime 30x -timeout 30m ./acceptance
 	$(GO) test -run '^$$' -bench 'Authenticate|Hold' -benchtime 2000x ./services/auth ./services/billing
 
 revocation: ## two processes on one database: how long what was taken away still opens something, 200 trials each

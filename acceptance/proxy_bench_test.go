@@ -34,6 +34,8 @@ import (
 //	added/x   what UAOL adds to the median, by what the ReverseProxy adds
 //	through/x UAOL's calls a second by the ReverseProxy's
 //	allocs    of UAOL in one call: of all less those of a direct call
+//
+// With UAOL_TEST_PEER=1 ToolHive takes turns too.
 func BenchmarkProxy(b *testing.B) {
 	tool := fastTool(b)
 	at, err := url.Parse(tool)
@@ -57,6 +59,9 @@ func BenchmarkProxy(b *testing.B) {
 		{name: "reverse", url: reverseProxy(b, tool), body: direct},
 		{name: "free", url: w.Gateway + "/proxy/" + free + "/call", body: through, token: token},
 		{name: "charged", url: w.Gateway + "/proxy/" + charged + "/call", body: through, token: token},
+	}
+	if peer, runs := toolhive(b, tool); runs {
+		ways = append(ways, way{name: "toolhive", url: peer, body: direct})
 	}
 	for _, connections := range []int{1, 32} {
 		b.Run(fmt.Sprintf("connections=%d", connections), func(b *testing.B) { compare(b, ways, connections) })
@@ -97,6 +102,9 @@ func compare(b *testing.B, ways []way, connections int) {
 	rate := func(name string) float64 { return calls / by[name].took.Seconds() }
 	added := func(name string) float64 { return float64(by[name].at(0.5) - by["direct"].at(0.5)) }
 	b.ReportMetric((float64(by["reverse"].allocs)-float64(by["direct"].allocs))/calls, "reverse-allocs")
+	if by["toolhive"] != nil {
+		b.ReportMetric(rate("free")/rate("toolhive"), "free-through-toolhive/x")
+	}
 	for _, name := range []string{"free", "charged"} {
 		b.ReportMetric(added(name)/added("reverse"), name+"-added/x")
 		b.ReportMetric(rate(name)/rate("reverse"), name+"-through/x")

@@ -39,7 +39,7 @@ var shared = fx.Options(
 	upstream.Module,
 	config.For[egress.Config](),
 	config.For[Inherited](),
-	fx.Provide(egress.New, events.NewBus, document),
+	fx.Provide(egress.New, events.NewBus, document, inherited),
 )
 
 // Options is a process that runs the given services; none means all. Fx builds
@@ -92,6 +92,20 @@ func owners(set []services.Name) migrations.Set {
 		}
 	}
 	return owners
+}
+
+// inherited keeps our own secrets from tools' processes, whatever an admin names.
+func inherited(env *config.Environment) upstream.Inherited {
+	secret := map[string]bool{}
+	for _, setting := range Settings() {
+		secret[setting.Variable] = setting.Secret
+	}
+	return func(name string) (string, bool) {
+		if secret[name] {
+			return "", false
+		}
+		return env.Lookup(name)
+	}
 }
 
 // document lets every process describe the whole API.

@@ -6,16 +6,18 @@ import (
 	"go.uber.org/fx"
 	"go.uber.org/zap"
 
-	"uaol/providers/config"
 	"uaol/providers/egress"
 )
 
 // Module provides *Client, whose sessions with tools end with the process.
 var Module = fx.Module("upstream", fx.Provide(provide))
 
-func provide(policy *egress.Policy, env *config.Environment, log *zap.Logger, lifecycle fx.Lifecycle) *Client {
+// Inherited looks up what stdio tools' processes may be given of our environment.
+type Inherited func(name string) (value string, set bool)
+
+func provide(policy *egress.Policy, inherited Inherited, log *zap.Logger, lifecycle fx.Lifecycle) *Client {
 	client := New(policy, log.Named("upstream"), Limits{})
-	client.Inherit(env.Lookup)
+	client.Inherit(inherited)
 	lifecycle.Append(fx.StopHook(func(ctx context.Context) error {
 		closed := make(chan error, 1)
 		go func() { closed <- client.Close() }() // says goodbye to every server, and some are slow

@@ -24,7 +24,7 @@ type Target struct {
 type Command struct {
 	Path string   `json:"path" doc:"the program, found in PATH"`
 	Args []string `json:"args,omitempty"`
-	Env  []string `json:"env,omitempty" doc:"names of variables of our own environment that it gets besides PATH, HOME, LANG and TMPDIR"`
+	Env  []string `json:"env,omitempty" doc:"names of variables of our own environment that it gets besides PATH, HOME, LANG and TMPDIR; our secrets are never among them"`
 	Dir  string   `json:"dir,omitempty" doc:"its working directory; default: an empty one"`
 }
 
