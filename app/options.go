@@ -39,7 +39,7 @@ var shared = fx.Options(
 	upstream.Module,
 	config.For[egress.Config](),
 	config.For[Inherited](),
-	fx.Provide(egress.New, events.NewBus, document, inherited),
+	fx.Provide(egress.New, events.NewBus, document, surroundings),
 )
 
 // Options is a process that runs the given services; none means all. Fx builds
@@ -94,8 +94,8 @@ func owners(set []services.Name) migrations.Set {
 	return owners
 }
 
-// inherited keeps our own secrets from tools' processes, whatever an admin names.
-func inherited(env *config.Environment) upstream.Inherited {
+// surroundings keeps our own secrets from tools' processes, whatever an admin names.
+func surroundings(env *config.Environment) upstream.Surroundings {
 	secret := map[string]bool{}
 	for _, setting := range Settings() {
 		secret[setting.Variable] = setting.Secret

@@ -12,12 +12,12 @@ import (
 // Module provides *Client, whose sessions with tools end with the process.
 var Module = fx.Module("upstream", fx.Provide(provide))
 
-// Inherited looks up what stdio tools' processes may be given of our environment.
-type Inherited func(name string) (value string, set bool)
+// Surroundings looks up what stdio tools' processes may be given of our environment.
+type Surroundings func(name string) (value string, set bool)
 
-func provide(policy *egress.Policy, inherited Inherited, log *zap.Logger, lifecycle fx.Lifecycle) *Client {
+func provide(policy *egress.Policy, surroundings Surroundings, log *zap.Logger, lifecycle fx.Lifecycle) *Client {
 	client := New(policy, log.Named("upstream"), Limits{})
-	client.Inherit(inherited)
+	client.Inherit(surroundings)
 	lifecycle.Append(fx.StopHook(func(ctx context.Context) error {
 		closed := make(chan error, 1)
 		go func() { closed <- client.Close() }() // says goodbye to every server, and some are slow

@@ -16,7 +16,7 @@ func TestToolsInheritNoSecrets(t *testing.T) {
 	for _, setting := range Settings() {
 		values[setting.Variable] = "x"
 	}
-	lookup := inherited(config.Of(values))
+	lookup := surroundings(config.Of(values))
 	for _, setting := range Settings() {
 		_, given := lookup(setting.Variable)
 		require.Equal(t, !setting.Secret, given, setting.Variable)
