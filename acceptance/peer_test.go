@@ -43,7 +43,7 @@ func toolhive(b *testing.B, tool string) (url string, runs bool) {
 	}
 	free, err := (&net.ListenConfig{}).Listen(b.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(b, err)
-	port := free.Addr().(*net.TCPAddr).Port //nolint:errcheck // a TCP listener has one
+	port := free.Addr().(*net.TCPAddr).Port
 	require.NoError(b, free.Close())
 	home := b.TempDir()
 	proxy := exec.CommandContext(b.Context(), program, "proxy", "bench", "--host", "127.0.0.1", "--port", strconv.Itoa(port), "--target-uri", tool)
