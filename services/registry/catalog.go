@@ -112,12 +112,3 @@ func (s *Service) Credentialed(ctx context.Context, caller services.Caller, id u
 	}
 	return tool.credentialed(d), err
 }
-
-// CredentialsChanged implements credentials.Tools.
-func (s *Service) CredentialsChanged(ctx context.Context, id uuid.UUID) error {
-	happened, err := s.repository.tell(ctx, "tool.credentials", id)
-	if err == nil {
-		s.bus.Publish(happened)
-	}
-	return err
-}

@@ -348,11 +348,6 @@ func (o Imported) bounded() Imported {
 	return o
 }
 
-// safe stores secrets: *credentials.Service.
-type safe interface {
-	Set(ctx context.Context, caller services.Caller, tool credentials.Tool, in credentials.SetRequest) (credentials.Entry, error)
-}
-
 // keepSecrets stores the secrets that a document held as those of its tools.
 // What can't be stored is named in the answer, for people to give it.
 func (s *Service) keepSecrets(ctx context.Context, caller services.Caller, entries []imports.Entry, out *Imported) {
@@ -360,16 +355,12 @@ func (s *Service) keepSecrets(ctx context.Context, caller services.Caller, entri
 	for _, e := range entries {
 		held[e.SourceName] = e
 	}
-	into, _ := s.wallet.(safe)
 	for i := range out.Tools {
 		tool := &out.Tools[i]
 		e := held[tool.Source]
 		for name, value := range e.Secrets {
-			err := errors.New("nowhere to store it")
-			if into != nil {
-				_, err = into.Set(ctx, caller, credentials.Tool{ID: tool.ID, Name: tool.Name, Organization: caller.Organization, Developer: caller.Account, GatewayURL: e.GatewayURL, Inject: e.Inject},
-					credentials.SetRequest{Name: name, Value: value, Scope: "tool"})
-			}
+			_, err := s.wallet.Set(ctx, caller, credentials.Tool{ID: tool.ID, Name: tool.Name, Organization: caller.Organization, Developer: caller.Account, GatewayURL: e.GatewayURL, Inject: e.Inject},
+				credentials.SetRequest{Name: name, Value: value, Scope: "tool"})
 			if err != nil {
 				tool.Missing = append(tool.Missing, name)
 			}

@@ -229,10 +229,4 @@ func (r *Repository) change(ctx context.Context, kind string, id uuid.UUID, f fu
 	return changed, happened, err
 }
 
-// tell appends an event about a tool that exists; kind NotFound otherwise.
-func (r *Repository) tell(ctx context.Context, kind string, id uuid.UUID) (events.Event, error) {
-	_, happened, err := r.change(ctx, kind, id, func(pgx.Tx) error { return nil })
-	return happened, err
-}
-
 var errOvertaken = services.Errorf(services.Conflict, "The tool was changed at the same time; read it again and repeat")

@@ -31,9 +31,10 @@ type Inspector interface {
 	List(ctx context.Context, target upstream.Target) ([]upstream.Method, error)
 }
 
-// Wallet gives what calls of a tool carry: *credentials.Service.
+// Wallet gives what calls of a tool carry, and keeps it: *credentials.Service.
 type Wallet interface {
 	For(ctx context.Context, tool credentials.Tool, caller services.Caller) (credentials.Carried, error)
+	Set(ctx context.Context, caller services.Caller, tool credentials.Tool, in credentials.SetRequest) (credentials.Entry, error)
 }
 
 // NewService makes a Service.
