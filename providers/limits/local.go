@@ -7,20 +7,13 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// local counts in this process. It remembers the 100,000 buckets used last; one
-// that nobody used for twice the time it takes to fill is full again anyway.
+// local counts in this process. It remembers the 100,000 buckets used last.
 type local struct {
 	buckets *otter.Cache[Bucket, *rate.Limiter]
 }
 
 func newLocal() *local {
-	return &local{buckets: otter.Must(&otter.Options[Bucket, *rate.Limiter]{
-		MaximumSize: 100_000,
-		ExpiryCalculator: otter.ExpiryAccessingFunc(func(entry otter.Entry[Bucket, *rate.Limiter]) time.Duration {
-			fills := time.Duration(float64(entry.Key.burst()) / float64(entry.Key.PerMinute) * float64(time.Minute))
-			return 2 * max(fills, time.Minute)
-		}),
-	})}
+	return &local{buckets: otter.Must(&otter.Options[Bucket, *rate.Limiter]{MaximumSize: 100_000})}
 }
 
 // take gives back what it took when it comes to a bucket that is empty.

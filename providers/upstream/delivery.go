@@ -160,11 +160,14 @@ func (d *delivery) mark(header http.Header) {
 
 // courier sends requests and follows those whose context carries a delivery.
 // Nothing of the caller's headers gets here: every request is made anew.
-type courier struct{ next http.RoundTripper }
+type courier struct {
+	next  http.RoundTripper
+	calls http.RoundTripper // for what post makes
+}
 
 func (c courier) RoundTrip(request *http.Request) (*http.Response, error) {
 	if body, ok := request.Body.(*followedBody); ok {
-		return body.request.noting(c.next.RoundTrip(request))
+		return body.request.noting(c.calls.RoundTrip(request))
 	}
 	d, ok := request.Context().Value(deliveryKey{}).(*delivery)
 	if !ok {

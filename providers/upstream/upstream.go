@@ -85,7 +85,7 @@ type Client struct {
 	calls  sync.WaitGroup
 }
 
-// How many tools are remembered, and for how long after their last call.
+// How many tools are remembered, and for how long that a server is old.
 const (
 	remembered  = 10_000
 	rememberFor = time.Hour
@@ -99,9 +99,7 @@ func New(policy *egress.Policy, log *zap.Logger, limits Limits) *Client {
 		log:    log,
 		limits: limits,
 		ways:   newWays(policy, limits),
-		gates: otter.Must(&otter.Options[gateKey, *gate]{
-			MaximumSize: remembered, ExpiryCalculator: otter.ExpiryAccessing[gateKey, *gate](rememberFor),
-		}),
+		gates:  otter.Must(&otter.Options[gateKey, *gate]{MaximumSize: remembered}),
 		eras: otter.Must(&otter.Options[sessionKey, struct{}]{
 			MaximumSize: remembered, ExpiryCalculator: otter.ExpiryWriting[sessionKey, struct{}](rememberFor),
 		}),

@@ -15,6 +15,7 @@ import (
 // way is how requests to some tools leave: a transport with its connections.
 type way struct {
 	transport *http.Transport
+	wires     *wires
 	http      *http.Client // for the SDK
 }
 
@@ -81,7 +82,13 @@ func newWay(policy *egress.Policy, limits Limits) *way {
 		defer cancel()
 		return dial(ctx, network, address)
 	}
-	return &way{transport, &http.Client{Transport: courier{transport}, CheckRedirect: checkRedirect}}
+	wires := newWires(transport)
+	return &way{transport, wires, &http.Client{Transport: courier{transport, wires}, CheckRedirect: checkRedirect}}
+}
+
+func (w *way) close() {
+	w.transport.CloseIdleConnections()
+	w.wires.close()
 }
 
 // of gives the way for a tool with these exceptions.
@@ -105,11 +112,11 @@ func (w *ways) of(exceptions []string) (*way, error) {
 }
 
 func (w *ways) close() {
-	w.usual.transport.CloseIdleConnections()
+	w.usual.close()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, special := range w.special {
-		special.transport.CloseIdleConnections()
+		special.close()
 	}
 }
 

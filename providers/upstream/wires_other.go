@@ -1,0 +1,13 @@
+//go:build !unix
+
+package upstream
+
+import (
+	"net"
+	"syscall"
+)
+
+// Where nobody can look whether a connection stands, none is used again.
+func rawOf(net.Conn) syscall.RawConn { return nil }
+
+func (c *wire) stands() bool { return false }
