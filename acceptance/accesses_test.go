@@ -140,6 +140,7 @@ var accesses = map[string]access{
 	"GET /tools/{toolId}/authorization":     {own: nothingThere, foreign: nothingThere},
 	"DELETE /tools/{toolId}/authorization":  {own: members, foreign: refusedAll, query: ofTool},
 	"GET /tools/oauth/callback":             {own: "302", foreign: "302"},
+	"POST /tools/oauth/finish":              {own: "401 401 400 400 400 400 400", foreign: "401 401 400 400 400 400 400", body: says(object{"state": "x", "code": "x"})}, // nobody began it
 
 	// Jobs: guests have their own
 	"POST /jobs": {own: "201 201 403 201 201 201 201", foreign: "201 201 403 201 201 201 201", body: func(t *testing.T, o *organization) any {

@@ -14,9 +14,6 @@ type Inherited struct {
 	KafkaBrokers   string `env:"KAFKA_BROKERS" built:"events stay in the database" doc:"Kafka for events; not used yet"`
 	SQSRegion      string `env:"SQS_REGION" doc:"region of the SQS queue; not used yet"`
 	SQSQueue       string `env:"SQS_QUEUE_URL" built:"events stay in the database" doc:"SQS for events; not used yet"`
-	AWSRegion      string `env:"AWS_REGION" doc:"region of AWS services; not used yet"`
-	AWSKey         string `env:"AWS_ACCESS_KEY_ID" secret:"true" doc:"credentials for AWS services; not used yet"`
-	AWSSecret      string `env:"AWS_SECRET_ACCESS_KEY" secret:"true" doc:"credentials for AWS services; not used yet"`
 	S3Bucket       string `env:"S3_BUCKET_NAME" built:"files are kept in UAOL_DATA_DIR" doc:"S3 bucket for files; not used yet"`
 	StripeKey      string `env:"STRIPE_SECRET_KEY" secret:"true" built:"nothing can be bought" doc:"Stripe for payments; not used yet"`
 	StripeWebhook  string `env:"STRIPE_WEBHOOK_SECRET" secret:"true" doc:"signature of Stripe's webhooks; not used yet"`

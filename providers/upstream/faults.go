@@ -53,6 +53,20 @@ func UnknownMethod(err error) bool {
 	return details.Code != nil && (*details.Code == jsonrpc.CodeInvalidParams || *details.Code == jsonrpc.CodeMethodNotFound)
 }
 
+// Unauthorized reports a tool's word that it does not take what a request carried.
+// It has done nothing then.
+func Unauthorized(err error) bool {
+	if err == nil {
+		return false
+	}
+	var e *services.Error
+	if !errors.As(err, &e) {
+		return false
+	}
+	details, _ := e.Details.(upstreamDetails)
+	return details.Status == http.StatusUnauthorized
+}
+
 // upstreamDetails is what programs learn of a tool's failure.
 type upstreamDetails struct {
 	Status int    `json:"upstreamStatus,omitempty"` // HTTP, unless it was a success

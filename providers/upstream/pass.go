@@ -95,6 +95,12 @@ func (c *Client) queue(ctx context.Context, g *gate) error {
 	return services.Errorf(services.Unavailable, "The tool has as many calls under way as it may have; try again").WithCode(CodeBusy)
 }
 
+// With is the pass for another try that carries something else.
+func (p *Pass) With(target Target) *Pass {
+	p.target = target
+	return p
+}
+
 // Done ends the call.
 func (p *Pass) Done() {
 	p.judge(p.judged)

@@ -147,12 +147,16 @@ func (s *Service) attempt(ctx context.Context, in CallRequest, offer registry.Of
 	}
 	call.BytesOut = int64(len(whole.raw))
 	again := look(offer, "")
-	answer, err := pass.Call(ctx, upstream.Ask{
+	ask := upstream.Ask{
 		Method: in.Method, Arguments: whole.raw, Key: in.Operation, Mirrors: schemas.mirrors,
 		Repeatable: Repeatable([]upstream.Method{method.Method}, in.Method),
 		Timeout:    time.Duration(limits.TimeoutMS) * time.Millisecond,
 		Changed:    func() { s.views.later(ctx, again) },
-	})
+	}
+	answer, err := pass.Call(ctx, ask)
+	if offer.OAuth != nil && upstream.Unauthorized(err) {
+		answer, err = s.withAnother(ctx, in.Caller, offer, target, pass, ask)
+	}
 	if err == nil {
 		call.BytesIn = answer.Received
 		if err = schemas.gives(answer); err != nil {

@@ -126,7 +126,7 @@ func (c *Cache) Credentials(ctx context.Context, in CredentialsRequest) (credent
 	c.used.Store(time.Now().UnixMilli())
 	key := purse{in.ToolID, in.Version, in.Caller.Organization, in.Caller.Account}
 	if k, ok := c.carried.GetIfPresent(key); ok && c.follower.Fresh(lag) && c.counts(in.ToolID, k.asked) &&
-		(k.ExpiresAt.IsZero() || time.Now().Before(k.ExpiresAt)) {
+		(k.ExpiresAt.IsZero() || time.Now().Before(k.ExpiresAt)) && (in.Refused == "" || in.Refused != k.Token()) {
 		return k.Carried, nil
 	}
 	asked := time.Now()

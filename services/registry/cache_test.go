@@ -28,6 +28,7 @@ type asked struct {
 	away                   atomic.Bool // the outbox can't be read
 	during                 func()      // while an answer is under way
 	expires                time.Duration
+	token                  string
 	foreign                []events.Event
 }
 
@@ -48,7 +49,7 @@ func (a *asked) Offers(_ context.Context, in ToolsRequest) (found []Offer, err e
 
 func (a *asked) Credentials(context.Context, CredentialsRequest) (credentials.Carried, error) {
 	a.carried.Add(1)
-	c := credentials.Carried{Identity: "x"}
+	c := credentials.Carried{Identity: "x", Headers: map[string]string{"Authorization": a.token}}
 	if a.expires > 0 {
 		c.ExpiresAt = time.Now().Add(a.expires)
 	}
@@ -221,6 +222,36 @@ func TestCacheKeepsCredentials(t *testing.T) {
 		require.EqualValues(t, 0, carried(caller, 1))
 		time.Sleep(time.Second)
 		require.EqualValues(t, 1, carried(caller, 1), "a token that has run out is not carried")
+	})
+}
+
+// TestCacheAsksForAnotherToken once the tool has refused the one that is kept, and
+// keeps what comes.
+func TestCacheAsksForAnotherToken(t *testing.T) {
+	caching(t, func(t *testing.T, a *asked, c *Cache, _ *events.Bus) {
+		in := CredentialsRequest{Caller: services.Caller{Account: uuid.New()}, ToolID: uuid.New(), Version: 1}
+		token := func(refused string) (string, int64) {
+			before := a.carried.Load()
+			with := in
+			with.Refused = refused
+			got, err := c.Credentials(t.Context(), with)
+			require.NoError(t, err)
+			return got.Token(), a.carried.Load() - before
+		}
+		first, _ := token("")
+		time.Sleep(time.Second)
+		again, asked := token("")
+		require.Equal(t, first, again)
+		require.Zero(t, asked)
+		a.token = "Bearer another"
+		second, asked := token(first)
+		require.NotEqual(t, first, second)
+		require.EqualValues(t, 1, asked)
+		for _, refused := range []string{"", first} {
+			again, asked = token(refused)
+			require.Equal(t, second, again)
+			require.Zero(t, asked, "who comes late takes what there is")
+		}
 	})
 }
 

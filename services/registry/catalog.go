@@ -90,25 +90,34 @@ func (s *Service) Credentials(ctx context.Context, in CredentialsRequest) (crede
 	case !offer.Credentialed().Needs():
 		return credentials.Carried{}, nil
 	}
-	return s.wallet.For(ctx, offer.Credentialed(), in.Caller)
+	return s.wallet.Another(ctx, offer.Credentialed(), in.Caller, in.Refused)
 }
 
 // credentialedAs is what a version's credentials are got for.
 func (t Tool) credentialedAs(version int64, d Definition) credentials.Tool {
-	return Offer{ToolID: t.ID, Name: t.Name, Version: version, Organization: t.Organization, Developer: t.Developer, Definition: d}.Credentialed()
+	of := Offer{ToolID: t.ID, Name: t.Name, Version: version, Organization: t.Organization, Developer: t.Developer, Definition: d}.Credentialed()
+	of.Proposed = version != t.Version
+	return of
 }
 
 func (t Tool) credentialed(d Definition) credentials.Tool { return t.credentialedAs(t.Version, d) }
 
 // Credentialed implements credentials.Tools.
-func (s *Service) Credentialed(ctx context.Context, caller services.Caller, id uuid.UUID) (credentials.Tool, error) {
+func (s *Service) Credentialed(ctx context.Context, caller services.Caller, id uuid.UUID, version int64) (credentials.Tool, error) {
 	tool, err := s.visible(ctx, caller, id)
 	if err != nil {
 		return credentials.Tool{}, err
 	}
-	d, err := s.repository.definition(ctx, id, tool.Version)
+	waits := tool.PendingVersion != nil && version == *tool.PendingVersion && (caller.Admin() || tool.belongsTo(caller))
+	if version == 0 {
+		version = tool.Version
+	}
+	if version != tool.Version && !waits {
+		return credentials.Tool{}, services.Errorf(services.Conflict, "%s has changed since you looked at it (version %d, now %d)", tool.Name, version, tool.Version)
+	}
+	d, err := s.repository.definition(ctx, id, version)
 	if services.Is(err, services.NotFound) { // changed in between
 		return credentials.Tool{}, errOvertaken
 	}
-	return tool.credentialed(d), err
+	return tool.credentialedAs(version, d), err
 }

@@ -358,9 +358,10 @@ func (s *Service) keepSecrets(ctx context.Context, caller services.Caller, entri
 	for i := range out.Tools {
 		tool := &out.Tools[i]
 		e := held[tool.Source]
+		of := Tool{ID: tool.ID, Name: tool.Name, Organization: caller.Organization, Developer: caller.Account}.
+			credentialed(Definition{GatewayURL: e.GatewayURL, Command: e.Command, Inject: e.Inject, OAuth: e.OAuth})
 		for name, value := range e.Secrets {
-			_, err := s.wallet.Set(ctx, caller, credentials.Tool{ID: tool.ID, Name: tool.Name, Organization: caller.Organization, Developer: caller.Account, GatewayURL: e.GatewayURL, Inject: e.Inject},
-				credentials.SetRequest{Name: name, Value: value, Scope: "tool"})
+			_, err := s.wallet.Set(ctx, caller, of, credentials.SetRequest{Name: name, Value: value, Scope: "tool"})
 			if err != nil {
 				tool.Missing = append(tool.Missing, name)
 			}

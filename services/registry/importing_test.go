@@ -442,11 +442,13 @@ func TestOrganisationsImportApart(t *testing.T) {
 type vault struct {
 	*servers
 	given map[string]string
+	tool  credentials.Tool // the last one
 	fails error
 }
 
 func (v *vault) Set(_ context.Context, _ services.Caller, tool credentials.Tool, in credentials.SetRequest) (credentials.Entry, error) {
 	v.given[tool.Name+"/"+in.Name] = in.Value
+	v.tool = tool
 	return credentials.Entry{}, v.fails
 }
 
@@ -470,6 +472,13 @@ func TestSecretsOfAFileAreKeptApart(t *testing.T) {
 	require.Equal(t, map[string]string{"mine/Authorization": secret}, v.given)
 	require.Zero(t, b.count(t, `SELECT count(*) FROM uaol_registry.versions WHERE definition::text LIKE '%'||$1||'%'`, secret))
 	require.Zero(t, b.count(t, `SELECT count(*) FROM uaol_registry.outbox WHERE data::text LIKE '%'||$1||'%'`, secret))
+
+	// They are for the program that the file names.
+	b.do(t, admin(), "POST", "/tools/import", `{"format":"mcp-servers","document":{"mcpServers":{"mine":{"command":"mine","args":["x"],"env":{"API_TOKEN":"`+secret+`"}}}}}`, nil)
+	called, err := b.service.Credentialed(t.Context(), admin(), v.tool.ID, 0)
+	require.NoError(t, err)
+	require.Equal(t, "stdio:mine x", called.GatewayURL)
+	require.Equal(t, called.GatewayURL, v.tool.GatewayURL)
 
 	v.fails = services.Errorf(services.Unavailable, "closed")
 	var out Imported

@@ -81,6 +81,11 @@ func (s *servers) For(_ context.Context, tool credentials.Tool, caller services.
 	return s.purse(tool, caller)
 }
 
+// Another implements Wallet: there is no other.
+func (s *servers) Another(ctx context.Context, tool credentials.Tool, caller services.Caller, _ string) (credentials.Carried, error) {
+	return s.For(ctx, tool, caller)
+}
+
 // Set implements Wallet; nothing can be kept here.
 func (s *servers) Set(context.Context, services.Caller, credentials.Tool, credentials.SetRequest) (credentials.Entry, error) {
 	return credentials.Entry{}, services.Errorf(services.Unavailable, "Secrets can't be kept")

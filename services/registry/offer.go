@@ -51,6 +51,8 @@ type CredentialsRequest struct {
 	Caller  services.Caller `json:"caller"`
 	ToolID  uuid.UUID       `json:"toolId"`
 	Version int64           `json:"version"`
+	// Refused, if not empty, is the Token of what the tool has just refused.
+	Refused string `json:"refused,omitempty"`
 }
 
 // PriceOf is what one call of a method costs, in credits.

@@ -34,6 +34,7 @@ type Inspector interface {
 // Wallet gives what calls of a tool carry, and keeps it: *credentials.Service.
 type Wallet interface {
 	For(ctx context.Context, tool credentials.Tool, caller services.Caller) (credentials.Carried, error)
+	Another(ctx context.Context, tool credentials.Tool, caller services.Caller, refused string) (credentials.Carried, error)
 	Set(ctx context.Context, caller services.Caller, tool credentials.Tool, in credentials.SetRequest) (credentials.Entry, error)
 }
 

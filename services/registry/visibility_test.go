@@ -68,7 +68,7 @@ func TestWhoSeesATool(t *testing.T) {
 					require.Equal(t, refused, b.do(t, caller, "PUT", "/tools/"+tool.ID.String(), `{"name":"Stolen"}`, nil).Status, what)
 					require.Equal(t, refused, b.do(t, caller, "DELETE", "/tools/"+tool.ID.String(), "", nil).Status, what)
 				}
-				_, err := b.service.Credentialed(t.Context(), caller, tool.ID)
+				_, err := b.service.Credentialed(t.Context(), caller, tool.ID, 0)
 				require.Equal(t, visible, err == nil, what)
 				if status == Approved {
 					offers, err := b.service.Offers(t.Context(), ToolsRequest{IDs: []uuid.UUID{tool.ID}})

@@ -142,10 +142,29 @@ func (b *bench) oauthTool(t testing.TB, owner services.Caller, p *provider, chan
 	return tool
 }
 
-// consent goes all the way for somebody, and gives where the browser ends up.
-func (b *bench) consent(t testing.TB, caller services.Caller, tool Tool, scope Scope) (to string) {
+// consent goes all the way for somebody.
+func (b *bench) consent(t testing.TB, caller services.Caller, tool Tool, scope Scope) {
 	t.Helper()
-	return b.do(t, services.Caller{}, http.MethodGet, visit(t, b.begin(t, caller, tool, scope)), "", nil).To
+	a := b.finish(t, caller, visit(t, b.begin(t, caller, tool, scope)))
+	require.Equal(t, http.StatusOK, a.Status, a.Text)
+}
+
+// finish is the browser at our door, which sends it to the frontend, and that
+// with the credentials of whoever uses it.
+func (b *bench) finish(t testing.TB, caller services.Caller, back string) answer {
+	t.Helper()
+	a := b.do(t, services.Caller{}, http.MethodGet, back, "", nil)
+	require.Equal(t, http.StatusFound, a.Status, a.Text)
+	to, err := url.Parse(a.To)
+	require.NoError(t, err)
+	require.Equal(t, frontend+"/tools/consent", strings.TrimSuffix(a.To, "?"+to.RawQuery))
+	said := map[string]string{}
+	for name := range to.Query() {
+		said[name] = to.Query().Get(name)
+	}
+	text, err := json.Marshal(said)
+	require.NoError(t, err)
+	return b.do(t, caller, http.MethodPost, "/tools/oauth/finish", string(text), nil)
 }
 
 func (b *bench) begin(t testing.TB, caller services.Caller, tool Tool, scope Scope) (page string) {
@@ -155,8 +174,6 @@ func (b *bench) begin(t testing.TB, caller services.Caller, tool Tool, scope Sco
 	require.Equal(t, http.StatusOK, a.Status, a.Text)
 	return body.AuthorizeURL
 }
-
-func connectedTo(tool Tool) string { return frontend + "/tools/" + tool.ID.String() + "?connected=1" }
 
 // due makes a tool's tokens want renewal; spent also that they count no more.
 func (b *bench) due(t testing.TB, spent bool) {

@@ -2,6 +2,8 @@ package credentials
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"sync/atomic"
 	"time"
@@ -29,6 +31,13 @@ type place struct {
 	Holder uuid.UUID `db:"holder_id"`
 	Name   string    `db:"name"`
 	Origin string    `db:"origin"` // that it was given for
+}
+
+// path names the place for backends that go by names. What follows an address is
+// hashed: it may hold any character, and be long.
+func (p place) path() string {
+	origin := sha256.Sum256([]byte(p.Origin))
+	return p.Tool.String() + "/" + string(p.Scope) + "/" + p.Holder.String() + "/" + p.Name + "/" + hex.EncodeToString(origin[:16])
 }
 
 // bond ties what is sealed to its row.
@@ -67,80 +76,89 @@ func (b inIndex) get(_ context.Context, at place, sealed []byte) (string, error)
 
 func (inIndex) remove(context.Context, place) error { return nil }
 
+// outside is a backend that is not the database.
+type outside interface {
+	backend
+	// check looks whether it is there and lets this process in. Its error is a
+	// line that says what to set.
+	check(ctx context.Context) error
+	// keep does what it takes to stay let in, until ctx ends.
+	keep(ctx context.Context, log *zap.Logger) error
+}
+
 // Store is the backend that the settings name. Which one really is used is
 // known once the process has started.
 type Store struct {
 	cfg    Config
 	log    *zap.Logger
 	index  inIndex
-	vault  *vault // nil when it is not set up
-	beyond atomic.Bool
+	beyond outside // nil when the settings name none
+	used   atomic.Bool
 }
 
 // NewStore makes a Store; it reaches out only when started.
-func NewStore(cfg Config, ring *keyring.Ring, log *zap.Logger) (*Store, error) {
-	s := &Store{cfg: cfg, log: log, index: inIndex{ring}}
-	if cfg.Manager != inVault {
-		return s, nil
+func NewStore(cfg Config, ring *keyring.Ring, log *zap.Logger) (s *Store, err error) {
+	s = &Store{cfg: cfg, log: log, index: inIndex{ring}}
+	switch cfg.Manager {
+	case inVault:
+		s.beyond, err = newVault(cfg)
+	case inAWS:
+		s.beyond, err = newAmazon(context.Background(), cfg) // it reads files, and asks nobody
 	}
-	var err error
-	s.vault, err = newVault(cfg)
 	return s, err
 }
 
-// startTimeout bounds how long a start waits for a Vault.
+// startTimeout bounds how long a start waits for a backend.
 const startTimeout = 5 * time.Second
 
 // Start looks whether the backend is there. In development one that is not
 // costs a warning, and the database is used; in production it ends the start.
 func (s *Store) Start(ctx context.Context) error {
-	switch s.cfg.Manager {
-	case inAWS:
-		s.log.Warn("SECRETS_MANAGER_TYPE is aws, which this version does not use", zap.String("instead", "tools' secrets are kept in the database"))
-	case inVault:
-		ctx, cancel := context.WithTimeout(ctx, startTimeout)
-		defer cancel()
-		err := s.vault.check(ctx)
-		switch {
-		case err == nil:
-			s.beyond.Store(true)
-		case s.cfg.Production():
-			return err
-		default:
-			s.log.Warn("Vault can't be used", zap.String("instead", "tools' secrets are kept in the database"), zap.Error(err))
-		}
+	if s.beyond == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	err := s.beyond.check(ctx)
+	switch {
+	case err == nil:
+		s.used.Store(true)
+	case s.cfg.Production():
+		return err
+	default:
+		s.log.Warn("SECRETS_MANAGER_TYPE="+s.cfg.Manager+" can't be used", zap.String("instead", "tools' secrets are kept in the database"), zap.Error(err))
 	}
 	return nil
 }
 
-// Run keeps Vault's token alive; it is a worker's loop.
+// Run keeps the backend open; it is a worker's loop.
 func (s *Store) Run(ctx context.Context) error {
-	if !s.beyond.Load() {
+	if !s.used.Load() {
 		<-ctx.Done()
 		return nil
 	}
-	return s.vault.keepToken(ctx, s.log)
+	return s.beyond.keep(ctx, s.log)
+}
+
+// backend is where values are put.
+func (s *Store) backend() backend {
+	if s.used.Load() {
+		return s.beyond
+	}
+	return s.index
 }
 
 func (s *Store) put(ctx context.Context, at place, value string) ([]byte, error) {
-	if s.beyond.Load() {
-		return s.vault.put(ctx, at, value)
-	}
-	return s.index.put(ctx, at, value)
+	return s.backend().put(ctx, at, value)
 }
 
-// get reads a value from where it was put, also when that was another backend
-// than today's.
+// get reads a value from where it was put, also when that was the index and
+// another backend is used today.
 func (s *Store) get(ctx context.Context, at place, sealed []byte) (string, error) {
-	if len(sealed) == 0 && s.beyond.Load() {
-		return s.vault.get(ctx, at, sealed)
+	if len(sealed) > 0 {
+		return s.index.get(ctx, at, sealed)
 	}
-	return s.index.get(ctx, at, sealed)
+	return s.backend().get(ctx, at, sealed)
 }
 
-func (s *Store) remove(ctx context.Context, at place) error {
-	if s.beyond.Load() {
-		return s.vault.remove(ctx, at)
-	}
-	return s.index.remove(ctx, at)
-}
+func (s *Store) remove(ctx context.Context, at place) error { return s.backend().remove(ctx, at) }

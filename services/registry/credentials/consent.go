@@ -16,13 +16,13 @@ import (
 
 // consent is one under way: somebody is at the tool's authorization server.
 type consent struct {
-	Tool     uuid.UUID       `json:"tool"`
-	Caller   services.Caller `json:"caller"` // who asked for it
-	Scope    Scope           `json:"scope"`
-	Holder   uuid.UUID       `json:"holder"`
-	Bound    string          `json:"bound"`
-	Verifier string          `json:"verifier"` // PKCE
-	Server   authServer      `json:"server"`
+	Tool     uuid.UUID  `json:"tool"`
+	Account  uuid.UUID  `json:"account"` // who asked for it
+	Scope    Scope      `json:"scope"`
+	Holder   uuid.UUID  `json:"holder"`
+	Bound    string     `json:"bound"`
+	Verifier string     `json:"verifier"` // PKCE
+	Server   authServer `json:"server"`
 }
 
 func consentBond(hash string) string { return "tool consent:" + hash }
@@ -61,7 +61,7 @@ func (s *Service) Authorize(ctx context.Context, caller services.Caller, tool To
 	}
 	state := rand.Text() + rand.Text()
 	begun := consent{
-		Tool: tool.ID, Caller: caller, Scope: scope, Holder: owner, Bound: boundTo(tool), Verifier: oauth2.GenerateVerifier(), Server: server,
+		Tool: tool.ID, Account: caller.Account, Scope: scope, Holder: owner, Bound: boundTo(tool), Verifier: oauth2.GenerateVerifier(), Server: server,
 	}
 	text, err := json.Marshal(begun)
 	if err != nil {
@@ -81,47 +81,58 @@ func (s *Service) Authorize(ctx context.Context, caller services.Caller, tool To
 
 // Return is what a browser comes back with.
 type Return struct {
-	State  string
-	Code   string
-	Error  string // the server's, instead of a code
-	Issuer string // RFC 9207
+	State  string `json:"state"`
+	Code   string `json:"code,omitempty"`
+	Error  string `json:"error,omitempty" doc:"the authorization server's, instead of a code"`
+	Issuer string `json:"iss,omitempty" doc:"RFC 9207"`
 }
 
-var errNoConsent = services.Errorf(services.Invalid, "This consent is over, or was never begun; please begin again").WithCode("CONSENT_UNKNOWN")
+var errNoConsent = services.Errorf(services.Invalid, "This consent is over, was never begun, or was begun by another account; please begin again").WithCode("CONSENT_UNKNOWN")
 
-// Finish ends a consent and gives the tool that it was for; uuid.Nil when that
-// is not known. A state counts once, whatever comes of it.
-func (s *Service) Finish(ctx context.Context, tools Tools, in Return) (id uuid.UUID, err error) {
-	begun, err := s.takeConsent(ctx, in.State)
+// Finish ends a consent for the account that began it, and gives the tool that it
+// was for. Who comes back in the browser may be somebody else: a page that one
+// person began can be opened by another, whose account at the authorization server
+// the first would then call with. So what the browser brings counts only together
+// with credentials of the account that began. These are tokens and keys, which
+// browsers do not send by themselves. A cookie would do for browsers alone, and
+// from a frontend on another site not even there.
+// A state counts once, whatever comes of it; for others than who began it, never.
+func (s *Service) Finish(ctx context.Context, caller services.Caller, tools Tools, in Return) (tool Tool, err error) {
+	begun, err := s.takeConsent(ctx, caller, in.State)
 	if err != nil {
-		return uuid.Nil, err
+		return Tool{}, err
 	}
-	services.NoteCaller(ctx, begun.Caller)
 	services.Note(ctx, "toolId", begun.Tool.String())
 	services.Note(ctx, "scope", string(begun.Scope))
 	refused := services.Errorf(services.Upstream, "The authorization server sent no consent back")
 	switch {
 	case begun.Server.SaysIssuer && in.Issuer != begun.Server.Issuer, // another server's answer, passed off as this one's
 		in.Issuer != "" && begun.Server.Issuer != "" && in.Issuer != begun.Server.Issuer:
-		return begun.Tool, services.Errorf(services.Upstream, "The answer is another authorization server's").WithCode("ISSUER_MISMATCH")
+		return Tool{}, services.Errorf(services.Upstream, "The answer is another authorization server's").WithCode("ISSUER_MISMATCH")
 	case in.Error != "":
-		return begun.Tool, services.Errorf(services.Upstream, "The authorization server refused: %s", codeOf(in.Error)).WithCode("CONSENT_REFUSED")
+		return Tool{}, services.Errorf(services.Upstream, "The authorization server refused: %s", codeOf(in.Error)).WithCode("CONSENT_REFUSED")
 	case in.Code == "":
-		return begun.Tool, refused
+		return Tool{}, refused
 	}
-	tool, err := tools.Credentialed(ctx, begun.Caller, begun.Tool)
-	if err != nil {
-		return begun.Tool, err
+	if tool, err = tools.Credentialed(ctx, caller, begun.Tool, 0); err != nil {
+		return Tool{}, err
 	}
 	if tool.OAuth == nil || boundTo(tool) != begun.Bound {
-		return begun.Tool, services.Errorf(services.Conflict, "%s has changed since the consent was begun; look at it and begin again", tool.Name)
+		return Tool{}, services.Errorf(services.Conflict, "%s has changed since the consent was begun; look at it and begin again", tool.Name)
 	}
-	return begun.Tool, s.redeem(ctx, tool, begun, in.Code)
+	owner, err := holder(caller, tool, begun.Scope, false) // a role may have been lost meanwhile
+	if err == nil && owner != begun.Holder {
+		err = services.Errorf(services.Conflict, "The consent was begun in another organisation; choose that one and begin again")
+	}
+	if err != nil {
+		return Tool{}, err
+	}
+	return tool, s.redeem(ctx, tool, begun, in.Code)
 }
 
-func (s *Service) takeConsent(ctx context.Context, state string) (begun consent, err error) {
+func (s *Service) takeConsent(ctx context.Context, caller services.Caller, state string) (begun consent, err error) {
 	hash := hashOf(state)
-	sealed, err := s.repository.takeConsent(ctx, hash)
+	sealed, err := s.repository.takeConsent(ctx, hash, caller.Account)
 	if services.Is(err, services.NotFound) {
 		return begun, errNoConsent
 	}

@@ -30,7 +30,17 @@ func TestConsent(t *testing.T) {
 	require.Equal(t, "S256", asked.Query().Get("code_challenge_method"))
 	require.Equal(t, public+callbackPath, asked.Query().Get("redirect_uri"))
 	back := visit(t, page)
-	require.Equal(t, connectedTo(tool), b.do(t, services.Caller{}, http.MethodGet, back, "", nil).To)
+	var done struct {
+		Data struct {
+			Tool uuid.UUID `json:"tool_id"`
+			Connection
+		}
+	}
+	a := b.finish(t, ada, back)
+	require.Equal(t, http.StatusOK, a.Status, a.Text)
+	require.NoError(t, json.Unmarshal([]byte(a.Text), &done))
+	require.Equal(t, tool.ID, done.Data.Tool)
+	require.True(t, done.Data.Connected && done.Data.Current)
 	require.Equal(t, 1, p.asked("authorization_code"))
 	c := b.carried(t, tool, ada)
 	require.Regexp(t, `^Bearer \S{20,}$`, c.Headers["Authorization"])
@@ -46,9 +56,9 @@ func TestConsent(t *testing.T) {
 	// It is ada's alone, and the browser's way back works once.
 	require.True(t, b.required(t, tool, user()).Authorize)
 	require.True(t, b.required(t, tool, services.Caller{}).Authorize)
-	again := b.do(t, services.Caller{}, http.MethodGet, back, "", nil)
-	require.Equal(t, http.StatusFound, again.Status)
-	require.True(t, strings.HasPrefix(again.To, frontend+"/tools?error="), again.To)
+	again := b.finish(t, ada, back)
+	require.Equal(t, http.StatusBadRequest, again.Status)
+	require.Equal(t, "CONSENT_UNKNOWN", again.Error.Code)
 	require.Equal(t, 1, p.asked("authorization_code"))
 
 	// The state is kept hashed; tokens and secrets show nowhere.
@@ -101,36 +111,85 @@ func TestConsentsOfScopes(t *testing.T) {
 	require.Equal(t, http.StatusForbidden, a.Status, a.Text)
 	held := func(caller services.Caller) string { return b.carried(t, tool, caller).Headers["Authorization"] }
 
-	require.Equal(t, connectedTo(tool), b.consent(t, owner, tool, ofTool))
+	b.consent(t, owner, tool, ofTool)
 	tools := held(services.Caller{})
 	require.Equal(t, tools, held(bob))
-	require.Equal(t, connectedTo(tool), b.consent(t, ada, tool, ofOrganization))
+	b.consent(t, ada, tool, ofOrganization)
 	organizations := held(bob)
 	require.NotEqual(t, tools, organizations)
-	require.Equal(t, connectedTo(tool), b.consent(t, bob, tool, ofUser))
+	b.consent(t, bob, tool, ofUser)
 	require.NotEqual(t, organizations, held(bob))
 	require.Equal(t, organizations, held(ada))
 	require.Equal(t, tools, held(user()))
 }
 
+// TestAConsentIsItsBeginnersAlone: whoever has another person's browser give a
+// consent gets nothing of it, and gives nothing.
+func TestAConsentIsItsBeginnersAlone(t *testing.T) {
+	t.Parallel()
+	b, p := setup(t), startProvider(t)
+	tool, mallory, ada := b.oauthTool(t, user(), p), user(), user()
+	colleague := colleague(mallory, services.OrgOwner)
+	for name, test := range map[string]struct {
+		page    services.Caller // whose page it is
+		visitor services.Caller // in whose browser it is opened
+	}{
+		"mallory's page, opened by ada":             {mallory, ada},
+		"mallory's page, opened by a colleague":     {mallory, colleague},
+		"ada's page, in mallory's hands":            {ada, mallory},
+		"ada's page, opened by nobody who is known": {ada, services.Caller{}},
+		"mallory's own answer, passed on to ada":    {mallory, ada},
+	} {
+		back := visit(t, b.begin(t, test.page, tool, ofUser))
+		for range 2 {
+			a := b.finish(t, test.visitor, back)
+			want, code := http.StatusBadRequest, "CONSENT_UNKNOWN"
+			if !test.visitor.Known() {
+				want, code = http.StatusUnauthorized, "AUTHENTICATION_ERROR"
+			}
+			require.Equal(t, want, a.Status, "%s: %s", name, a.Text)
+			require.Equal(t, code, a.Error.Code, name)
+		}
+		require.Zero(t, b.count(t, `SELECT count(*) FROM uaol_registry.grants`), name)
+		require.Zero(t, p.asked("authorization_code"), "the code was not shown: %s", name)
+		require.Equal(t, 1, b.count(t, `DELETE FROM uaol_registry.authorizations WHERE account_id = $1 RETURNING 1`, test.page.Account), "and it is still there for whom it belongs to")
+	}
+}
+
+// TestWhatWasLostMeanwhileCounts: between the beginning and the end of a consent
+// somebody loses a role, or works for another organisation.
+func TestWhatWasLostMeanwhileCounts(t *testing.T) {
+	t.Parallel()
+	b, p := setup(t), startProvider(t)
+	tool, ada := b.oauthTool(t, user(), p), user()
+	demoted, elsewhere := ada, ada
+	demoted.OrgRole = services.OrgMember
+	elsewhere.Organization = uuid.New()
+	for want, now := range map[int]services.Caller{http.StatusForbidden: demoted, http.StatusConflict: elsewhere, http.StatusOK: ada} {
+		a := b.finish(t, now, visit(t, b.begin(t, ada, tool, ofOrganization)))
+		require.Equal(t, want, a.Status, a.Text)
+	}
+	require.Equal(t, 1, p.asked("authorization_code"))
+}
+
 func TestAStateCountsOnce(t *testing.T) {
 	t.Parallel()
 	b, p := setup(t), startProvider(t)
-	tool := b.oauthTool(t, user(), p)
-	back := visit(t, b.begin(t, user(), tool, ofUser))
+	tool, ada := b.oauthTool(t, user(), p), user()
+	back := visit(t, b.begin(t, ada, tool, ofUser))
 	var group sync.WaitGroup
 	var mu sync.Mutex
-	ends := map[bool]int{}
+	ends := map[int]int{}
 	for range 8 {
 		group.Go(func() {
-			a := b.do(t, services.Caller{}, http.MethodGet, back, "", nil)
+			a := b.finish(t, ada, back)
 			mu.Lock()
 			defer mu.Unlock()
-			ends[a.To == connectedTo(tool)]++
+			ends[a.Status]++
 		})
 	}
 	group.Wait()
-	require.Equal(t, map[bool]int{true: 1, false: 7}, ends)
+	require.Equal(t, map[int]int{http.StatusOK: 1, http.StatusBadRequest: 7}, ends)
 	require.Equal(t, 1, p.asked("authorization_code"))
 }
 
@@ -148,7 +207,7 @@ func TestWhatComesBackIsChecked(t *testing.T) {
 		"no code":             {func(_ *Tool, q url.Values) { q.Del("code") }, "no consent", false},
 		"another's code":      {func(_ *Tool, q url.Values) { q.Set("code", "guessed") }, "refused the code", true},
 		"a guessed state":     {func(_ *Tool, q url.Values) { q.Set("state", "guessed") }, "never begun", false},
-		"no state":            {func(_ *Tool, q url.Values) { q.Del("state") }, "never begun", false},
+		"no state":            {func(_ *Tool, q url.Values) { q.Del("state") }, "body.state", false},
 		"the tool moved":      {func(tool *Tool, _ url.Values) { tool.GatewayURL = "https://evil.example.com" }, "has changed", false},
 		"its server moved":    {func(tool *Tool, _ url.Values) { tool.OAuth.TokenURL += "/evil" }, "has changed", false},
 		"it takes no consent": {func(tool *Tool, _ url.Values) { tool.OAuth = nil }, "has changed", false},
@@ -163,10 +222,9 @@ func TestWhatComesBackIsChecked(t *testing.T) {
 		changed.OAuth = &oauth
 		test.change(&changed, query)
 		b.put(changed)
-		a := b.do(t, services.Caller{}, http.MethodGet, back.Path+"?"+query.Encode(), "", nil)
-		require.Equal(t, http.StatusFound, a.Status, name)
-		require.True(t, strings.HasPrefix(a.To, frontend+"/tools"), "%s: %s", name, a.To)
-		require.Contains(t, mustQuery(t, a.To, "error"), test.error, name)
+		a := b.finish(t, ada, back.Path+"?"+query.Encode())
+		require.GreaterOrEqual(t, a.Status, 400, name)
+		require.Contains(t, a.Error.Message, test.error, name)
 		require.Equal(t, test.asked, p.asked("authorization_code") > before, name)
 		require.Zero(t, b.count(t, `SELECT count(*) FROM uaol_registry.grants WHERE tool_id = $1`, tool.ID), name)
 	}
@@ -175,12 +233,15 @@ func TestWhatComesBackIsChecked(t *testing.T) {
 func TestAConsentEndsAfterTenMinutes(t *testing.T) {
 	t.Parallel()
 	b, p := setup(t), startProvider(t)
-	tool := b.oauthTool(t, user(), p)
-	back := visit(t, b.begin(t, user(), tool, ofUser))
+	tool, ada := b.oauthTool(t, user(), p), user()
+	back := visit(t, b.begin(t, ada, tool, ofUser))
 	require.Equal(t, 1, b.count(t, `SELECT count(*) FROM uaol_registry.authorizations WHERE expires_at BETWEEN now() + interval '9 minutes' AND now() + interval '10 minutes'`))
 	_, err := b.pool.Exec(t.Context(), `UPDATE uaol_registry.authorizations SET expires_at = expires_at - interval '10 minutes'`)
 	require.NoError(t, err)
-	require.Contains(t, b.do(t, services.Caller{}, http.MethodGet, back, "", nil).To, "error=")
+	a := b.finish(t, ada, back)
+	require.Equal(t, http.StatusBadRequest, a.Status, a.Text)
+	require.Equal(t, "CONSENT_UNKNOWN", a.Error.Code)
+	require.Zero(t, p.asked("authorization_code"))
 	require.NoError(t, b.service.repository.Prune(t.Context()))
 	require.Zero(t, b.count(t, `SELECT count(*) FROM uaol_registry.authorizations`))
 }
@@ -193,7 +254,7 @@ func TestAGrantGoesOnlyWhereItWasGivenFor(t *testing.T) {
 	evil := startScript(t)
 	tool := b.oauthTool(t, user(), p)
 	ada := user()
-	require.Equal(t, connectedTo(tool), b.consent(t, ada, tool, ofUser))
+	b.consent(t, ada, tool, ofUser)
 	for name, change := range map[string]func(*Tool){
 		"the tool's address":   func(tool *Tool) { tool.GatewayURL = evil.URL },
 		"the token's endpoint": func(tool *Tool) { tool.OAuth.TokenURL = evil.URL + "/token" },
@@ -320,11 +381,11 @@ func TestDiscovery(t *testing.T) {
 
 		// The answer must be this server's (RFC 9207), and the code goes to it.
 		s.answer("/t", map[string]any{"access_token": "token-of-" + clientID, "token_type": "bearer", "expires_in": 600})
-		_, err = b.service.Finish(t.Context(), b.tools, Return{State: mustQuery(t, page, "state"), Code: "a-code", Issuer: "https://evil.example.com"})
+		_, err = b.service.Finish(t.Context(), ada, b.tools, Return{State: mustQuery(t, page, "state"), Code: "a-code", Issuer: "https://evil.example.com"})
 		require.Equal(t, "ISSUER_MISMATCH", asError(t, err).Code, name)
 		page, err = b.service.Authorize(t.Context(), ada, tool, ofUser)
 		require.NoError(t, err, name)
-		_, err = b.service.Finish(t.Context(), b.tools, Return{State: mustQuery(t, page, "state"), Code: "a-code"})
+		_, err = b.service.Finish(t.Context(), ada, b.tools, Return{State: mustQuery(t, page, "state"), Code: "a-code"})
 		require.Equal(t, "ISSUER_MISMATCH", asError(t, err).Code, "it said that it names itself: %s", name)
 		require.Zero(t, s.asked("/t"), "no code was shown")
 		page, err = b.service.Authorize(t.Context(), ada, tool, ofUser)
@@ -333,7 +394,7 @@ func TestDiscovery(t *testing.T) {
 		if name == "of before RFC 9728" {
 			issuer = s.URL
 		}
-		_, err = b.service.Finish(t.Context(), b.tools, Return{State: mustQuery(t, page, "state"), Code: "a-code", Issuer: issuer})
+		_, err = b.service.Finish(t.Context(), ada, b.tools, Return{State: mustQuery(t, page, "state"), Code: "a-code", Issuer: issuer})
 		require.NoError(t, err, name)
 		form, _ := s.form(t)
 		require.Equal(t, "a-code", form.Get("code"))
@@ -360,7 +421,7 @@ func TestAnIssuerThatIsNamedCounts(t *testing.T) {
 	for issuer, code := range map[string]string{"https://evil.example.com": "ISSUER_MISMATCH", s.URL: "", "": ""} {
 		page, err := b.service.Authorize(t.Context(), ada, tool, ofUser)
 		require.NoError(t, err)
-		_, err = b.service.Finish(t.Context(), b.tools, Return{State: mustQuery(t, page, "state"), Code: "a-code", Issuer: issuer})
+		_, err = b.service.Finish(t.Context(), ada, b.tools, Return{State: mustQuery(t, page, "state"), Code: "a-code", Issuer: issuer})
 		if code == "" {
 			require.NoError(t, err, issuer)
 			continue

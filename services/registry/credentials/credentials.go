@@ -11,6 +11,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -55,6 +56,16 @@ type Tool struct {
 	Allow        []string // host:port exceptions to the egress policy, for this tool alone
 	Inject       Injection
 	OAuth        *OAuth
+	Proposed     bool // it is a version that waits, beside one that counts
+}
+
+// originOf is the address that a secret of the tool is for, without its path.
+// The client's secret goes to the authorization server alone.
+func (t Tool) originOf(name string) string {
+	if name == clientSecret && t.OAuth != nil && t.OAuth.TokenURL != "" {
+		return originOf(t.OAuth.TokenURL)
+	}
+	return originOf(t.GatewayURL)
 }
 
 // Needs reports whether calls carry something that has to be asked for.
@@ -73,6 +84,14 @@ type Carried struct {
 	ExpiresAt time.Time `json:"expiresAt,omitzero"` // keep it no longer
 }
 
+// Token names the token that an authorization server gave, without showing it.
+func (c Carried) Token() string { return nameOf(c.Headers["Authorization"]) }
+
+func nameOf(authorization string) string {
+	sum := sha256.Sum256([]byte(authorization))
+	return hex.EncodeToString(sum[:])
+}
+
 // CodeRequired tells of a secret or a consent that a tool needs first.
 const CodeRequired = "CREDENTIALS_REQUIRED"
 
@@ -80,7 +99,9 @@ const CodeRequired = "CREDENTIALS_REQUIRED"
 type Tools interface {
 	// Credentialed gives a tool as it is called now or, while it was never
 	// approved, as it is proposed, if the caller may see it; kind NotFound else.
-	Credentialed(ctx context.Context, caller services.Caller, id uuid.UUID) (Tool, error)
+	// A version, unless it is 0, has to be that one, or the one that waits if the
+	// caller may see that; kind Conflict else.
+	Credentialed(ctx context.Context, caller services.Caller, id uuid.UUID, version int64) (Tool, error)
 }
 
 // Service is the use cases.
@@ -115,6 +136,13 @@ type Required struct {
 // the platform itself, which has the tool's own secrets alone. Kind Invalid with
 // CodeRequired when something was not given yet.
 func (s *Service) For(ctx context.Context, tool Tool, caller services.Caller) (Carried, error) {
+	return s.Another(ctx, tool, caller, "")
+}
+
+// Another is For after the tool has refused a token, named by Carried.Token: what
+// has come instead since or, if nothing has, what a renewal brings. It may be the
+// same token, where another can't be had or has just been got.
+func (s *Service) Another(ctx context.Context, tool Tool, caller services.Caller, refused string) (Carried, error) {
 	values, err := s.values(ctx, tool, caller)
 	if err != nil {
 		return Carried{}, err
@@ -124,11 +152,11 @@ func (s *Service) For(ctx context.Context, tool Tool, caller services.Caller) (C
 		return Carried{}, err
 	}
 	if tool.OAuth != nil {
-		token, until, err := s.token(ctx, tool, caller)
+		token, until, err := s.token(ctx, tool, caller, refused)
 		if err != nil {
 			return Carried{}, err
 		}
-		carried.Headers["Authorization"], carried.ExpiresAt = "Bearer "+token, until
+		carried.Headers["Authorization"], carried.ExpiresAt = bearer(token), until
 	}
 	carried.Identity = s.identity(carried)
 	return carried, nil
@@ -146,7 +174,7 @@ func (s *Service) values(ctx context.Context, tool Tool, caller services.Caller)
 	}
 	values, required := map[string]string{}, Required{ToolID: tool.ID}
 	for _, name := range names {
-		row, found := nearest(rows, name)
+		row, found := nearest(rows, tool, name)
 		if found && !row.goesTo(tool) {
 			required.Changed = append(required.Changed, name)
 			continue
@@ -175,7 +203,11 @@ func (r Required) error(tool Tool) error {
 	if len(r.Missing) > 0 {
 		parts = append(parts, tool.Name+" needs secrets that were not given yet: "+strings.Join(r.Missing, ", "))
 	}
-	return services.Errorf(services.Invalid, "%s; PUT /tools/%s/secrets/%s", strings.Join(parts, "; "), tool.ID, slices.Concat(r.Changed, r.Missing)[0]).
+	how := fmt.Sprintf("PUT /tools/%s/secrets/%s", tool.ID, slices.Concat(r.Changed, r.Missing)[0])
+	if tool.Proposed {
+		how += fmt.Sprintf(` with "scope": "tool" and "version": %d`, tool.Version)
+	}
+	return services.Errorf(services.Invalid, "%s; %s", strings.Join(parts, "; "), how).
 		WithCode(CodeRequired).WithDetails(r)
 }
 

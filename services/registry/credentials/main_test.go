@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
@@ -23,7 +24,10 @@ import (
 	"uaol/services"
 )
 
-func TestMain(m *testing.M) { pgtest.Main(m) }
+func TestMain(m *testing.M) {
+	listenForAWS()
+	pgtest.Main(m, goleak.IgnoreCurrent())
+}
 
 const (
 	sealedWith = "an encryption secret of a test, 32 characters or more"
@@ -49,15 +53,22 @@ type bench struct {
 type shelf struct {
 	mu    sync.Mutex
 	tools map[uuid.UUID]Tool
+	waits map[uuid.UUID]Tool // versions, for their own organisation
 	hides map[uuid.UUID]bool // from all but their own organisation
 }
 
-func (s *shelf) Credentialed(_ context.Context, caller services.Caller, id uuid.UUID) (Tool, error) {
+func (s *shelf) Credentialed(_ context.Context, caller services.Caller, id uuid.UUID, version int64) (Tool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	tool, ok := s.tools[id]
 	if !ok || (s.hides[id] && !caller.Owns(tool.Organization)) {
 		return Tool{}, errNoTool
+	}
+	if waits := s.waits[id]; version != 0 && version == waits.Version && caller.Owns(tool.Organization) {
+		return waits, nil
+	}
+	if version != 0 && version != tool.Version {
+		return Tool{}, services.Errorf(services.Conflict, "has changed")
 	}
 	return tool, nil
 }
@@ -83,7 +94,7 @@ func setup(t testing.TB, changes ...func(*Config)) *bench {
 func onDatabase(t testing.TB, pool *pgxpool.Pool, changes ...func(*Config)) *bench {
 	t.Helper()
 	core, logged := observer.New(zap.DebugLevel)
-	b := &bench{pool: pool, logged: logged, tools: &shelf{tools: map[uuid.UUID]Tool{}, hides: map[uuid.UUID]bool{}}, auditor: &auditor{}}
+	b := &bench{pool: pool, logged: logged, tools: &shelf{tools: map[uuid.UUID]Tool{}, waits: map[uuid.UUID]Tool{}, hides: map[uuid.UUID]bool{}}, auditor: &auditor{}}
 	cfg := Config{Manager: inDatabase, PublicURL: public, Frontend: frontend}
 	for _, change := range changes {
 		change(&cfg)

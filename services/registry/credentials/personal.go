@@ -92,7 +92,8 @@ func (r *Repository) Export(ctx context.Context, in services.ExportRequest) (ser
 		}
 		return postgres.All[Held](ctx, r.pool, `
 			SELECT tool_id, scope, name, scopes, created_at, updated_at FROM (
-				SELECT tool_id, scope, name, '' AS scopes, created_at, updated_at FROM uaol_registry.secrets WHERE holder_id = $1::uuid
+				SELECT tool_id, scope, name, '' AS scopes, min(created_at) AS created_at, max(updated_at) AS updated_at
+					FROM uaol_registry.secrets WHERE holder_id = $1::uuid AND NOT forgotten GROUP BY tool_id, scope, name
 				UNION ALL SELECT tool_id, scope, '' AS name, scopes, created_at, updated_at FROM uaol_registry.grants WHERE holder_id = $1::uuid) AS all_of_them
 			WHERE (tool_id, scope, name) > ($2::uuid, $3::text, $4::text) ORDER BY tool_id, scope, name LIMIT $5`,
 			h.Organization, after.Tool, string(after.Scope), after.Name, exportPage)

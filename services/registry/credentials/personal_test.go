@@ -30,7 +30,7 @@ func TestErase(t *testing.T) {
 				b.give(t, who, tool, scope, "KEY", "x")
 			}
 		}
-		require.Equal(t, connectedTo(withBoth), b.consent(t, who, withBoth, ofUser))
+		b.consent(t, who, withBoth, ofUser)
 		b.begin(t, who, withBoth, ofUser)
 	}
 	b.give(t, ada, adas, ofTool, "KEY", "x")
@@ -92,14 +92,17 @@ func TestRotate(t *testing.T) {
 	withKey := tool
 	withKey.Inject = Injection{Headers: map[string]string{"X-Key": "{{secret.KEY}}"}}
 	b.put(withKey)
+	moved := withKey
+	moved.GatewayURL = "https://new.example.com/mcp"
 	var people []services.Caller
 	for range 60 {
 		ada := user()
+		b.give(t, ada, moved, ofUser, "KEY", "ada's there")
 		b.give(t, ada, withKey, ofUser, "KEY", "ada's")
 		b.give(t, ada, withKey, ofOrganization, "KEY", "hers")
 		people = append(people, ada)
 	}
-	require.Equal(t, connectedTo(tool), b.consent(t, people[0], withKey, ofUser))
+	b.consent(t, people[0], withKey, ofUser)
 	back := visit(t, b.begin(t, people[1], withKey, ofUser))
 	elsewhere := onDatabase(t, b.pool, startVault(t).config) // has values that are not ours to seal
 	elsewhere.give(t, user(), withKey, ofUser, "KEY", "in a vault")
@@ -107,7 +110,7 @@ func TestRotate(t *testing.T) {
 	both := ringOf(t, keyring.Config{Secret: anew, Previous: sealedWith})
 	n, err := Rotate(t.Context(), b.pool, both)
 	require.NoError(t, err)
-	require.Equal(t, Rotated{Secrets: 121, Grants: 1}, n)
+	require.Equal(t, Rotated{Secrets: 181, Grants: 1}, n)
 	n, err = Rotate(t.Context(), b.pool, both)
 	require.NoError(t, err)
 	require.Zero(t, n, "it may be repeated")
@@ -116,7 +119,7 @@ func TestRotate(t *testing.T) {
 	ring := ringOf(t, keyring.Config{Secret: anew})
 	b.service.ring, b.store.index.ring = ring, ring
 	require.Equal(t, "ada's", b.carried(t, withKey, people[0]).Headers["X-Key"])
-	require.Equal(t, connectedTo(tool), b.do(t, services.Caller{}, "GET", back, "", nil).To)
+	require.Equal(t, 200, b.finish(t, people[1], back).Status)
 	_, err = Rotate(t.Context(), b.pool, ringOf(t, keyring.Config{Secret: sealedWith}))
 	require.ErrorContains(t, err, "ENCRYPTION_SECRET_PREVIOUS")
 }

@@ -64,10 +64,10 @@ const keptColumns = `tool_id, scope, holder_id, name, origin, sealed, updated_at
 // secrets gives what there is for the holders, by name.
 func (r *Repository) secrets(ctx context.Context, h holders) ([]kept, error) {
 	return postgres.All[kept](ctx, r.pool, `
-		SELECT `+keptColumns+` FROM uaol_registry.secrets WHERE `+held+` ORDER BY name, scope`, h.tool, h.organization, h.user)
+		SELECT `+keptColumns+` FROM uaol_registry.secrets WHERE NOT forgotten AND `+held+` ORDER BY name, scope, origin`, h.tool, h.organization, h.user)
 }
 
-// maxSecrets bounds how many secrets one holder may give for one tool.
+// maxSecrets bounds how many secrets one holder may give for one address of a tool.
 const maxSecrets = 50
 
 // set stores a secret; kind NotFound when the holder has too many.
@@ -77,21 +77,33 @@ func (r *Repository) set(ctx context.Context, at place, sealed []byte, happened 
 			INSERT INTO uaol_registry.secrets (tool_id, scope, holder_id, name, origin, sealed)
 			SELECT $1::uuid, $2::text, $3::uuid, $4::text, $5::text, $6::bytea
 			WHERE (SELECT count(*) FROM uaol_registry.secrets o
-				WHERE o.tool_id = $1::uuid AND o.scope = $2::text AND o.holder_id = $3::uuid AND o.name <> $4::text) < $7
-			ON CONFLICT (tool_id, scope, holder_id, name) DO UPDATE SET origin = excluded.origin, sealed = excluded.sealed, updated_at = now()
+				WHERE o.tool_id = $1::uuid AND o.scope = $2::text AND o.holder_id = $3::uuid AND o.name <> $4::text
+					AND o.origin = $5::text AND NOT o.forgotten) < $7
+			ON CONFLICT (tool_id, scope, holder_id, name, origin) DO UPDATE SET sealed = excluded.sealed, forgotten = false, updated_at = now()
 			RETURNING `+keptColumns, at.Tool, at.Scope, at.Holder, at.Name, at.Origin, sealed, maxSecrets)
 		return err
 	})
 	return row, err
 }
 
-func (r *Repository) delete(ctx context.Context, at place, happened events.Event) error {
-	return r.change(ctx, happened, func(tx pgx.Tx) error {
-		_, err := postgres.Exec(ctx, tx, `
-			DELETE FROM uaol_registry.secrets WHERE tool_id = $1 AND scope = $2 AND holder_id = $3 AND name = $4`,
-			at.Tool, at.Scope, at.Holder, at.Name)
+// forget makes a secret count no more, whatever address it was given for, and
+// gives the places whose values are to be removed.
+func (r *Repository) forget(ctx context.Context, at place, happened events.Event) (places []place, err error) {
+	err = r.change(ctx, happened, func(tx pgx.Tx) (err error) {
+		places, err = postgres.All[place](ctx, tx, `
+			UPDATE uaol_registry.secrets SET forgotten = true WHERE tool_id = $1 AND scope = $2 AND holder_id = $3 AND name = $4
+			RETURNING tool_id, scope, holder_id, name, origin`, at.Tool, at.Scope, at.Holder, at.Name)
 		return err
 	})
+	return places, err
+}
+
+// drop removes a forgotten secret's row, unless it was given anew meanwhile.
+func (r *Repository) drop(ctx context.Context, at place) error {
+	_, err := postgres.Exec(ctx, r.pool, `
+		DELETE FROM uaol_registry.secrets WHERE tool_id = $1 AND scope = $2 AND holder_id = $3 AND name = $4 AND origin = $5 AND forgotten`,
+		at.Tool, at.Scope, at.Holder, at.Name, at.Origin)
+	return err
 }
 
 // grant is a grant's row. What depends on the time was reckoned by the database.
@@ -107,6 +119,7 @@ type grant struct {
 	Fresh  bool      `db:"fresh"`  // need not be renewed yet
 	Valid  bool      `db:"valid"`  // can still be used
 	Leased bool      `db:"leased"` // somebody is renewing it
+	Young  bool      `db:"young"`  // its token has just been got
 	Left   *float64  `db:"seconds"`
 
 	ExpiresAt *services.Time `db:"expires_at"`
@@ -116,7 +129,7 @@ type grant struct {
 const grantColumns = `tool_id, scope, holder_id, bound, sealed, fence, failed_fence, scopes,
 	length(sealed) > 0 AND (renew_at IS NULL OR renew_at > now()) AS fresh,
 	length(sealed) > 0 AND (expires_at IS NULL OR expires_at > now() + interval '5 seconds') AS valid,
-	coalesce(leased_until > now(), false) AS leased,
+	coalesce(leased_until > now(), false) AS leased, updated_at > now() - interval '30 seconds' AS young,
 	extract(epoch FROM renew_at - now())::float8 AS seconds, expires_at, updated_at`
 
 // grants gives what there is for the holders.
@@ -212,15 +225,15 @@ func (r *Repository) addConsent(ctx context.Context, hash string, c consent, sea
 	_, err := postgres.Exec(ctx, r.pool, `
 		INSERT INTO uaol_registry.authorizations (hash, tool_id, account_id, holder_id, sealed, expires_at)
 		VALUES ($1, $2, $3, $4, $5, now() + $6 * interval '1 second')`,
-		hash, c.Tool, c.Caller.Account, c.Holder, sealed, int64(consentLife/time.Second))
+		hash, c.Tool, c.Account, c.Holder, sealed, int64(consentLife/time.Second))
 	return err
 }
 
 // takeConsent gives a consent under way, once; kind NotFound when there is none
-// of that state, or no longer.
-func (r *Repository) takeConsent(ctx context.Context, hash string) (sealed []byte, err error) {
+// of that state, or no longer, or it is another account's, who may still end it.
+func (r *Repository) takeConsent(ctx context.Context, hash string, account uuid.UUID) (sealed []byte, err error) {
 	return postgres.Value[[]byte](ctx, r.pool, `
-		DELETE FROM uaol_registry.authorizations WHERE hash = $1 AND expires_at > now() RETURNING sealed`, hash)
+		DELETE FROM uaol_registry.authorizations WHERE hash = $1 AND account_id = $2 AND expires_at > now() RETURNING sealed`, hash, account)
 }
 
 // Prune drops consents that nobody has given in time.

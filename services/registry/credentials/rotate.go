@@ -60,16 +60,16 @@ func (r *Repository) outdatedSecrets(ctx context.Context, current []byte, after 
 	return postgres.All[kept](ctx, r.pool, `
 		SELECT `+keptColumns+` FROM uaol_registry.secrets
 		WHERE length(sealed) > 0 AND substring(sealed FROM 1 FOR $1) <> $2
-			AND (tool_id, scope, holder_id, name) > ($3::uuid, $4::text, $5::uuid, $6::text)
-		ORDER BY tool_id, scope, holder_id, name LIMIT 100`, len(current), current, after.Tool, string(after.Scope), after.Holder, after.Name)
+			AND (tool_id, scope, holder_id, name, origin) > ($3::uuid, $4::text, $5::uuid, $6::text, $7::text)
+		ORDER BY tool_id, scope, holder_id, name, origin LIMIT 100`, len(current), current, after.Tool, string(after.Scope), after.Holder, after.Name, after.Origin)
 }
 
 // The three replace nothing that was written anew meanwhile.
 
 func (r *Repository) replaceSecret(ctx context.Context, old kept, sealed []byte) error {
 	_, err := postgres.Exec(ctx, r.pool, `
-		UPDATE uaol_registry.secrets SET sealed = $6 WHERE tool_id = $1 AND scope = $2 AND holder_id = $3 AND name = $4 AND sealed = $5`,
-		old.Tool, old.Scope, old.Holder, old.Name, old.Sealed, sealed)
+		UPDATE uaol_registry.secrets SET sealed = $7 WHERE tool_id = $1 AND scope = $2 AND holder_id = $3 AND name = $4 AND origin = $5 AND sealed = $6`,
+		old.Tool, old.Scope, old.Holder, old.Name, old.Origin, old.Sealed, sealed)
 	return err
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 	"net/url"
-	"strings"
 
 	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
@@ -43,8 +42,8 @@ func (h *Handler) Operations() []api.Operation {
 		api.Post("/tools/{toolId}/authorize", "Begin a consent at the tool's authorization server", h.authorize, anyRole, api.Audited("tool.authorize")),
 		api.Get("/tools/{toolId}/authorization", "Whether there is a consent", h.connection),
 		api.Delete("/tools/{toolId}/authorization", "Forget a consent", h.disconnect, anyRole, api.Audited("tool.disconnect")),
-		api.Raw(http.MethodGet, callbackPath, "Where tools' authorization servers send people back to", h.callback,
-			api.Allow(api.Public), api.Audited("tool.connect")),
+		api.Raw(http.MethodGet, callbackPath, "Where tools' authorization servers send people back to", h.callback, api.Allow(api.Public)),
+		api.Post("/tools/oauth/finish", "End a consent: what the browser came back with, from the account that began it", h.finish, anyRole, api.Audited("tool.connect")),
 	}
 }
 
@@ -52,13 +51,19 @@ type toolInput struct {
 	Tool uuid.UUID `path:"toolId" format:"uuid"`
 }
 
-type secretInput struct {
-	Tool uuid.UUID `path:"toolId" format:"uuid"`
-	Name string    `path:"name" maxLength:"64"`
+type secretsInput struct {
+	Tool    uuid.UUID `path:"toolId" format:"uuid"`
+	Version int64     `query:"version" minimum:"0" doc:"the tool's pending version, for its owner: what that wants"`
 }
 
-func (h *Handler) list(ctx context.Context, caller services.Caller, in *toolInput) (api.Page[Entry], error) {
-	tool, err := h.tools.Credentialed(ctx, caller, in.Tool)
+type secretInput struct {
+	Tool    uuid.UUID `path:"toolId" format:"uuid"`
+	Name    string    `path:"name" maxLength:"64"`
+	Version int64     `query:"version" minimum:"0" doc:"the tool's pending version, for its owner"`
+}
+
+func (h *Handler) list(ctx context.Context, caller services.Caller, in *secretsInput) (api.Page[Entry], error) {
+	tool, err := h.tools.Credentialed(ctx, caller, in.Tool, in.Version)
 	if err != nil {
 		return api.Page[Entry]{}, err
 	}
@@ -67,7 +72,7 @@ func (h *Handler) list(ctx context.Context, caller services.Caller, in *toolInpu
 }
 
 func (h *Handler) get(ctx context.Context, caller services.Caller, in *secretInput) (api.Data[Entry], error) {
-	tool, err := h.tools.Credentialed(ctx, caller, in.Tool)
+	tool, err := h.tools.Credentialed(ctx, caller, in.Tool, in.Version)
 	if err != nil {
 		return api.Data[Entry]{}, err
 	}
@@ -81,16 +86,16 @@ type setInput struct {
 	Body struct {
 		Value   string `json:"value" doc:"1 to 16384 bytes"`
 		Scope   Scope  `json:"scope,omitempty" enum:"tool,organization,user" default:"user" doc:"whose it is: all callers', the organisation's, or the caller's own"`
-		Version int64  `json:"version,omitempty" minimum:"0" doc:"of the tool that was looked at; when it has changed since, nothing is stored"`
+		Version int64  `json:"version,omitempty" minimum:"0" doc:"of the tool that was looked at; when it has changed since, nothing is stored. With its pending version the secret is for that one's address, which matters when it differs; its owner may give the tool's own before it is approved"`
 	}
 }
 
 func (h *Handler) set(ctx context.Context, caller services.Caller, in *setInput) (api.Data[Entry], error) {
-	tool, err := h.tools.Credentialed(ctx, caller, in.Tool)
+	tool, err := h.tools.Credentialed(ctx, caller, in.Tool, in.Body.Version)
 	if err != nil {
 		return api.Data[Entry]{}, err
 	}
-	entry, err := h.service.Set(ctx, caller, tool, SetRequest{Name: in.Name, Value: in.Body.Value, Scope: in.Body.Scope, Version: in.Body.Version})
+	entry, err := h.service.Set(ctx, caller, tool, SetRequest{Name: in.Name, Value: in.Body.Value, Scope: in.Body.Scope})
 	return api.OK(entry), err
 }
 
@@ -101,7 +106,7 @@ type deleteInput struct {
 }
 
 func (h *Handler) delete(ctx context.Context, caller services.Caller, in *deleteInput) (api.Message, error) {
-	tool, err := h.tools.Credentialed(ctx, caller, in.Tool)
+	tool, err := h.tools.Credentialed(ctx, caller, in.Tool, 0)
 	if err == nil {
 		err = h.service.Delete(ctx, caller, tool, in.Scope, in.Name)
 	}
@@ -116,11 +121,11 @@ type authorizeInput struct {
 }
 
 type authorizeBody struct {
-	AuthorizeURL string `json:"authorizeUrl" doc:"the page to open in the browser, within ten minutes"`
+	AuthorizeURL string `json:"authorizeUrl" doc:"the page to open in the browser, within ten minutes; what it comes back with, at the frontend's /tools/consent, goes to POST /tools/oauth/finish"`
 }
 
 func (h *Handler) authorize(ctx context.Context, caller services.Caller, in *authorizeInput) (api.Data[authorizeBody], error) {
-	tool, err := h.tools.Credentialed(ctx, caller, in.Tool)
+	tool, err := h.tools.Credentialed(ctx, caller, in.Tool, 0)
 	if err != nil {
 		return api.Data[authorizeBody]{}, err
 	}
@@ -129,7 +134,7 @@ func (h *Handler) authorize(ctx context.Context, caller services.Caller, in *aut
 }
 
 func (h *Handler) connection(ctx context.Context, caller services.Caller, in *toolInput) (api.Data[Connection], error) {
-	tool, err := h.tools.Credentialed(ctx, caller, in.Tool)
+	tool, err := h.tools.Credentialed(ctx, caller, in.Tool, 0)
 	if err != nil {
 		return api.Data[Connection]{}, err
 	}
@@ -143,30 +148,42 @@ type disconnectInput struct {
 }
 
 func (h *Handler) disconnect(ctx context.Context, caller services.Caller, in *disconnectInput) (api.Message, error) {
-	tool, err := h.tools.Credentialed(ctx, caller, in.Tool)
+	tool, err := h.tools.Credentialed(ctx, caller, in.Tool, 0)
 	if err == nil {
 		err = h.service.Disconnect(ctx, caller, tool, in.Scope)
 	}
 	return api.Done("The consent is forgotten"), err
 }
 
-// callback sends the browser on to the frontend, whatever came of the consent.
+// callback sends the browser on to the frontend with what the authorization
+// server says. It stores nothing: see Finish.
 func (h *Handler) callback(c *gin.Context, _ services.Caller) {
-	id, err := h.service.Finish(c.Request.Context(), h.tools, Return{
-		State: c.Query("state"), Code: c.Query("code"), Error: c.Query("error"), Issuer: c.Query("iss"),
-	})
-	to := h.service.cfg.Frontend + "/tools"
-	if id != uuid.Nil {
-		to += "/" + id.String()
-	}
-	if err != nil {
-		_ = c.Error(err) // the access log tells it
-		services.NoteRefusal(c.Request.Context(), api.CodeOf(err))
-		to += "?error=" + strings.ReplaceAll(url.QueryEscape(api.MessageOf(err)), "+", "%20")
-	} else {
-		to += "?connected=1"
+	said := url.Values{}
+	for _, name := range []string{"state", "code", "error", "iss"} {
+		if value := c.Query(name); value != "" {
+			said.Set(name, value)
+		}
 	}
 	c.Header("Cache-Control", "no-store")
 	c.Header("Referrer-Policy", "no-referrer")
-	c.Redirect(http.StatusFound, to)
+	c.Redirect(http.StatusFound, h.service.cfg.Frontend+"/tools/consent?"+said.Encode())
+}
+
+type finishInput struct {
+	Body Return
+}
+
+// finished is the tool with the consent that counts for the caller now.
+type finished struct {
+	Tool uuid.UUID `json:"tool_id"`
+	Connection
+}
+
+func (h *Handler) finish(ctx context.Context, caller services.Caller, in *finishInput) (api.Data[finished], error) {
+	tool, err := h.service.Finish(ctx, caller, h.tools, in.Body)
+	if err != nil {
+		return api.Data[finished]{}, err
+	}
+	connection, err := h.service.Connection(ctx, caller, tool)
+	return api.OK(finished{tool.ID, connection}), err
 }

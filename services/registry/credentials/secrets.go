@@ -59,10 +59,9 @@ func holder(caller services.Caller, tool Tool, scope Scope, reads bool) (uuid.UU
 
 // SetRequest is a secret that somebody gives.
 type SetRequest struct {
-	Name    string
-	Value   string
-	Scope   Scope
-	Version int64 // of the tool that the giver looked at; 0 for whichever is called
+	Name  string
+	Value string
+	Scope Scope
 }
 
 func (in SetRequest) check(tool Tool) error {
@@ -82,6 +81,8 @@ func (in SetRequest) check(tool Tool) error {
 	if in.Scope != ofTool {
 		wanted := tool.Inject.names()
 		switch {
+		case tool.Proposed:
+			fault("body.scope", "must be tool: a version that waits for approval calls with the tool's own secrets alone")
 		case in.Name == clientSecret:
 			fault("body.scope", "must be tool: the client's secret is the tool's own")
 		case !slices.Contains(wanted, in.Name) && len(wanted) == 0:
@@ -106,11 +107,8 @@ func (s *Service) Set(ctx context.Context, caller services.Caller, tool Tool, in
 	if err := in.check(tool); err != nil {
 		return Entry{}, err
 	}
-	if in.Version != 0 && in.Version != tool.Version {
-		return Entry{}, services.Errorf(services.Conflict, "%s has changed since you looked at it (version %d, now %d)", tool.Name, in.Version, tool.Version)
-	}
 	services.Note(ctx, "scope", string(in.Scope))
-	at := place{Tool: tool.ID, Scope: in.Scope, Holder: owner, Name: in.Name, Origin: originOf(tool.GatewayURL)}
+	at := place{Tool: tool.ID, Scope: in.Scope, Holder: owner, Name: in.Name, Origin: tool.originOf(in.Name)}
 	sealed, err := s.store.put(ctx, at, in.Value)
 	if err != nil {
 		return Entry{}, err
@@ -154,8 +152,8 @@ func detailsOf(err error, e **services.Error) (faults []services.Fault, ok bool)
 	return faults, ok
 }
 
-// Delete forgets a secret; it may be repeated. It counts no more before its
-// value is gone.
+// Delete forgets a secret, whatever address it was given for; it may be repeated.
+// It counts no more before its value is gone.
 func (s *Service) Delete(ctx context.Context, caller services.Caller, tool Tool, scope Scope, name string) error {
 	owner, err := holder(caller, tool, scope, false)
 	if err != nil {
@@ -167,11 +165,20 @@ func (s *Service) Delete(ctx context.Context, caller services.Caller, tool Tool,
 	services.Note(ctx, "scope", string(scope))
 	at := place{Tool: tool.ID, Scope: scope, Holder: owner, Name: name}
 	happened := changed(tool)
-	if err := s.repository.delete(ctx, at, happened); err != nil {
+	places, err := s.repository.forget(ctx, at, happened)
+	if err != nil {
 		return err
 	}
 	s.bus.Publish(happened)
-	return s.store.remove(ctx, at)
+	for _, at := range places {
+		if err := s.store.remove(ctx, at); err != nil {
+			return err
+		}
+		if err := s.repository.drop(ctx, at); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Entries lists what the tool wants of the caller and what there is, by name.
@@ -191,20 +198,28 @@ func (s *Service) Entries(ctx context.Context, caller services.Caller, tool Tool
 	for _, name := range tool.Inject.names() {
 		e := entry(name)
 		e.Wanted = true
-		row, found := nearest(rows, name)
+		row, found := nearest(rows, tool, name)
 		e.Missing = !found || !row.goesTo(tool)
 	}
 	if tool.OAuth != nil && owns {
 		e := entry(clientSecret)
-		_, found := nearest(rows, clientSecret)
-		e.Wanted, e.Missing = true, !found && tool.OAuth.Grant == clientCredentials
+		row, found := nearest(rows, tool, clientSecret)
+		e.Wanted = true
+		e.Missing = found && !row.goesTo(tool) || !found && tool.OAuth.Grant == clientCredentials
 	}
 	for _, row := range rows {
 		if row.Scope == ofTool && !owns {
 			continue
 		}
 		e := entry(row.Name)
-		e.Given = append(e.Given, Given{Scope: row.Scope, Set: true, Current: row.goesTo(tool), UpdatedAt: services.Time{Time: row.UpdatedAt}})
+		given := Given{Scope: row.Scope, Set: true, Current: row.goesTo(tool), UpdatedAt: services.Time{Time: row.UpdatedAt}}
+		at := slices.IndexFunc(e.Given, func(g Given) bool { return g.Scope == row.Scope })
+		switch {
+		case at < 0:
+			e.Given = append(e.Given, given)
+		case given.Current, !e.Given[at].Current && given.UpdatedAt.After(e.Given[at].UpdatedAt.Time):
+			e.Given[at] = given // of several addresses: the tool's, else the last
+		}
 	}
 	entries := make([]Entry, 0, len(byName))
 	for _, e := range byName {
@@ -234,21 +249,25 @@ var order = []Scope{ofUser, ofOrganization, ofTool}
 
 func rank(scope Scope) int { return slices.Index(order, scope) }
 
-// nearest is the row that counts of those with a name.
-func nearest(rows []kept, name string) (best kept, found bool) {
+// nearest is the row that counts of those with a name: the nearest scope's, and
+// of that the one for the tool's address. What somebody gave for another address
+// is found too: calls shall not go on with somebody else's secret instead.
+func nearest(rows []kept, tool Tool, name string) (best kept, found bool) {
 	for _, row := range rows {
-		if row.Name == name && (!found || rank(row.Scope) < rank(best.Scope)) {
+		if row.Name != name {
+			continue
+		}
+		if !found || rank(row.Scope) < rank(best.Scope) || row.Scope == best.Scope && row.goesTo(tool) {
 			best, found = row, true
 		}
 	}
 	return best, found
 }
 
-// goesTo reports whether a secret may go where the tool is. A tool's own is its
-// owner's, as the address is; other people gave theirs to an address they saw.
-func (k kept) goesTo(tool Tool) bool {
-	return k.Scope == ofTool || k.Origin == originOf(tool.GatewayURL)
-}
+// goesTo reports whether a secret may go where the tool is: it was given for that
+// address. That holds for the tool's own as well: whoever may propose another
+// address need not be who gave them.
+func (k kept) goesTo(tool Tool) bool { return k.Origin == tool.originOf(k.Name) }
 
 // originOf is an address without its path: scheme, host and port, in one
 // spelling. What is no such address stays as it is.

@@ -181,14 +181,96 @@ func TestASecretGoesOnlyWhereItWasGivenFor(t *testing.T) {
 	moved := tool
 	moved.GatewayURL, moved.Version = "https://new.example.com/mcp", 2
 	moved.Inject = Injection{Headers: tool.Inject.Headers}
-	require.Equal(t, "k tool's", b.carried(t, moved, user()).Headers["X-Key"], "the owner's own goes where the owner's server is")
+	require.Equal(t, []string{"KEY"}, b.required(t, moved, user()).Changed, "nor the tool's own: who moved it need not be who gave them")
+	b.give(t, owner, moved, ofTool, "KEY", "tool's new one")
+	require.Equal(t, "k tool's new one", b.carried(t, moved, user()).Headers["X-Key"])
+	require.Equal(t, []string{"KEY"}, b.required(t, moved, ada).Changed, "and not the tool's instead of ada's")
 	b.give(t, ada, moved, ofUser, "KEY", "ada's new one")
 	require.Equal(t, "k ada's new one", b.carried(t, moved, ada).Headers["X-Key"])
-	require.Equal(t, []string{"KEY"}, b.required(t, tool, ada).Changed, "nor back")
+	require.Equal(t, "k ada's", b.carried(t, tool, ada).Headers["X-Key"], "each at its own address")
 
-	// One that looked at another version stores nothing.
-	_, err := b.service.Set(t.Context(), ada, moved, SetRequest{Name: "KEY", Value: "x", Scope: ofUser, Version: 1})
-	require.Equal(t, services.Conflict, services.KindOf(err))
+	var entries []Entry
+	b.do(t, ada, http.MethodGet, "/tools/"+tool.ID.String()+"/secrets", "", &entries)
+	require.Len(t, entries[0].Given, 1, "once for a scope")
+	require.True(t, entries[0].Given[0].Current)
+	require.NoError(t, b.service.Delete(t.Context(), ada, tool, ofUser, "KEY"))
+	require.Equal(t, "k tool's", b.carried(t, tool, ada).Headers["X-Key"])
+	require.Equal(t, "k tool's new one", b.carried(t, moved, ada).Headers["X-Key"], "forgotten everywhere")
+}
+
+// TestAClientsSecretGoesToItsServerAlone, and to no other that a later version names.
+func TestAClientsSecretGoesToItsServerAlone(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	owner, evil := user(), startScript(t)
+	tool := b.tool(t, owner, func(tool *Tool) {
+		tool.Inject = Injection{}
+		tool.OAuth = &OAuth{Grant: clientCredentials, ClientID: clientID, TokenURL: "https://as.example.com/t"}
+	})
+	b.give(t, owner, tool, ofTool, clientSecret, secretly)
+	moved := tool
+	moved.OAuth = &OAuth{Grant: clientCredentials, ClientID: clientID, TokenURL: evil.URL + "/t"}
+	require.Equal(t, []string{clientSecret}, b.required(t, moved, owner).Changed)
+	entries, err := b.service.Entries(t.Context(), owner, moved)
+	require.NoError(t, err)
+	require.True(t, entries[0].Missing && !entries[0].Given[0].Current)
+	require.Empty(t, evil.seen)
+	evil.answer("/t", map[string]any{"access_token": "x"})
+	b.give(t, owner, moved, ofTool, clientSecret, "for the other one")
+	require.Equal(t, "Bearer x", b.carried(t, moved, owner).Headers["Authorization"])
+	_, basic := evil.form(t)
+	require.Equal(t, clientID+":for+the+other+one", basic)
+}
+
+// TestAVersionThatWaitsHasItsOwnSecrets: its owner gives them before it is
+// approved, and what is called goes on with its own.
+func TestAVersionThatWaitsHasItsOwnSecrets(t *testing.T) {
+	t.Parallel()
+	for name, address := range map[string]string{"at another address": "https://new.example.com/mcp", "at the same": "https://weather.example.com/v2"} {
+		b := setup(t)
+		owner, ada := user(), user()
+		tool := b.tool(t, owner, func(tool *Tool) { tool.Inject = Injection{Env: map[string]string{"KEY": "{{secret.KEY}}"}} })
+		b.give(t, owner, tool, ofTool, "KEY", "of the old")
+		waits := tool
+		waits.GatewayURL, waits.Version, waits.Proposed = address, 2, true
+		waits.Inject = Injection{Env: map[string]string{"KEY": "{{secret.KEY}}", "NEW": "{{secret.NEW}}"}}
+		b.tools.waits[tool.ID] = waits
+		at := "/tools/" + tool.ID.String() + "/secrets"
+
+		missing := b.required(t, waits, services.Caller{})
+		_, err := b.service.For(t.Context(), waits, services.Caller{})
+		require.ErrorContains(t, err, `with "scope": "tool" and "version": 2`)
+		var entries []Entry
+		b.do(t, owner, http.MethodGet, at+"?version=2", "", &entries)
+		require.Len(t, entries, 2)
+		require.True(t, entries[1].Missing && entries[1].Wanted)
+		b.do(t, owner, http.MethodGet, at, "", &entries)
+		require.Len(t, entries, 1)
+		var entry Entry
+		b.do(t, owner, http.MethodGet, at+"/NEW?version=2", "", &entry)
+		require.True(t, entry.Missing)
+
+		for caller, status := range map[*services.Caller]int{&owner: 200, &ada: 409} {
+			a := b.do(t, *caller, http.MethodPut, at+"/NEW", `{"value":"of the new","scope":"tool","version":2}`, nil)
+			require.Equal(t, status, a.Status, a.Text)
+		}
+		a := b.do(t, owner, http.MethodPut, at+"/NEW", `{"value":"x","version":2}`, nil)
+		require.Equal(t, 400, a.Status, a.Text)
+		require.Contains(t, a.Text, "body.scope")
+		a = b.do(t, owner, http.MethodPut, at+"/NEW", `{"value":"x","scope":"tool","version":3}`, nil)
+		require.Equal(t, 409, a.Status, a.Text)
+
+		if name == "at the same" {
+			require.Equal(t, Required{ToolID: tool.ID, Missing: []string{"NEW"}}, missing)
+			require.Equal(t, map[string]string{"KEY": "of the old", "NEW": "of the new"}, b.carried(t, waits, services.Caller{}).Env)
+			continue
+		}
+		require.Equal(t, Required{ToolID: tool.ID, Missing: []string{"NEW"}, Changed: []string{"KEY"}}, missing, "nothing of the old goes there")
+		a = b.do(t, owner, http.MethodPut, at+"/KEY", `{"value":"of the new","scope":"tool","version":2}`, nil)
+		require.Equal(t, 200, a.Status, a.Text)
+		require.Equal(t, map[string]string{"KEY": "of the new", "NEW": "of the new"}, b.carried(t, waits, services.Caller{}).Env)
+		require.Equal(t, map[string]string{"KEY": "of the old"}, b.carried(t, tool, ada).Env, "nor anything of the new to the old")
+	}
 }
 
 // TestAnAddressCantBeChangedInTheIndex: the value is sealed for it.
@@ -263,6 +345,25 @@ func TestThereIsAMostOfSecrets(t *testing.T) {
 	require.Equal(t, services.Conflict, services.KindOf(err))
 	b.give(t, owner, tool, ofTool, "S7", "another value")
 	b.give(t, owner, tool, ofUser, "KEY", "another's count")
+	moved := tool
+	moved.GatewayURL = "https://new.example.com/mcp"
+	b.give(t, owner, moved, ofTool, "ONE_MORE", "another address's count")
+}
+
+// TestASecretGivenWhileItIsForgottenStays: whoever was told that it is stored
+// finds it, or is told to give it again.
+func TestASecretGivenWhileItIsForgottenStays(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	owner := user()
+	tool := b.tool(t, owner, func(tool *Tool) { tool.Inject = Injection{Env: map[string]string{"A": "{{secret.KEY}}"}} })
+	b.give(t, owner, tool, ofTool, "KEY", "first")
+	places, err := b.service.repository.forget(t.Context(), place{Tool: tool.ID, Scope: ofTool, Holder: tool.ID, Name: "KEY"}, changed(tool))
+	require.NoError(t, err)
+	require.Len(t, places, 1)
+	b.give(t, owner, tool, ofTool, "KEY", "second")
+	require.NoError(t, b.service.repository.drop(t.Context(), places[0]))
+	require.Equal(t, "second", b.carried(t, tool, owner).Env["A"])
 }
 
 // TestValuesAreReadAgainBeforeTheyGo: the template may have changed since the

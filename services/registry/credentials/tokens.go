@@ -72,10 +72,13 @@ const (
 	soon = 5 * time.Second // until a token that could not be renewed is looked at again
 )
 
+func bearer(token string) string { return "Bearer " + token }
+
 // token gives the access token for a caller's calls of a tool, and until when it
 // may be kept. Of several that need it renewed, here and in other processes, one
-// renews it and the others take what came of that.
-func (s *Service) token(ctx context.Context, tool Tool, caller services.Caller) (token string, until time.Time, err error) {
+// renews it and the others take what came of that. A token that the tool refused
+// is one that counts no more, whatever its server said of its life.
+func (s *Service) token(ctx context.Context, tool Tool, caller services.Caller, refused string) (token string, until time.Time, err error) {
 	deadline := time.Now().Add(wait)
 	waitedFor := int64(0) // the turn that another had when this began to wait
 	for again := false; ; again = true {
@@ -85,6 +88,15 @@ func (s *Service) token(ctx context.Context, tool Tool, caller services.Caller) 
 		g, err := s.grant(ctx, tool, caller)
 		if err != nil {
 			return "", until, err
+		}
+		if refused != "" && len(g.Sealed) > 0 && !g.Young {
+			t, err := s.open(g)
+			if err != nil {
+				return "", until, err
+			}
+			if nameOf(bearer(t.Access)) == refused && (t.Refresh != "" || tool.OAuth.Grant == clientCredentials) {
+				g.Fresh, g.Valid = false, false
+			}
 		}
 		// A token that still counts is used while another is being got.
 		if g.Fresh || (g.Valid && g.Leased) {
@@ -290,8 +302,11 @@ func (s *Service) clientSecret(ctx context.Context, tool Tool) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	row, found := nearest(rows, clientSecret)
-	if found {
+	row, found := nearest(rows, tool, clientSecret)
+	switch {
+	case found && !row.goesTo(tool):
+		return "", Required{ToolID: tool.ID, Changed: []string{clientSecret}}.error(tool)
+	case found:
 		return s.store.get(ctx, row.place, row.Sealed)
 	}
 	if tool.OAuth.Grant == clientCredentials {

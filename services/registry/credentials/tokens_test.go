@@ -22,7 +22,7 @@ func TestRefreshRunsOnce(t *testing.T) {
 	other := onDatabase(t, b.pool)
 	tool, ada := b.oauthTool(t, user(), p), user()
 	other.put(tool)
-	require.Equal(t, connectedTo(tool), b.consent(t, ada, tool, ofUser))
+	b.consent(t, ada, tool, ofUser)
 	last := b.carried(t, tool, ada).Headers["Authorization"]
 	for round := range 4 {
 		b.due(t, round%2 == 0) // with and without a token that still counts
@@ -60,7 +60,7 @@ func TestARefreshOutlivesItsCaller(t *testing.T) {
 	t.Parallel()
 	b, p := setup(t), startProvider(t)
 	tool, ada := b.oauthTool(t, user(), p), user()
-	require.Equal(t, connectedTo(tool), b.consent(t, ada, tool, ofUser))
+	b.consent(t, ada, tool, ofUser)
 	b.due(t, true)
 	ctx, leave := context.WithCancel(t.Context())
 	p.failing(func(http.ResponseWriter, *http.Request) bool { leave(); return false })
@@ -78,7 +78,7 @@ func TestALeaseEndsByItself(t *testing.T) {
 	t.Parallel()
 	b, p := setup(t), startProvider(t)
 	tool, ada := b.oauthTool(t, user(), p), user()
-	require.Equal(t, connectedTo(tool), b.consent(t, ada, tool, ofUser))
+	b.consent(t, ada, tool, ofUser)
 	b.due(t, true)
 	_, err := b.pool.Exec(t.Context(), `UPDATE uaol_registry.grants SET leased_until = now() + interval '300 milliseconds', fence = fence + 1`)
 	require.NoError(t, err)
@@ -107,7 +107,7 @@ func TestALateRenewalChangesNothing(t *testing.T) {
 		"withdrawn":  `DELETE FROM uaol_registry.grants`,
 		"given anew": `UPDATE uaol_registry.grants SET fence = fence + 1, leased_until = NULL, scopes = 'given anew', renew_at = NULL, expires_at = NULL`,
 	} {
-		require.Equal(t, connectedTo(tool), b.consent(t, ada, tool, ofUser))
+		b.consent(t, ada, tool, ofUser)
 		b.due(t, true)
 		p.failing(func(http.ResponseWriter, *http.Request) bool {
 			_, err := b.pool.Exec(context.Background(), meanwhile)
@@ -130,7 +130,7 @@ func TestAnEndedConsentHasToBeGivenAgain(t *testing.T) {
 	t.Parallel()
 	b, p := setup(t), startProvider(t)
 	tool, ada := b.oauthTool(t, user(), p), user()
-	require.Equal(t, connectedTo(tool), b.consent(t, ada, tool, ofUser))
+	b.consent(t, ada, tool, ofUser)
 	p.failing(func(w http.ResponseWriter, r *http.Request) bool {
 		fails(http.StatusBadRequest, "invalid_grant")(w, r)
 		return true
@@ -145,7 +145,7 @@ func TestAnEndedConsentHasToBeGivenAgain(t *testing.T) {
 	require.Zero(t, b.count(t, `SELECT count(*) FROM uaol_registry.grants`))
 	require.Len(t, b.outbox(t, tool.ID), before+1)
 	p.failing(nil)
-	require.Equal(t, connectedTo(tool), b.consent(t, ada, tool, ofUser))
+	b.consent(t, ada, tool, ofUser)
 }
 
 // TestARefreshThatFailsIsNoEnd: the server is away, or knows the client no more.
@@ -153,7 +153,7 @@ func TestARefreshThatFailsIsNoEnd(t *testing.T) {
 	t.Parallel()
 	b, p := setup(t), startProvider(t)
 	tool, ada := b.oauthTool(t, user(), p), user()
-	require.Equal(t, connectedTo(tool), b.consent(t, ada, tool, ofUser))
+	b.consent(t, ada, tool, ofUser)
 	for name, test := range map[string]struct {
 		answer http.HandlerFunc
 		kind   services.Kind
@@ -195,7 +195,7 @@ func TestThoseWhoWaitLearnOfAFailure(t *testing.T) {
 	t.Parallel()
 	b, p := setup(t), startProvider(t)
 	tool, ada := b.oauthTool(t, user(), p), user()
-	require.Equal(t, connectedTo(tool), b.consent(t, ada, tool, ofUser))
+	b.consent(t, ada, tool, ofUser)
 	b.due(t, true)
 	arrived, answer := make(chan struct{}), make(chan struct{})
 	p.failing(func(w http.ResponseWriter, r *http.Request) bool {
@@ -275,6 +275,7 @@ func TestClientCredentials(t *testing.T) {
 	// A token for one place is not shown to another, and the owner may have one for that.
 	moved := tool
 	moved.GatewayURL = "https://new.example.com/mcp"
+	b.give(t, owner, moved, ofTool, "NAME", "x")
 	require.Equal(t, "Bearer token-3", b.carried(t, moved, ada).Headers["Authorization"])
 
 	b.give(t, owner, tool, ofTool, clientSecret, "wrong")
@@ -326,4 +327,87 @@ func TestShortLivesAreRenewedInTheirLastQuarter(t *testing.T) {
 		require.Nil(t, lifetimeOf(token(seconds)).expires)
 	}
 	require.Positive(t, *lifetimeOf(token(1 << 62)).renew)
+}
+
+// TestARefusedTokenIsRenewedOnce: the tool refused it before its end. Of many
+// callers in two processes one renews it, and who comes late takes what there is.
+func TestARefusedTokenIsRenewedOnce(t *testing.T) {
+	t.Parallel()
+	b, p := setup(t), startProvider(t)
+	other := onDatabase(t, b.pool)
+	tool, ada := b.oauthTool(t, user(), p), user()
+	other.put(tool)
+	b.consent(t, ada, tool, ofUser)
+	held := b.carried(t, tool, ada)
+	another := func(at *bench, refused string) Carried {
+		c, err := at.service.Another(context.Background(), tool, ada, refused)
+		if err != nil {
+			t.Error(err)
+		}
+		return c
+	}
+	require.Equal(t, held.Token(), another(b, held.Token()).Token(), "it has just been got: another would be refused too")
+	require.Zero(t, p.asked("refresh_token"))
+
+	b.aged(t)
+	require.Equal(t, held.Token(), another(b, "another token").Token(), "it is not the one that was refused")
+	require.Zero(t, p.asked("refresh_token"))
+	var group sync.WaitGroup
+	var mu sync.Mutex
+	got := map[string]int{}
+	for i := range 20 {
+		at := []*bench{b, other}[i%2]
+		group.Go(func() {
+			c := another(at, held.Token())
+			mu.Lock()
+			defer mu.Unlock()
+			got[c.Token()]++
+		})
+	}
+	group.Wait()
+	fresh := b.carried(t, tool, ada)
+	require.NotEqual(t, held.Token(), fresh.Token())
+	require.Equal(t, map[string]int{fresh.Token(): 20}, got)
+	require.Equal(t, 1, p.asked("refresh_token"))
+	require.Equal(t, fresh.Token(), another(other, held.Token()).Token())
+	require.Equal(t, 1, p.asked("refresh_token"))
+
+	// A server that takes the refresh token back has ended the consent.
+	b.aged(t)
+	p.failing(func(w http.ResponseWriter, r *http.Request) bool {
+		fails(http.StatusBadRequest, "invalid_grant")(w, r)
+		return true
+	})
+	_, err := b.service.Another(t.Context(), tool, ada, fresh.Token())
+	require.Equal(t, CodeRequired, asError(t, err).Code)
+}
+
+// TestATokenThatCantBeRenewedIsKept although the tool refused it: it may do for
+// other methods.
+func TestATokenThatCantBeRenewedIsKept(t *testing.T) {
+	t.Parallel()
+	b, s := setup(t), startScript(t)
+	ada := user()
+	s.answer("/t", map[string]any{"access_token": "x"})
+	tool := b.tool(t, user(), func(tool *Tool) {
+		tool.Inject = Injection{}
+		tool.OAuth = &OAuth{Grant: authorizationCode, ClientID: clientID, AuthorizeURL: s.URL + "/a", TokenURL: s.URL + "/t"}
+	})
+	page, err := b.service.Authorize(t.Context(), ada, tool, ofUser)
+	require.NoError(t, err)
+	_, err = b.service.Finish(t.Context(), ada, b.tools, Return{State: mustQuery(t, page, "state"), Code: "a-code"})
+	require.NoError(t, err)
+	b.aged(t)
+	held := b.carried(t, tool, ada)
+	again, err := b.service.Another(t.Context(), tool, ada, held.Token())
+	require.NoError(t, err)
+	require.Equal(t, "Bearer x", again.Headers["Authorization"])
+	require.Equal(t, 1, s.asked("/t"))
+}
+
+// aged makes tokens old enough to be renewed before their time.
+func (b *bench) aged(t testing.TB) {
+	t.Helper()
+	_, err := b.pool.Exec(t.Context(), `UPDATE uaol_registry.grants SET updated_at = now() - interval '1 minute'`)
+	require.NoError(t, err)
 }

@@ -15,8 +15,7 @@ import (
 )
 
 // vault keeps values in HashiCorp Vault or OpenBao, in a KV engine of version 2,
-// at uaol/tools/<tool>/<scope>/<holder>/<name>. All of these are ids or names of
-// letters, digits and _.
+// at uaol/tools/<place>. Places are made of letters, digits, - and _.
 type vault struct {
 	client *api.Client
 	kv     *api.KVv2
@@ -58,17 +57,15 @@ func (v *vault) check(ctx context.Context) error {
 	return nil
 }
 
-func (p place) path() string {
-	return "uaol/tools/" + p.Tool.String() + "/" + string(p.Scope) + "/" + p.Holder.String() + "/" + p.Name
-}
+func (v *vault) path(at place) string { return "uaol/tools/" + at.path() }
 
 func (v *vault) put(ctx context.Context, at place, value string) ([]byte, error) {
-	_, err := v.kv.Put(ctx, at.path(), map[string]any{"value": value, "origin": at.Origin})
+	_, err := v.kv.Put(ctx, v.path(at), map[string]any{"value": value, "origin": at.Origin})
 	return []byte{}, vaultFailed(err)
 }
 
 func (v *vault) get(ctx context.Context, at place, _ []byte) (string, error) {
-	kept, err := v.kv.Get(ctx, at.path())
+	kept, err := v.kv.Get(ctx, v.path(at))
 	if errors.Is(err, api.ErrSecretNotFound) {
 		return "", errNoValue
 	}
@@ -76,7 +73,7 @@ func (v *vault) get(ctx context.Context, at place, _ []byte) (string, error) {
 		return "", vaultFailed(err)
 	}
 	value, isText := kept.Data["value"].(string)
-	if !isText || kept.Data["origin"] != at.Origin { // given anew for another address at this very moment
+	if !isText {
 		return "", errNoValue
 	}
 	return value, nil
@@ -84,7 +81,7 @@ func (v *vault) get(ctx context.Context, at place, _ []byte) (string, error) {
 
 // remove drops all versions of the value.
 func (v *vault) remove(ctx context.Context, at place) error {
-	return vaultFailed(v.kv.DeleteMetadata(ctx, at.path()))
+	return vaultFailed(v.kv.DeleteMetadata(ctx, v.path(at)))
 }
 
 // vaultFailed is an error for callers. The library's text stays in the log, cut
@@ -110,8 +107,8 @@ const (
 	latest  = time.Hour
 )
 
-// keepToken renews the token at half its time, while it can be renewed.
-func (v *vault) keepToken(ctx context.Context, log *zap.Logger) error {
+// keep renews the token at half its time, while it can be renewed.
+func (v *vault) keep(ctx context.Context, log *zap.Logger) error {
 	for {
 		pause, err := v.renew(ctx)
 		if err != nil && ctx.Err() == nil {

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -98,11 +99,23 @@ func (v *vaultServer) set(change func(*vaultServer)) {
 }
 
 // paths are where something is kept.
-func (v *vaultServer) paths() map[string][]map[string]any {
+func (v *vaultServer) paths() []string {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return maps.Clone(v.kept)
+	return slices.Collect(maps.Keys(v.kept))
 }
+
+func (v *vaultServer) wipe() { v.set(func(v *vaultServer) { clear(v.kept) }) }
+
+func (v *vaultServer) failures() map[string]func() {
+	ways := map[string]func(){}
+	for _, status := range []int{http.StatusForbidden, http.StatusInternalServerError, http.StatusBadRequest} {
+		ways[http.StatusText(status)] = func() { v.set(func(v *vaultServer) { v.fail = status }) }
+	}
+	return ways
+}
+
+func (v *vaultServer) mend() { v.set(func(v *vaultServer) { v.fail = 0 }) }
 
 // config names the server.
 func (v *vaultServer) config(c *Config) {
