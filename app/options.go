@@ -15,6 +15,7 @@ import (
 	"uaol/providers/events"
 	"uaol/providers/health"
 	"uaol/providers/httpserver"
+	"uaol/providers/instance"
 	"uaol/providers/keyring"
 	"uaol/providers/logging"
 	"uaol/providers/metrics"
@@ -39,7 +40,7 @@ var shared = fx.Options(
 	upstream.Module,
 	config.For[egress.Config](),
 	config.For[Inherited](),
-	fx.Provide(egress.New, events.NewBus, document, surroundings),
+	fx.Provide(egress.New, events.NewBus, document, instance.New, surroundings),
 )
 
 // Options is a process that runs the given services; none means all. Fx builds

@@ -29,9 +29,12 @@ type World struct {
 	AdminKey string
 	Database string   // its URL
 	Replicas []string // base URLs of processes that each run everything, when there are several
+	Log      Log      // all that its processes log
 }
 
-// Settings are variables to set besides those that a World needs itself.
+// Settings are variables to set besides those that a World needs itself. With a
+// LOG_LEVEL the World keeps what is logged at that level and above; it logs
+// nothing else.
 type Settings map[string]string
 
 // AdminKey is the API key of every World's admin.
@@ -114,7 +117,7 @@ func (w *World) run(t testing.TB, database string, settings Settings, sets [][]s
 			values[variable] = w.URLs[name]
 		}
 		maps.Copy(values, settings)
-		process := fx.New(app.Options(config.Of(values), set...), fx.StartTimeout(starting), fx.StopTimeout(starting))
+		process := fx.New(app.Options(config.Of(values), set...), w.Log.keep(settings["LOG_LEVEL"]), fx.StartTimeout(starting), fx.StopTimeout(starting))
 		if err := process.Err(); err != nil {
 			return app.Explain(err)
 		}

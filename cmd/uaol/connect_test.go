@@ -3,13 +3,18 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
@@ -84,6 +89,41 @@ func (s *swapped) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	handler.ServeHTTP(w, r)
 }
 
+// startRegistry lets the script's server be an MCP registry of so many pages
+// with a server each.
+func startRegistry(ts *testscript.TestScript, _ bool, args []string) {
+	pages, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	running, ok := ts.Value(greeters).(*swapped)
+	if !ok {
+		ts.Fatalf("this script has no server")
+	}
+	running.set(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		page, _ := strconv.Atoi(r.URL.Query().Get("cursor"))
+		next := ""
+		if page+1 < pages {
+			next = strconv.Itoa(page + 1)
+		}
+		_, _ = fmt.Fprintf(w, `{"servers":[{"server":{"name":"com.example/s%[1]d","title":"Server %[1]d","description":"About it","version":"1.0.0",
+			"remotes":[{"type":"streamable-http","url":"https://s%[1]d.example.com/mcp"}]},
+			"_meta":{"io.modelcontextprotocol.registry/official":{"status":"active","updatedAt":"2026-01-31T00:00:00Z","isLatest":true}}}],
+			"metadata":{"nextCursor":%[2]q}}`, page, next)
+	}))
+}
+
+// startRemote starts a server with a data directory that no command of the
+// script knows, and sets its address and its admin's key.
+func startRemote(ts *testscript.TestScript, _ bool, _ []string) {
+	dir := ts.MkAbs("elsewhere")
+	ts.Check(os.Mkdir(dir, 0o755))
+	p, err := launch(dir)
+	ts.Check(err)
+	ts.Defer(p.kill)
+	ts.Setenv("REMOTE", p.base)
+	ts.Setenv("REMOTE_ADDR", strings.TrimPrefix(p.base, "http://"))
+	ts.Setenv("REMOTE_KEY", adminKey)
+}
+
 // withGreeter gives a script a server on loopback.
 func withGreeter(env *testscript.Env) {
 	s := &swapped{handler: http.NotFoundHandler()}
@@ -130,15 +170,21 @@ func openHome(t *testing.T) string {
 // uaol runs the program with nothing but a home and gives what it prints.
 func uaol(t *testing.T, home string, args ...string) string {
 	t.Helper()
-	self, err := os.Executable()
-	require.NoError(t, err)
-	command := exec.CommandContext(t.Context(), self, args...)
+	out, said, err := try(t, home, nil, args...)
+	require.NoError(t, err, "%s\n%s", out, said)
+	return out
+}
+
+// try is uaol with further variables, for what may fail.
+func try(t *testing.T, home string, variables []string, args ...string) (out, said string, err error) {
+	t.Helper()
+	command := exec.CommandContext(t.Context(), self(t), args...)
 	command.Dir = home
-	command.Env = []string{asUAOL + "=1", "PATH=" + os.Getenv("PATH"), "HOME=" + home, "UAOL_ADDR=127.0.0.1:1"}
-	var out, stderr bytes.Buffer
-	command.Stdout, command.Stderr = &out, &stderr
-	require.NoError(t, command.Run(), "%s\n%s", &out, &stderr)
-	return out.String()
+	command.Env = append([]string{asUAOL + "=1", "PATH=" + os.Getenv("PATH"), "HOME=" + home, "UAOL_ADDR=127.0.0.1:1"}, variables...)
+	var stdout, stderr bytes.Buffer
+	command.Stdout, command.Stderr = &stdout, &stderr
+	err = command.Run()
+	return stdout.String(), stderr.String(), err
 }
 
 // TestCommandsJoinTheServerThatRuns finds a server of the same data directory at
@@ -151,25 +197,61 @@ func TestCommandsJoinTheServerThatRuns(t *testing.T) {
 	require.Equal(t, "hello Ada\n", uaol(t, home, "tools", "call", "greeter", "greet", "--arg", "name=Ada"))
 }
 
-// TestKeysGoToOurServersAlone keeps the operator's key from whatever else
-// listens at the usual port.
-func TestKeysGoToOurServersAlone(t *testing.T) {
+// TestOthersAreNoServersOfOurs: with another program on the usual port commands
+// serve themselves.
+func TestOthersAreNoServersOfOurs(t *testing.T) {
 	t.Parallel()
 	for name, text := range map[string]string{"a page": "<html>", "an API": `{"success":true,"data":{}}`} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			var keys []string
-			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				if key := r.Header.Get("X-API-Key") + r.Header.Get("Authorization"); key != "" {
-					keys = append(keys, key)
-				}
-				_, _ = w.Write([]byte(text))
-			}))
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(text)) }))
 			t.Cleanup(server.Close)
 			require.False(t, isUAOL(t.Context(), server.URL+"/readyz"))
-			require.Empty(t, keys)
 		})
 	}
+}
+
+// TestKeysGoToOurServerAlone keeps keys from whoever else stands on the server's
+// port, even one that passes everything on to the server itself.
+func TestKeysGoToOurServerAlone(t *testing.T) {
+	t.Parallel()
+	home := openHome(t)
+	program := startProgram(t, filepath.Join(home, ".uaol"), "HOME="+home)
+	at, err := url.Parse(program.base)
+	require.NoError(t, err)
+	_, said, err := try(t, home, []string{"UAOL_ADDR=" + at.Host}, "tools", "list")
+	require.NoError(t, err, said)
+	require.Contains(t, said, "whose key is in .uaol/operator.key")
+	_, said, err = try(t, home, []string{"UAOL_ADDR=" + at.Host}, "tools", "list")
+	require.NoError(t, err, said)
+	require.Empty(t, said, "the kept key counts")
+
+	var keys atomic.Int64
+	relay := httputil.NewSingleHostReverseProxy(at)
+	impostor := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("X-API-Key")+r.Header.Get("Authorization") != "" {
+			keys.Add(1)
+		}
+		relay.ServeHTTP(w, r)
+	}))
+	t.Cleanup(impostor.Close)
+	there := []string{"UAOL_ADDR=" + strings.TrimPrefix(impostor.URL, "http://")}
+	require.True(t, isUAOL(t.Context(), impostor.URL+"/readyz"), "it looks like ours")
+	for name, variables := range map[string][]string{
+		"the kept key":   there,
+		"a named key":    append(there, "UAOL_API_KEY="+adminKey),
+		"no directory":   append(there, "UAOL_DATA_DIR=nowhere"),
+		"a database too": append(there, "DATABASE_URL=postgres://127.0.0.1:1/none", "UAOL_API_KEY="+adminKey),
+	} {
+		_, said, err := try(t, home, variables, "tools", "list")
+		require.Error(t, err, name)
+		require.Contains(t, said, "the server at "+impostor.URL+" does not run on ", name)
+		require.Contains(t, said, "UAOL_URL to "+impostor.URL, name)
+		require.Zero(t, keys.Load(), name)
+	}
+	_, said, err = try(t, home, []string{"UAOL_URL=" + impostor.URL, "UAOL_API_KEY=" + adminKey}, "tools", "list")
+	require.NoError(t, err, "whoever names a server means it: %s", said)
+	require.NotZero(t, keys.Load())
 }
 
 // asGreeter makes the test binary the greeter.

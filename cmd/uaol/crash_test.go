@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -34,17 +35,31 @@ type program struct {
 // startProgram serves everything from a data directory until the test ends.
 func startProgram(t testing.TB, dir string, variables ...string) *program {
 	t.Helper()
-	self, err := os.Executable()
+	p, err := launch(dir, variables...)
 	require.NoError(t, err)
+	t.Cleanup(p.kill)
+	return p
+}
+
+func (p *program) kill() { _ = p.Process.Kill(); _ = p.Wait() }
+
+func launch(dir string, variables ...string) (*program, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
 	p := &program{Cmd: exec.Command(self, "serve"), log: &bytes.Buffer{}}
 	p.Env = append([]string{
 		asUAOL + "=1", "PATH=" + os.Getenv("PATH"), "HOME=" + dir, "UAOL_DATA_DIR=" + dir, "UAOL_ADDR=127.0.0.1:0", "LOG_FORMAT=json",
 		"RATE_LIMIT_PER_MINUTE=100000", "UAOL_ADMIN_EMAIL=admin@example.com", "UAOL_ADMIN_API_KEY=" + adminKey,
 	}, variables...)
 	stderr, err := p.StderrPipe()
-	require.NoError(t, err)
-	require.NoError(t, p.Start())
-	t.Cleanup(func() { _ = p.Process.Kill(); _ = p.Wait() })
+	if err != nil {
+		return nil, err
+	}
+	if err := p.Start(); err != nil {
+		return nil, err
+	}
 	lines := bufio.NewScanner(stderr)
 	for lines.Scan() {
 		p.log.WriteString(lines.Text() + "\n")
@@ -52,11 +67,11 @@ func startProgram(t testing.TB, dir string, variables ...string) *program {
 		if json.Unmarshal(lines.Bytes(), &line) == nil && line.Message == "listening" {
 			p.base = "http://" + line.Address
 			go io.Copy(io.Discard, stderr) //nolint:errcheck // ends with the process
-			return p
+			return p, nil
 		}
 	}
-	t.Fatalf("the program did not start:\n%s", p.log)
-	return nil
+	p.kill()
+	return nil, fmt.Errorf("the program did not start:\n%s", p.log)
 }
 
 // do sends one request as the program's user and reads data into out.

@@ -21,6 +21,7 @@ import (
 	"uaol/app"
 	"uaol/providers/config"
 	"uaol/providers/httpserver"
+	"uaol/providers/instance"
 	"uaol/providers/postgres"
 	"uaol/services/auth"
 )
@@ -65,6 +66,9 @@ func (r remoteFlags) with(cmd *cobra.Command, f func(ctx context.Context, c *cli
 	}
 	here := local{cmd: cmd, env: env}
 	if c.base = strings.TrimSuffix(ready, "/readyz"); isUAOL(ctx, ready) {
+		if err := here.only(ctx, c); err != nil {
+			return err
+		}
 		if c.key == "" {
 			if c.key, err = here.knownKey(ctx, c); err != nil {
 				return err
@@ -87,7 +91,7 @@ func given(values map[string]string) map[string]string {
 	return values
 }
 
-// isUAOL reports whether a server of ours answers: nothing else gets a key.
+// isUAOL reports whether what answers looks like a server of ours, which anybody's can.
 func isUAOL(ctx context.Context, ready string) bool {
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
@@ -156,6 +160,26 @@ func (l local) start(ctx context.Context, c *client, f func(ctx context.Context,
 		}
 	}
 	return f(ctx, c)
+}
+
+// only lets the client talk to the server of this data directory alone: on its
+// port may stand a server of somebody else on this machine, who wants the key.
+func (l local) only(ctx context.Context, c *client) error {
+	process, err := config.Parse[config.Process](l.env)
+	if err != nil {
+		return err
+	}
+	dial := instance.Dialer(process.DataDir)
+	conn, err := dial(ctx, "tcp", strings.TrimPrefix(c.base, "http://"))
+	if errors.Is(err, instance.ErrOther) {
+		return fmt.Errorf("the server at %s does not run on %s: set UAOL_DATA_DIR to its directory, or UAOL_URL to %s and UAOL_API_KEY to a key of it",
+			c.base, shown(process.DataDir), c.base)
+	}
+	if err != nil {
+		return fmt.Errorf("no answer from %s", c.base)
+	}
+	c.http.Transport = &http.Transport{DialContext: dial}
+	return conn.Close()
 }
 
 // knownKey gives the operator's key for the server that runs on this machine, if

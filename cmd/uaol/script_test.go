@@ -43,6 +43,8 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"oneline":  oneLine,
 			"greeters": startGreeter,
+			"registry": startRegistry,
+			"remote":   startRemote,
 			"onlyme":   onlyMine,
 			"takeport": func(ts *testscript.TestScript, _ bool, _ []string) {
 				listener, err := net.Listen("tcp", ":0")

@@ -23,7 +23,6 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"uaol/providers/egress"
-	"uaol/providers/upstream/everything"
 	"uaol/services"
 )
 
@@ -192,13 +191,14 @@ func TestProcessesThatAreNoServers(t *testing.T) {
 	}
 	t.Run("backoff", func(t *testing.T) {
 		c, target := stdioClient(t, Limits{}), stdio(t, "dies")
-		var err error
-		for range 3 {
-			_, err = c.Call(t.Context(), target, "echo", nil, nil)
-		}
 		var e *services.Error
-		require.ErrorAs(t, err, &e)
-		require.Equal(t, CodeCircuitOpen, e.Code, err)
+		for range 10 { // a death is noted a moment after the call that saw it
+			_, err := c.Call(t.Context(), target, "echo", nil, nil)
+			if require.ErrorAs(t, err, &e); e.Code == CodeCircuitOpen {
+				break
+			}
+		}
+		require.Equal(t, CodeCircuitOpen, e.Code, e)
 	})
 	t.Run("no program", func(t *testing.T) {
 		c, target := stdioClient(t, Limits{}), stdio(t, "box")
@@ -240,33 +240,6 @@ func TestWhatAProcessSaysIsCutForTheLog(t *testing.T) {
 	line := said[0].ContextMap()["line"].(string)
 	require.True(t, strings.HasPrefix(line, "hello x"), line)
 	require.LessOrEqual(t, len(line), longestLine+10)
-}
-
-// TestReferenceServersOverStdio runs MCP's own servers as people run them.
-func TestReferenceServersOverStdio(t *testing.T) {
-	dir := t.TempDir()
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "note.txt"), []byte("the note's text"), 0o600))
-	for server, c := range map[string]struct {
-		args           []string
-		method, params string
-		says           string
-	}{
-		everything.Everything: {[]string{"stdio"}, "get-sum", `{"a":2,"b":40}`, "42"},
-		everything.Memory:     {nil, "read_graph", `{}`, "entities"},
-		everything.Filesystem: {[]string{dir}, "read_text_file", fmt.Sprintf(`{"path":%q}`, filepath.Join(dir, "note.txt")), "the note's text"},
-	} {
-		t.Run(server, func(t *testing.T) {
-			main := everything.Install(t, server)
-			c1 := stdioClient(t, Limits{})
-			target := Target{ToolID: uuid.New(), Protocol: ProtocolStdio, Command: &Command{Path: "node", Args: append([]string{main}, c.args...)}}
-			methods, err := c1.List(t.Context(), target)
-			require.NoError(t, err)
-			require.NotEmpty(t, methods)
-			raw, err := c1.Call(t.Context(), target, c.method, json.RawMessage(c.params), nil)
-			require.NoError(t, err)
-			require.Contains(t, textOf(t, raw), c.says)
-		})
-	}
 }
 
 func TestALineWithoutAnEndIsNotKept(t *testing.T) {

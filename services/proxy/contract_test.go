@@ -222,7 +222,7 @@ func TestRoutes(t *testing.T) {
 
 	status, text := call(http.MethodPost, path+"/call", "t", `{"method":"echo","params":{"a":1}}`)
 	require.Equal(t, http.StatusOK, status, text)
-	require.JSONEq(t, `{"success":true,"data":{"content":[{"type":"text","text":"{\"a\":1}"}]}}`, text)
+	require.JSONEq(t, `{"success":true,"data":{"content":[{"type":"text","text":"{\"a\":1}"}]},"untrusted":true}`, text)
 	status, text = call(http.MethodPost, path+"/call", "t", `{"method":"fails"}`)
 	require.Equal(t, http.StatusOK, status)
 	require.Contains(t, text, `"isError":true`)
@@ -249,6 +249,7 @@ func TestRoutes(t *testing.T) {
 	status, text = call(http.MethodGet, path+"/tools", "t", "")
 	require.Equal(t, http.StatusOK, status)
 	require.Contains(t, text, `"inputSchema":{"type":"object"}`)
+	require.Contains(t, text, `],"untrusted":true}`)
 	status, _ = call(http.MethodGet, path+"/tools", "", "")
 	require.Equal(t, http.StatusUnauthorized, status)
 }

@@ -508,7 +508,7 @@ func TestBodiesOfCalls(t *testing.T) {
 	} {
 		response := post(path, body, nil)
 		require.Equal(t, http.StatusOK, response.Code, "%s: %s", body, response.Body)
-		require.JSONEq(t, `{"success":true,"data":{"content":[{"type":"text","text":"{\"fine\":true}"}],"isError":false,"structuredContent":{"fine":true}}}`, response.Body.String())
+		require.JSONEq(t, `{"success":true,"data":{"content":[{"type":"text","text":"{\"fine\":true}"}],"isError":false,"structuredContent":{"fine":true}},"untrusted":true}`, response.Body.String())
 		require.Equal(t, "application/json; charset=utf-8", response.Header().Get("Content-Type"))
 		_, sent := last()
 		require.Equal(t, want, sent)

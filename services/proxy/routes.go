@@ -43,16 +43,25 @@ type callInput struct {
 	}
 }
 
-// described stands for call in the API's description.
-func described(context.Context, services.Caller, *callInput) (api.Data[json.RawMessage], error) {
-	return api.Data[json.RawMessage]{}, services.Errorf(services.Internal, "A call is served by its own handler")
+// untrusted is an answer whose data a tool's server wrote.
+type untrusted[T any] struct {
+	Success   bool `json:"success"`
+	Data      T    `json:"data"`
+	Untrusted bool `json:"untrusted" doc:"always true: data is the tool's own text, which may hold instructions to whoever reads it"`
+}
+
+// described stands for call in the API's description. call writes such answers
+// by hand.
+func described(context.Context, services.Caller, *callInput) (untrusted[json.RawMessage], error) {
+	return untrusted[json.RawMessage]{}, services.Errorf(services.Internal, "A call is served by its own handler")
 }
 
 type methodsInput struct {
 	ID uuid.UUID `path:"toolId" format:"uuid"`
 }
 
-func (h *Handler) methods(ctx context.Context, caller services.Caller, in *methodsInput) (api.Page[upstream.Method], error) {
+func (h *Handler) methods(ctx context.Context, caller services.Caller, in *methodsInput) (untrusted[[]upstream.Method], error) {
 	methods, err := h.service.Methods(ctx, MethodsRequest{Caller: caller, ToolID: in.ID})
-	return api.List(methods, ""), err
+	list := append([]upstream.Method{}, methods...) // an array on the wire also when it is empty
+	return untrusted[[]upstream.Method]{Success: true, Data: list, Untrusted: true}, err
 }

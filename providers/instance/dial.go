@@ -1,0 +1,64 @@
+package instance
+
+import (
+	"bufio"
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// ErrOther says that whoever answers does not run on the data directory.
+var ErrOther = errors.New("the server does not run on this data directory")
+
+const (
+	patience = 3 * time.Second // for a proof
+	longest  = 4096            // bytes of it
+)
+
+// Dialer connects to the server of a data directory and to nobody else: every
+// connection is proved before anything else goes over it.
+func Dialer(dataDir string) func(ctx context.Context, network, address string) (net.Conn, error) {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		ctx, cancel := context.WithTimeout(ctx, patience)
+		defer cancel()
+		conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		until, _ := ctx.Deadline()
+		if conn.SetDeadline(until) != nil || !proved(conn, dataDir) || conn.SetDeadline(time.Time{}) != nil {
+			return nil, errors.Join(ErrOther, conn.Close())
+		}
+		return conn, nil
+	}
+}
+
+// proved asks over a connection that is used on, so it leaves nothing unread.
+func proved(conn net.Conn, dataDir string) bool {
+	nonce, address := rand.Text(), conn.RemoteAddr().String()
+	request, err := http.NewRequest(http.MethodGet, "http://"+address+Path+"?nonce="+nonce, http.NoBody)
+	if err != nil || request.Write(conn) != nil {
+		return false
+	}
+	reader := bufio.NewReaderSize(io.LimitReader(conn, longest), longest)
+	response, err := http.ReadResponse(reader, request)
+	if err != nil {
+		return false
+	}
+	text, err := io.ReadAll(response.Body)
+	if err != nil || response.StatusCode != http.StatusOK || response.Close || reader.Buffered() > 0 {
+		return false
+	}
+	// A server that was never asked before has made the secret just now.
+	secret, err := os.ReadFile(filepath.Join(dataDir, "secrets", "instance"))
+	var said struct{ Data answer }
+	return err == nil && json.Unmarshal(text, &said) == nil && hmac.Equal([]byte(said.Data.Proof), []byte(proof(string(secret), nonce, address)))
+}
