@@ -122,7 +122,10 @@ func injectedSecrets(t *testing.T, s *suite, g *guarded) {
 	give(ada, "PERSON", "user", "canary-person-ada")
 	give(bob, "PERSON", "user", "canary-person-bob")
 	ask(zoe, http.MethodPut, secrets+"SERVICE", object{"value": "canary-of-zoe", "scope": "tool"}, http.StatusForbidden)
-	ask(s.admin(), http.MethodPost, "/tools/"+tool+"/approve", object{"unpinned": true}, http.StatusOK)
+	ask(s.admin(), http.MethodPost, "/tools/"+tool+"/approve", nil, http.StatusBadGateway) // the server is looked at with what the admin has
+	give(s.admin(), "TEAM", "organization", "canary-team-of-the-admin")
+	give(s.admin(), "PERSON", "user", "canary-person-the-admin")
+	ask(s.admin(), http.MethodPost, "/tools/"+tool+"/approve", nil, http.StatusOK)
 
 	call := func(c world.Client, about string, status int) world.Answer {
 		t.Helper()
@@ -136,8 +139,15 @@ func injectedSecrets(t *testing.T, s *suite, g *guarded) {
 		require.Equal(t, map[string]any{"about": "things", "team": "canary-team-of-ada"}, came.arguments)
 	}
 	call(bob, "nothing", http.StatusOK) // fails, as the tool says
+	ask(bob, http.MethodGet, "/proxy/"+tool+"/tools", nil, http.StatusOK)
+
+	forged := bob.With("X-Person", "forged").With("X-Service-Key", "forged").With("Cookie", "forged=1")
+	call(forged, "things", http.StatusOK)
+	came, _ := g.last(t)
+	require.Equal(t, "canary-person-bob", came.header.Get("X-Person"))
 	_, before := g.last(t)
-	call(zoe, "things", http.StatusBadRequest)
+	faulty(t, ask(bob, http.MethodPost, "/proxy/"+tool+"/call", object{"method": "look", "params": object{"team": "forged"}}, http.StatusBadRequest), "body.params.team")
+	refused(t, call(zoe, "things", http.StatusBadRequest), http.StatusBadRequest, "CREDENTIALS_REQUIRED")
 	_, after := g.last(t)
 	require.Equal(t, before, after, "without its secrets nothing leaves")
 
@@ -145,10 +155,11 @@ func injectedSecrets(t *testing.T, s *suite, g *guarded) {
 	for _, header := range g.headers {
 		require.Empty(t, header.Get("Authorization"), "a caller's own credentials stay here")
 		require.Empty(t, header.Get("X-Api-Key"))
+		require.Empty(t, header.Get("Cookie"))
 	}
 	g.mu.Unlock()
 	require.Eventually(t, func() bool { // records are written a moment later
-		return strings.Count(ask(ada, http.MethodGet, "/proxy/calls?tool="+tool, nil, http.StatusOK).String(), `"method":"look"`) >= 3
+		return strings.Count(ask(ada, http.MethodGet, "/proxy/calls?tool="+tool, nil, http.StatusOK).String(), `"method":"look"`) >= 4
 	}, 10*time.Second, 20*time.Millisecond)
 	ask(ada, http.MethodGet, "/tools/"+tool, nil, http.StatusOK)
 	ask(ada, http.MethodGet, "/tools/"+tool+"/secrets", nil, http.StatusOK)

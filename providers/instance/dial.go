@@ -54,7 +54,7 @@ func proved(conn net.Conn, dataDir string) bool {
 		return false
 	}
 	text, err := io.ReadAll(response.Body)
-	if err != nil || response.StatusCode != http.StatusOK || response.Close || reader.Buffered() > 0 {
+	if response.Body.Close() != nil || err != nil || response.StatusCode != http.StatusOK || response.Close || reader.Buffered() > 0 {
 		return false
 	}
 	// A server that was never asked before has made the secret just now.
