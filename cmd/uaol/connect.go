@@ -55,7 +55,8 @@ this command's own environment.
 The server is the one that UAOL_URL names, with the key in UAOL_API_KEY. Without
 them it is the one of the data directory on this machine (UAOL_DATA_DIR, .uaol in
 the current directory), as operator@localhost, whom the command makes an admin
-there. When none runs, the command serves everything itself while it lasts.
+there; before it gets a key it has to prove that it runs on that directory. When
+none runs, the command serves everything itself while it lasts.
 
 Connecting a server again shows what has changed since, and offers to approve it.`,
 		Example: `  uaol connect http://localhost:3001/mcp

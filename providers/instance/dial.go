@@ -41,20 +41,19 @@ func Dialer(dataDir string) func(ctx context.Context, network, address string) (
 	}
 }
 
-// proved asks over a connection that is used on, so it leaves nothing unread.
+// proved asks over the connection itself, and reads the answer to its end.
 func proved(conn net.Conn, dataDir string) bool {
 	nonce, address := rand.Text(), conn.RemoteAddr().String()
 	request, err := http.NewRequest(http.MethodGet, "http://"+address+Path+"?nonce="+nonce, http.NoBody)
 	if err != nil || request.Write(conn) != nil {
 		return false
 	}
-	reader := bufio.NewReaderSize(io.LimitReader(conn, longest), longest)
-	response, err := http.ReadResponse(reader, request)
+	response, err := http.ReadResponse(bufio.NewReader(io.LimitReader(conn, longest)), request)
 	if err != nil {
 		return false
 	}
 	text, err := io.ReadAll(response.Body)
-	if response.Body.Close() != nil || err != nil || response.StatusCode != http.StatusOK || response.Close || reader.Buffered() > 0 {
+	if response.Body.Close() != nil || err != nil || response.StatusCode != http.StatusOK {
 		return false
 	}
 	// A server that was never asked before has made the secret just now.

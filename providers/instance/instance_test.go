@@ -1,6 +1,7 @@
 package instance
 
 import (
+	"cmp"
 	"encoding/json"
 	"io"
 	"net"
@@ -13,6 +14,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/gin-gonic/gin"
 	"github.com/stretchr/testify/require"
@@ -83,21 +85,32 @@ func TestNobodyElseGetsAKey(t *testing.T) {
 	require.NoError(t, err)
 	relay := httputil.NewSingleHostReverseProxy(at)
 	relay.Transport = &http.Transport{DisableKeepAlives: true}
+	secret, err := os.ReadFile(filepath.Join(dir, "secrets", "instance"))
+	require.NoError(t, err)
 	says := func(text string) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, text) })
 	}
-	empty := says(`{"success":true,"data":{"proof":""}}`)
+	proves := func(secret, nonce string) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			said := proof(secret, cmp.Or(nonce, r.URL.Query().Get("nonce")), r.Host)
+			_, _ = io.WriteString(w, `{"success":true,"data":{"proof":"`+said+`"}}`)
+		})
+	}
 	for name, impostor := range map[string]http.Handler{
 		"a server of another directory": start(t, t.TempDir()).Config.Handler,
 		"one that passes questions on":  relay,
+		"a proof of an earlier time":    proves(string(secret), strings.Repeat("A", 26)),
+		"a proof by no secret":          proves("", ""),
 		"no proof":                      says(`{"success":true,"data":{}}`),
-		"an empty proof":                empty,
+		"an empty proof":                says(`{"success":true,"data":{"proof":""}}`),
 		"a page":                        says("<html>"),
-		"a long answer":                 says(strings.Repeat(" ", 1<<20)),
 		"a refusal":                     http.NotFoundHandler(),
-		"a proof and something after it": http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			relay.ServeHTTP(w, r)
-			panic(http.ErrAbortHandler)
+		"an answer without an end": http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			for {
+				if _, err := io.WriteString(w, strings.Repeat(" ", 1<<16)); err != nil {
+					return
+				}
+			}
 		}),
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -109,14 +122,16 @@ func TestNobodyElseGetsAKey(t *testing.T) {
 				}
 				impostor.ServeHTTP(w, r)
 			}))
+			begun := time.Now()
 			_, err := send(t, dir, server.URL)
 			require.ErrorIs(t, err, ErrOther)
+			require.Less(t, time.Since(begun), patience)
 			require.Zero(t, keys.Load())
 		})
 	}
 	t.Run("no directory", func(t *testing.T) {
 		t.Parallel()
-		_, err := send(t, filepath.Join(t.TempDir(), "nowhere"), serve(t, empty).URL)
+		_, err := send(t, filepath.Join(t.TempDir(), "nowhere"), serve(t, proves("", "")).URL)
 		require.ErrorIs(t, err, ErrOther)
 	})
 	t.Run("nobody", func(t *testing.T) {
