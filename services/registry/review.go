@@ -189,7 +189,8 @@ type Inspection struct {
 }
 
 // Look reads what the server of a tool's newest version lists now. It decides
-// and changes nothing.
+// nothing; where that version is in force and the server has changed, what
+// differs is quarantined at once.
 func (s *Service) Look(ctx context.Context, caller services.Caller, id uuid.UUID) (Inspection, error) {
 	tool, err := s.reviewed(ctx, caller, id)
 	if err != nil {
@@ -212,8 +213,18 @@ func (s *Service) Look(ctx context.Context, caller services.Caller, id uuid.UUID
 	for _, m := range p.Methods {
 		found.Methods = append(found.Methods, show(m, flagsOf(m.Method)))
 	}
-	return found, nil
+	offer, err := s.offer(ctx, id)
+	if err == nil && offer.Version == version && offer.Pinned && offer.Digest != p.Digest {
+		_, err = s.Inspect(ctx, InspectRequest{ToolID: id, Version: version, Method: afresh})
+	}
+	if services.Is(err, services.NotFound) { // it is not in force
+		err = nil
+	}
+	return found, err
 }
+
+// afresh stands for a method where only a new look at the server will do.
+const afresh = "*"
 
 // Versions lists a tool's versions, newest first, below the given one.
 func (s *Service) Versions(ctx context.Context, caller services.Caller, id uuid.UUID, below int64, limit int) ([]Version, error) {
