@@ -3,6 +3,7 @@ package acceptance
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -63,7 +64,10 @@ func (g *guarded) look(_ context.Context, r *mcp.CallToolRequest) (*mcp.CallTool
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.arrivals = append(g.arrivals, a)
-	return &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: "looked"}}, IsError: a.arguments["about"] == "nothing"}, nil
+	if a.arguments["about"] == "keys" {
+		return nil, fmt.Errorf("incorrect key provided: %s", r.Extra.Header.Get("X-Person"))
+	}
+	return &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: "looked with " + r.Extra.Header.Get("X-Person")}}, IsError: a.arguments["about"] == "nothing"}, nil
 }
 
 // last is the latest call; it also counts them all.
@@ -123,7 +127,7 @@ func injectedSecrets(t *testing.T, s *suite, g *guarded) {
 	give(ada, "PERSON", "user", "canary-person-ada")
 	give(bob, "PERSON", "user", "canary-person-bob")
 	ask(zoe, http.MethodPut, secrets+"SERVICE", object{"value": "canary-of-zoe", "scope": "tool"}, http.StatusForbidden)
-	ask(s.admin(), http.MethodPost, "/tools/"+tool+"/approve", nil, http.StatusBadGateway) // the server is looked at with what the admin has
+	ask(s.admin(), http.MethodPost, "/tools/"+tool+"/approve", nil, http.StatusConflict) // the server is looked at with what the admin has
 	give(s.admin(), "TEAM", "organization", "canary-team-of-the-admin")
 	give(s.admin(), "PERSON", "user", "canary-person-the-admin")
 	ask(s.admin(), http.MethodPost, "/tools/"+tool+"/approve", nil, http.StatusOK)
@@ -133,12 +137,13 @@ func injectedSecrets(t *testing.T, s *suite, g *guarded) {
 		return ask(c, http.MethodPost, "/proxy/"+tool+"/call", object{"method": "look", "params": object{"about": about}}, status)
 	}
 	for person, c := range map[string]world.Client{"ada": ada, "bob": bob} {
-		require.Equal(t, "looked", call(c, "things", http.StatusOK).Text("data.content.0.text"))
+		require.Equal(t, "looked with [secret]", call(c, "things", http.StatusOK).Text("data.content.0.text"))
 		came, _ := g.last(t)
 		require.Equal(t, "Key "+service, came.header.Get("X-Service-Key"))
 		require.Equal(t, "canary-person-"+person, came.header.Get("X-Person"), "each their own")
 		require.Equal(t, map[string]any{"about": "things", "team": "canary-team-of-ada"}, came.arguments)
 	}
+	require.Contains(t, call(bob, "keys", http.StatusBadGateway).String(), "incorrect key provided: [secret]")
 	call(bob, "nothing", http.StatusOK) // fails, as the tool says
 	ask(bob, http.MethodGet, "/proxy/"+tool+"/tools", nil, http.StatusOK)
 

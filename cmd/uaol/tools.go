@@ -38,6 +38,9 @@ func newToolsList(remote *remoteFlags) *cobra.Command {
 		Use:   "list [WORD…]",
 		Short: "List the tools that can be called, or those with the words in their texts",
 		RunE: func(cmd *cobra.Command, words []string) error {
+			if limit < 1 {
+				return errors.New("--limit must be 1 or more")
+			}
 			return remote.with(cmd, func(ctx context.Context, c *client) (err error) {
 				var tools []tool
 				switch {

@@ -10,6 +10,8 @@ import (
 	"net/url"
 	"sync"
 	"sync/atomic"
+
+	"github.com/google/uuid"
 )
 
 // delivery follows one request on its way out. It errs on the side of "it may
@@ -19,7 +21,8 @@ import (
 // comes too late when a call is cut between the kernel's taking the bytes and
 // the hook.
 type delivery struct {
-	key string // sent as Idempotency-Key when not empty
+	key  string    // sent as Idempotency-Key when not empty
+	tool uuid.UUID // that it goes to
 
 	mu      sync.Mutex
 	attempt int64

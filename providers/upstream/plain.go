@@ -153,7 +153,7 @@ func (c *Client) exchange(ctx context.Context, target Target, out outgoing, repe
 
 func send(ctx context.Context, way *way, target Target, out outgoing, repeatable bool) (*http.Response, *delivery, error) {
 	for again := false; ; again = true {
-		d := &delivery{key: out.key}
+		d := &delivery{key: out.key, tool: target.ToolID}
 		request, err := out.request(ctx, d)
 		if err != nil {
 			return nil, nil, fault(ctx, d, err, repeatable)

@@ -71,7 +71,7 @@ func (c *Client) inSession(ctx context.Context, target Target, r *request, repea
 		if err != nil {
 			return reply{}, fault(ctx, &delivery{}, err, repeatable)
 		}
-		d := &delivery{key: r.key}
+		d := &delivery{key: r.key, tool: target.ToolID}
 		got, err := s.request(ctx, r, d)
 		if err == nil {
 			c.sessions.release(s)

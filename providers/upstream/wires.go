@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/google/uuid"
 	"golang.org/x/net/http/httpguts"
 )
 
@@ -27,8 +28,15 @@ type wires struct {
 	next *http.Transport
 
 	mu     sync.Mutex
-	idle   map[string][]*wire // by address, the latest last
+	idle   map[place][]*wire // the latest last
 	closed bool
+}
+
+// place is where a connection leads, and for which tool: what one tool's server
+// does to its connections harms no other tool at the same address.
+type place struct {
+	address string
+	tool    uuid.UUID
 }
 
 // longestWireBody is how long a request's body may be, in bytes: well below what
@@ -37,7 +45,7 @@ type wires struct {
 const longestWireBody = 32 << 10
 
 func newWires(next *http.Transport) *wires {
-	return &wires{next: next, idle: map[string][]*wire{}}
+	return &wires{next: next, idle: map[place][]*wire{}}
 }
 
 // RoundTrip implements http.RoundTripper for requests whose delivery is
@@ -50,7 +58,11 @@ func (l *wires) RoundTrip(request *http.Request) (*http.Response, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	connection, err := l.open(ctx, net.JoinHostPort(request.URL.Hostname(), portOf(request)))
+	at := place{address: net.JoinHostPort(request.URL.Hostname(), portOf(request))}
+	if body, ok := request.Body.(*followedBody); ok {
+		at.tool = body.request.tool
+	}
+	connection, err := l.open(ctx, at)
 	if err != nil {
 		return nil, err
 	}
@@ -66,10 +78,18 @@ func (l *wires) RoundTrip(request *http.Request) (*http.Response, error) {
 	return response, nil
 }
 
+// understood tells an answer that is no HTTP from one that was cut.
+func (c *wire) understood(err error) error {
+	if err == nil || c.bounded.ended {
+		return err
+	}
+	return garbage("it is not HTTP").Because(err)
+}
+
 // open gives a connection that is idle and still stands, or a new one.
-func (l *wires) open(ctx context.Context, address string) (*wire, error) {
+func (l *wires) open(ctx context.Context, at place) (*wire, error) {
 	for {
-		known := l.take(address)
+		known := l.take(at)
 		if known == nil {
 			break
 		}
@@ -78,27 +98,27 @@ func (l *wires) open(ctx context.Context, address string) (*wire, error) {
 		}
 		_ = known.conn.Close()
 	}
-	conn, err := l.next.DialContext(ctx, "tcp", address)
+	conn, err := l.next.DialContext(ctx, "tcp", at.address)
 	if err != nil {
 		return nil, err
 	}
-	made := &wire{wires: l, address: address, conn: conn}
+	made := &wire{wires: l, place: at, conn: conn}
 	made.reader = bufio.NewReader(&made.bounded)
 	made.bounded.conn = conn
 	made.raw = rawOf(conn)
 	return made, nil
 }
 
-func (l *wires) take(address string) *wire {
+func (l *wires) take(at place) *wire {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	idle := l.idle[address]
+	idle := l.idle[at]
 	if len(idle) == 0 {
 		return nil
 	}
 	last := idle[len(idle)-1]
 	idle[len(idle)-1] = nil
-	l.idle[address] = idle[:len(idle)-1]
+	l.idle[at] = idle[:len(idle)-1]
 	return last
 }
 
@@ -106,11 +126,11 @@ func (l *wires) take(address string) *wire {
 func (l *wires) keep(c *wire) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.closed || len(l.idle[c.address]) >= l.next.MaxIdleConnsPerHost {
+	if l.closed || len(l.idle[c.place]) >= l.next.MaxIdleConnsPerHost {
 		_ = c.conn.Close()
 		return
 	}
-	l.idle[c.address] = append(l.idle[c.address], c)
+	l.idle[c.place] = append(l.idle[c.place], c)
 	if c.expiry == nil {
 		c.expiry = time.AfterFunc(l.next.IdleConnTimeout, c.expire)
 	} else {
@@ -136,7 +156,7 @@ func (l *wires) close() {
 // wire is one connection, with at most one request under way.
 type wire struct {
 	wires   *wires
-	address string
+	place   place
 	conn    net.Conn
 	raw     syscall.RawConn // nil where one can't look whether the connection stands
 	bounded boundedReader
@@ -151,14 +171,14 @@ func (c *wire) expire() {
 	l := c.wires
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for i, known := range l.idle[c.address] {
+	for i, known := range l.idle[c.place] {
 		if known == c {
-			l.idle[c.address] = append(l.idle[c.address][:i], l.idle[c.address][i+1:]...)
+			l.idle[c.place] = append(l.idle[c.place][:i], l.idle[c.place][i+1:]...)
 			break
 		}
 	}
-	if len(l.idle[c.address]) == 0 {
-		delete(l.idle, c.address)
+	if len(l.idle[c.place]) == 0 {
+		delete(l.idle, c.place)
 	}
 	_ = c.conn.Close()
 }
@@ -181,7 +201,7 @@ func (c *wire) exchange(request *http.Request) (*http.Response, error) {
 		response, err = http.ReadResponse(c.reader, request)
 	}
 	if err != nil {
-		return nil, err
+		return nil, c.understood(err)
 	}
 	c.bounded.left = math.MaxInt64
 	reusable := !response.Close && response.StatusCode != http.StatusSwitchingProtocols
@@ -258,6 +278,8 @@ func (b *wireBody) Read(p []byte) (int, error) {
 		b.wire.finish(b.reusable)
 	case err != nil && b.ctx.Err() != nil:
 		err = context.Cause(b.ctx)
+	case err != nil:
+		err = b.wire.understood(err)
 	}
 	return n, err
 }
@@ -275,6 +297,8 @@ func (b *wireBody) Close() error {
 type boundedReader struct {
 	conn io.Reader
 	left int64
+
+	ended bool // nothing more comes
 }
 
 var errLongHeaders = errors.New("the answer's headers are too long")
@@ -285,5 +309,6 @@ func (r *boundedReader) Read(p []byte) (int, error) {
 	}
 	n, err := r.conn.Read(p[:min(int64(len(p)), r.left)])
 	r.left -= int64(n)
+	r.ended = r.ended || err != nil
 	return n, err
 }

@@ -15,7 +15,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
+
+	"uaol/services"
 )
 
 // talking is a tool that says, byte by byte, what a test wants it to. Each
@@ -161,7 +164,7 @@ func TestAWireIsNotUsedAgain(t *testing.T) {
 func settled(t *testing.T, w *wires, at *url.URL) {
 	t.Helper()
 	require.Eventually(t, func() bool {
-		c := w.take(at.Host)
+		c := w.take(place{address: at.Host})
 		if c == nil {
 			return true
 		}
@@ -186,7 +189,7 @@ func TestALeaverLeavesNothingBehind(t *testing.T) {
 			_, d, err := over(ctx, w, at, "x", nil)
 			require.ErrorIs(t, err, gone)
 			require.True(t, d.written(), "the tool may have acted")
-			require.Nil(t, w.take(at.Host))
+			require.Nil(t, w.take(place{address: at.Host}))
 		})
 	}
 	w, opened := wiring(t)
@@ -222,6 +225,41 @@ func TestAWireRefuses(t *testing.T) {
 		require.ErrorContains(t, err, "can't be sent", name)
 		require.False(t, d.written())
 	}
+}
+
+// TestWhatIsNoHTTP is an answer all the same: the tool had its say.
+func TestWhatIsNoHTTP(t *testing.T) {
+	for name, answer := range map[string]string{
+		"garbage": "hello\r\n\r\n", "lengths": "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxx",
+		"below nothing": "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n", "chunks": "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-4\r\nx",
+	} {
+		w, _ := wiring(t)
+		_, d, err := over(t.Context(), w, talking(t, always(answer)), "x", nil)
+		require.True(t, services.Is(fault(t.Context(), d, err, false), services.Upstream), "%s: %v", name, err)
+	}
+	w, _ := wiring(t)
+	at := talking(t, func(conn net.Conn, requests *bufio.Reader) {
+		_, _ = asked(requests)
+		_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Le")
+	})
+	_, d, err := over(t.Context(), w, at, "x", nil)
+	require.True(t, Delivered(fault(t.Context(), d, err, false)), "half an answer is none: %v", err)
+}
+
+// TestEachToolHasItsOwnWires: what a server does to one tool's connection is not
+// heard by another tool at the same address.
+func TestEachToolHasItsOwnWires(t *testing.T) {
+	w, opened := wiring(t)
+	at := talking(t, always(good))
+	for range 2 {
+		for _, tool := range []uuid.UUID{{1}, {2}} {
+			response, err := w.RoundTrip(post(t.Context(), &delivery{tool: tool}, at, []byte("x"), http.Header{}))
+			require.NoError(t, err)
+			_, err = io.ReadAll(response.Body)
+			require.NoError(t, err)
+		}
+	}
+	require.EqualValues(t, 2, opened.Load())
 }
 
 // What a socket would not take at once goes where the answer is read meanwhile.
@@ -261,10 +299,10 @@ func TestManyWires(t *testing.T) {
 	}
 	all.Wait()
 	w.mu.Lock()
-	kept := len(w.idle[at.Host])
+	kept := len(w.idle[place{address: at.Host}])
 	w.mu.Unlock()
 	require.LessOrEqual(t, kept, 4)
 	require.Greater(t, opened.Load(), int64(0))
 	w.close()
-	require.Nil(t, w.take(at.Host))
+	require.Nil(t, w.take(place{address: at.Host}))
 }

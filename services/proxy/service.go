@@ -13,6 +13,7 @@ import (
 	"uaol/providers/upstream"
 	"uaol/services"
 	"uaol/services/registry"
+	"uaol/services/registry/credentials"
 )
 
 // Service is the proxy where it runs; it is an Invoker.
@@ -124,10 +125,11 @@ func (s *Service) attempt(ctx context.Context, in CallRequest, offer registry.Of
 		return nil, err
 	}
 	schemas := s.schemas.of(offer, method)
-	target, whole, err := s.carrying(ctx, in.Caller, offer, given, schemas)
+	carried, whole, err := s.carrying(ctx, in.Caller, offer, given, schemas)
 	if err != nil {
 		return nil, err
 	}
+	target := offer.Target(carried)
 	limits := registry.Limits{}
 	if offer.Limits != nil {
 		limits = *offer.Limits
@@ -155,12 +157,15 @@ func (s *Service) attempt(ctx context.Context, in CallRequest, offer registry.Of
 	}
 	answer, err := pass.Call(ctx, ask)
 	if offer.OAuth != nil && upstream.Unauthorized(err) {
-		answer, err = s.withAnother(ctx, in.Caller, offer, target, pass, ask)
+		answer, carried, err = s.withAnother(ctx, in.Caller, offer, carried, pass, ask)
 	}
+	err = carried.VeilError(err)
 	if err == nil {
 		call.BytesIn = answer.Received
 		if err = schemas.gives(answer); err != nil {
 			answer.Close()
+		} else if veiled, found := carried.Veil(answer.Result); found {
+			answer.Result = veiled
 		}
 	}
 	switch {
@@ -184,18 +189,18 @@ func look(offer registry.Offer, method string) registry.InspectRequest {
 	return registry.InspectRequest{ToolID: offer.ToolID, Version: offer.Version, Method: method}
 }
 
-// carrying gives where a call goes and with which arguments, after these have
-// been checked with what the tool's definition adds.
-func (s *Service) carrying(ctx context.Context, caller services.Caller, offer registry.Offer, given arguments, schemas *compiled) (upstream.Target, arguments, error) {
+// carrying gives what a call carries and with which arguments it goes, after these
+// have been checked with what the tool's definition adds.
+func (s *Service) carrying(ctx context.Context, caller services.Caller, offer registry.Offer, given arguments, schemas *compiled) (credentials.Carried, arguments, error) {
 	carried, err := s.credentials(ctx, caller, offer)
 	if err != nil {
-		return upstream.Target{}, arguments{}, err
+		return carried, arguments{}, err
 	}
 	whole, err := given.with(carried.Arguments)
 	if err != nil {
-		return upstream.Target{}, arguments{}, err
+		return carried, arguments{}, err
 	}
-	return offer.Target(carried), whole, schemas.takes(whole, carried.Arguments)
+	return carried, whole, schemas.takes(whole, carried.Arguments)
 }
 
 // Methods implements Invoker: what is pinned, except what is in quarantine. The
@@ -218,7 +223,8 @@ func (s *Service) Methods(ctx context.Context, in MethodsRequest) ([]upstream.Me
 	if err != nil {
 		return nil, err
 	}
-	return s.client.List(ctx, offer.Target(carried))
+	methods, err := s.client.List(ctx, offer.Target(carried))
+	return methods, carried.VeilError(err)
 }
 
 // offer gives a tool that the caller may call. Others look like none at all.

@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"slices"
 	"time"
 
@@ -96,6 +97,9 @@ func unread(err error) error {
 	case services.Upstream, services.Unavailable, services.Timeout:
 	case services.Invalid: // credentials that are missing, an address that is refused
 		kind = services.Upstream
+		if e := (*services.Error)(nil); errors.As(err, &e) && e.Code == credentials.CodeRequired {
+			kind = services.Conflict
+		}
 	default:
 		return err
 	}
@@ -119,6 +123,7 @@ func (s *Service) list(ctx context.Context, caller services.Caller, tool credent
 	ctx, cancel := context.WithTimeout(ctx, lookTime)
 	defer cancel()
 	var carried credentials.Carried
+	tool.Inject.Arguments = nil // a list takes none
 	if tool.Needs() {
 		var err error
 		if carried, err = s.wallet.For(ctx, tool, services.Caller{}); services.Is(err, services.Invalid) && caller.Known() {
@@ -128,7 +133,8 @@ func (s *Service) list(ctx context.Context, caller services.Caller, tool credent
 			return nil, err
 		}
 	}
-	return s.inspector.List(ctx, Offer{ToolID: tool.ID, Version: tool.Version, Definition: d}.Target(carried))
+	methods, err := s.inspector.List(ctx, Offer{ToolID: tool.ID, Version: tool.Version, Definition: d}.Target(carried))
+	return methods, carried.VeilError(err)
 }
 
 // unlisted reports a server that has no way to tell what it offers. MCP servers

@@ -3,9 +3,12 @@ package registry
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"math"
 	"net/http"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -127,6 +130,19 @@ func (h *Handler) get(ctx context.Context, caller services.Caller, in *toolInput
 
 // credits is a price on the wire.
 type credits int64
+
+// UnmarshalJSON takes a whole number in any of JSON's spellings, such as 1.0.
+func (c *credits) UnmarshalJSON(text []byte) error {
+	value, err := strconv.ParseInt(string(text), 10, 64)
+	if float, bad := strconv.ParseFloat(string(text), 64); err != nil {
+		if bad != nil || float != math.Trunc(float) || math.Abs(float) > 1<<53 {
+			return errors.New("must be a whole number of credits")
+		}
+		value = int64(float)
+	}
+	*c = credits(value)
+	return nil
+}
 
 // Schema implements huma.SchemaProvider: a map's values take no tags.
 func (credits) Schema(huma.Registry) *huma.Schema {

@@ -82,6 +82,7 @@ type Carried struct {
 	// with equal ones may share a session. Empty when the tool takes none.
 	Identity  string    `json:"identity,omitempty"`
 	ExpiresAt time.Time `json:"expiresAt,omitzero"` // keep it no longer
+	Secrets   []string  `json:"secrets,omitempty"`  // that are in it, for Veil
 }
 
 // Token names the token that an authorization server gave, without showing it.
@@ -151,12 +152,16 @@ func (s *Service) Another(ctx context.Context, tool Tool, caller services.Caller
 	if err != nil {
 		return Carried{}, err
 	}
+	for _, value := range values {
+		carried.Secrets = append(carried.Secrets, value)
+	}
 	if tool.OAuth != nil {
 		token, until, err := s.token(ctx, tool, caller, refused)
 		if err != nil {
 			return Carried{}, err
 		}
 		carried.Headers["Authorization"], carried.ExpiresAt = bearer(token), until
+		carried.Secrets = append(carried.Secrets, token)
 	}
 	carried.Identity = s.identity(carried)
 	return carried, nil

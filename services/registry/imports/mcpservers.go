@@ -23,6 +23,8 @@ type clientServer struct {
 	URL     string            `json:"url"`
 	Server  string            `json:"serverUrl"` // Windsurf's word for url
 	Headers map[string]string `json:"headers"`
+
+	Disabled bool `json:"disabled"`
 }
 
 // maxServers is more than anybody keeps in such a file.
@@ -79,6 +81,8 @@ func (s clientServer) entry(name string) (Entry, string) {
 		s.URL = s.Server
 	}
 	switch {
+	case s.Disabled:
+		return e, "it is disabled there"
 	case s.Command != "" && s.URL != "":
 		return e, "it has both a command and an address"
 	case s.Command != "":

@@ -23,6 +23,13 @@ const clientFile = `{
   }
 }`
 
+func TestWhatIsDisabledIsNotImported(t *testing.T) {
+	entries, skipped, err := MCPServers([]byte(`{"mcpServers":{"on":{"url":"https://a.example.com/mcp"},"off":{"url":"https://b.example.com/mcp","disabled":true}}}`))
+	require.NoError(t, err)
+	require.Len(t, entries, 1)
+	require.Equal(t, []Skipped{{"off", "it is disabled there"}}, skipped)
+}
+
 func TestClientsFile(t *testing.T) {
 	entries, skipped, err := MCPServers([]byte(clientFile))
 	require.NoError(t, err)

@@ -209,6 +209,12 @@ func (r *reader) operation(name, verb, path string, item *openapi3.PathItem, op 
 	if !strings.HasPrefix(path, "/") || strings.ContainsAny(path, "?#") {
 		return made, "its path is not one"
 	}
+	if slices.ContainsFunc(strings.Split(path, "/"), func(part string) bool { return part == "." || part == ".." }) {
+		return made, "its path leads elsewhere"
+	}
+	if len(item.Servers) > 0 || op.Servers != nil && len(*op.Servers) > 0 {
+		return made, "it has an address of its own; import it from a document of that server"
+	}
 	at := "/paths/" + escape(path)
 	if ref, ok := asMap(r.schemas.at(at))["$ref"].(string); ok {
 		at = strings.TrimPrefix(ref, "#")
