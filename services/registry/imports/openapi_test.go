@@ -199,10 +199,10 @@ func TestOperationsThatAreNotTaken(t *testing.T) {
 		`"/x/{id}":{"get":{"responses":{}}}`: "which no parameter gives",
 		`"/x":{"get":{"parameters":[{"name":"a","in":"query","schema":{}},{"name":"a","in":"header","required":true,"schema":{}}],"responses":{}}}`: "two parameters",
 		`"/x":{"get":{"parameters":[{"name":"a b","in":"header","schema":{}}],"responses":{}}}`:                                                     "not a header",
-		`"/x?y":{"get":{"responses":{}}}`: "path is not one",
-		`"/../x":{"get":{"responses":{}}}`: "leads elsewhere",
-		`"/x":{"servers":[{"url":"https://y.example.com"}],"get":{"responses":{}}}`: "an address of its own",
-		`"/x":{"get":{"servers":[{"url":"https://y.example.com"}],"responses":{}}}`: "an address of its own",
+		`"/x?y":{"get":{"responses":{}}}`:                                                                     "path is not one",
+		`"/../x":{"get":{"responses":{}}}`:                                                                    "leads elsewhere",
+		`"/x":{"servers":[{"url":"https://y.example.com"}],"get":{"responses":{}}}`:                           "an address of its own",
+		`"/x":{"get":{"servers":[{"url":"https://y.example.com"}],"responses":{}}}`:                           "an address of its own",
 		`"/x":{"get":{"parameters":[{"name":"a","in":"query","schema":{"type":"nonsense"}}],"responses":{}}}`: "schema is not one",
 	} {
 		_, skipped, err := OpenAPI([]byte(`{"openapi":"3.0.0","info":{"title":"x","version":"1"},"servers":[{"url":"https://x.example.com"}],"paths":{`+op+`}}`), "")
