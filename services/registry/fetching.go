@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"strconv"
 	"time"
@@ -72,7 +73,11 @@ func (f *fetcher) once(ctx context.Context, address string) (document []byte, cl
 		case ctx.Err() != nil:
 			return nil, clock, -1, ctx.Err()
 		}
-		return nil, clock, time.Second, services.Errorf(services.Upstream, "%s does not answer", hostOf(address)).Because(err)
+		pause = time.Second
+		if slow := (net.Error)(nil); errors.As(err, &slow) && slow.Timeout() { // whoever waits has waited long enough
+			pause = -1
+		}
+		return nil, clock, pause, services.Errorf(services.Upstream, "%s does not answer", hostOf(address)).Because(err)
 	}
 	defer response.Body.Close()
 	if clock, err = http.ParseTime(response.Header.Get("Date")); err != nil || clock.After(asked) {
