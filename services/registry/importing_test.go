@@ -560,4 +560,7 @@ func TestOpenAPIBecomesOneTool(t *testing.T) {
 	require.Len(t, offers[0].Operations, 5)
 	require.Zero(t, offers[0].Price)
 	require.Equal(t, Organization, offers[0].Visibility)
+	shown, err := b.service.Show(t.Context(), caller, out.Tools[0].ID)
+	require.NoError(t, err)
+	require.NotEqual(t, Healthy, shown.Health.Status, "nobody has asked the server yet")
 }

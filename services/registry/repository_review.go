@@ -21,6 +21,7 @@ type approval struct {
 	status  Status
 	fresh   bool // not that version itself but a new one of the same definition: its methods are others
 	pins    *pins
+	seen    bool          // the server has just answered
 	every   time.Duration // to the next look at the server
 	by      uuid.UUID
 	reason  string
@@ -85,14 +86,14 @@ func (r *Repository) putInForce(ctx context.Context, tx pgx.Tx, a approval, vers
 	if _, err := postgres.Exec(ctx, tx, `DELETE FROM uaol_registry.differences WHERE tool_id = $1`, a.tool); err != nil {
 		return err
 	}
-	// Without pins nobody has seen the server: the next look is due at once.
+	// Where nobody has seen the server the next look is due at once.
 	_, err := postgres.Exec(ctx, tx, `
 		INSERT INTO uaol_registry.health AS h (tool_id, healthy, checked_at, compared_at, since, due_at)
 		SELECT $1, CASE WHEN $2 THEN true END, CASE WHEN $2 THEN now() END, CASE WHEN $2 THEN now() END, CASE WHEN $2 THEN now() END,
 			now() + CASE WHEN $2 THEN $3::bigint ELSE 0 END * interval '1 millisecond'
 		ON CONFLICT (tool_id) DO UPDATE SET healthy = excluded.healthy, latency_ms = 0, error = '', failures = 0, checked_at = excluded.checked_at,
 			compared_at = excluded.compared_at, since = CASE WHEN h.healthy AND excluded.healthy THEN h.since ELSE excluded.since END, due_at = excluded.due_at`,
-		a.tool, a.pins != nil, a.every.Milliseconds())
+		a.tool, a.seen, a.every.Milliseconds())
 	return err
 }
 

@@ -47,6 +47,7 @@ func (s *Service) Approve(ctx context.Context, caller services.Caller, id uuid.U
 			return err
 		}
 	}
+	a.seen = a.pins != nil && known.Definition.Protocol != upstream.ProtocolREST // a document is no answer
 	if d.Digest != "" && (a.pins == nil || a.pins.Digest != d.Digest) {
 		return services.Errorf(services.Conflict, "The tool's server lists other methods now than those that were looked at; look again")
 	}
