@@ -270,7 +270,7 @@ func orNothing(value json.RawMessage) string {
 }
 
 func newToolsApprove(remote *remoteFlags) *cobra.Command {
-	var yes bool
+	var yes, unpinned bool
 	var reason string
 	cmd := &cobra.Command{
 		Use: "approve TOOL", Short: "Show what differs from what was approved, ask, and approve just that", Args: cobra.ExactArgs(1),
@@ -280,13 +280,30 @@ func newToolsApprove(remote *remoteFlags) *cobra.Command {
 				if err != nil {
 					return err
 				}
+				if unpinned {
+					return approveUnpinned(ctx, newTerminal(cmd), c, found, yes, reason)
+				}
 				return review(ctx, newTerminal(cmd), c, found, yes, reason)
 			})
 		},
 	}
+	cmd.Flags().BoolVar(&unpinned, "unpinned", false, "without reading its methods: any may be called, with any arguments")
 	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "approve without asking")
 	cmd.Flags().StringVar(&reason, "reason", "", "for the tool's history")
 	return cmd
+}
+
+// approveUnpinned is for servers that can't be looked at beforehand.
+func approveUnpinned(ctx context.Context, t terminal, c *client, found tool, yes bool, reason string) error {
+	ok, err := t.confirm(yes, "Approve %s without having seen its methods? Any may be called, with any arguments.", found.Slug)
+	if err != nil || !ok {
+		return err
+	}
+	if err := c.do(ctx, http.MethodPost, "/tools/"+found.ID+"/approve", map[string]any{"unpinned": true, "reason": reason}, nil); err != nil {
+		return err
+	}
+	t.say("Approved.")
+	return nil
 }
 
 func newToolsReject(remote *remoteFlags) *cobra.Command {
