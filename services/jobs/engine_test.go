@@ -218,7 +218,7 @@ func TestAJobsResultsAreBoundedTogether(t *testing.T) {
 	b.tools.answers(func(context.Context, proxy.CallRequest) (proxy.CallResult, error) {
 		return proxy.CallResult{Result: big}, nil
 	})
-	b.start(t)
+	b.start(t, leased(time.Hour, time.Hour)) // megabytes on a busy machine may take longer than a lease of the tests
 	job := b.create(t, stepJSON{ID: "a", Tool: tool}, stepJSON{ID: "b", Tool: tool, Needs: []string{"a"}}, stepJSON{ID: "c", Tool: tool, Needs: []string{"b"}}, stepJSON{ID: "d", Tool: tool, Needs: []string{"c"}})
 	got := b.ended(t, job.ID)
 	require.Equal(t, Failed, got.Status)

@@ -16,6 +16,7 @@ import (
 	"go.uber.org/zap"
 
 	"uaol/providers/egress"
+	"uaol/providers/postgres"
 	"uaol/providers/upstream"
 	"uaol/services"
 	"uaol/services/registry/credentials"
@@ -35,7 +36,7 @@ func (b *bench) watched(t *testing.T) {
 // due makes a tool's turn come now.
 func (b *bench) due(t testing.TB, id uuid.UUID) {
 	t.Helper()
-	_, err := b.pool.Exec(t.Context(), `UPDATE uaol_registry.health SET due_at = now() WHERE tool_id = $1`, id)
+	_, err := postgres.Exec(t.Context(), b.pool, `UPDATE uaol_registry.health SET due_at = now() WHERE tool_id = $1`, id) // again when a look came between
 	require.NoError(t, err)
 }
 
