@@ -96,7 +96,7 @@ func (l *wires) open(ctx context.Context, at place) (*wire, error) {
 		if known.expiry.Stop() && known.stands() {
 			return known, nil
 		}
-		_ = known.conn.Close()
+		known.close()
 	}
 	conn, err := l.next.DialContext(ctx, "tcp", at.address)
 	if err != nil {
@@ -170,17 +170,23 @@ type wire struct {
 func (c *wire) expire() {
 	l := c.wires
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	for i, known := range l.idle[c.place] {
-		if known == c {
-			l.idle[c.place] = append(l.idle[c.place][:i], l.idle[c.place][i+1:]...)
-			break
-		}
+	if i := slices.Index(l.idle[c.place], c); i >= 0 {
+		l.idle[c.place] = slices.Delete(l.idle[c.place], i, i+1)
 	}
+	l.mu.Unlock()
+	c.close()
+}
+
+// close ends a connection that is not idle. A place without any is forgotten:
+// tools come and go.
+func (c *wire) close() {
+	_ = c.conn.Close()
+	l := c.wires
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	if len(l.idle[c.place]) == 0 {
 		delete(l.idle, c.place)
 	}
-	_ = c.conn.Close()
 }
 
 // cut ends what the connection does at once.
@@ -188,7 +194,7 @@ func (c *wire) cut() { _ = c.conn.SetDeadline(time.Unix(1, 0)) }
 
 func (c *wire) discard() {
 	c.unhook()
-	_ = c.conn.Close()
+	c.close()
 }
 
 func (c *wire) exchange(request *http.Request) (*http.Response, error) {
@@ -255,7 +261,7 @@ func (c *wire) finish(reusable bool) {
 		c.wires.keep(c)
 		return
 	}
-	_ = c.conn.Close()
+	c.close()
 }
 
 // wireBody is the body of an answer.

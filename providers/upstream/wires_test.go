@@ -306,3 +306,28 @@ func TestManyWires(t *testing.T) {
 	w.close()
 	require.Nil(t, w.take(place{address: at.Host}))
 }
+
+func TestPlacesWithoutConnectionsAreForgotten(t *testing.T) {
+	w, _ := wiring(t)
+	known := func() int {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return len(w.idle)
+	}
+	answers := 0
+	at := talking(t, func(conn net.Conn, requests *bufio.Reader) {
+		for _, ok := asked(requests); ok; _, ok = asked(requests) {
+			answers++
+			last := ""
+			if answers == 2 {
+				last = "Connection: close\r\n"
+			}
+			_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\n"+last+"Content-Length: 2\r\n\r\nok")
+		}
+	})
+	for _, want := range []int{1, 0} {
+		_, _, err := over(t.Context(), w, at, "x", nil)
+		require.NoError(t, err)
+		require.Equal(t, want, known())
+	}
+}

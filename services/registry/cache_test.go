@@ -239,7 +239,7 @@ func TestCacheAsksForAnotherToken(t *testing.T) {
 			return got.Token(), a.carried.Load() - before
 		}
 		first, _ := token("")
-		time.Sleep(time.Second)
+		time.Sleep(time.Second) // the bubble's clock
 		again, asked := token("")
 		require.Equal(t, first, again)
 		require.Zero(t, asked)
