@@ -246,6 +246,6 @@ func enrich(b *testing.B, database string) {
 	pool, err := pgxpool.New(b.Context(), database)
 	require.NoError(b, err)
 	defer pool.Close()
-	_, err = pool.Exec(b.Context(), `UPDATE uaol_billing.accounts SET available = available + 1000000000`)
+	_, err = pool.Exec(b.Context(), `UPDATE uaol_billing.accounts SET available = available + 1000000000, grants = grants + 1000000000`)
 	require.NoError(b, err)
 }

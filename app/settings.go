@@ -15,6 +15,8 @@ import (
 	"uaol/services/auth"
 	"uaol/services/auth/oidc"
 	"uaol/services/billing"
+	"uaol/services/billing/ledger"
+	"uaol/services/billing/payments"
 	"uaol/services/jobs"
 	"uaol/services/proxy"
 	"uaol/services/registry"
@@ -28,6 +30,6 @@ func Settings() []config.Setting {
 	return config.Describe(
 		config.Process{}, logging.Config{}, postgres.Config{}, migrations.Config{}, httpserver.Config{}, limits.Config{},
 		peers.Config{}, egress.Config{}, auth.Config{}, oidc.Config{}, keyring.Config{}, mail.Config{}, credentials.Config{}, metrics.Config{}, Inherited{}, Remote{},
-		auth.ClientConfig{}, registry.Config{}, registry.ClientConfig{}, proxy.Config{}, proxy.ClientConfig{}, jobs.ClientConfig{}, billing.ClientConfig{}, storage.ClientConfig{},
+		auth.ClientConfig{}, registry.Config{}, registry.ClientConfig{}, proxy.Config{}, proxy.ClientConfig{}, jobs.ClientConfig{}, billing.ClientConfig{}, billing.PlansConfig{}, payments.Config{}, ledger.Config{}, storage.ClientConfig{},
 	)
 }

@@ -55,12 +55,17 @@ func createAdmin(cmd *cobra.Command, email string) (key string, err error) {
 // withAuthTables runs f on a pool of the database, once auth's tables are up to
 // date: in development it sees to that itself.
 func withAuthTables(ctx context.Context, f func(*pgxpool.Pool) error) (err error) {
+	return withTables(ctx, services.Auth, f)
+}
+
+// withTables runs f on the database, with a service's tables in it.
+func withTables(ctx context.Context, service services.Name, f func(*pgxpool.Pool) error) (err error) {
 	url, cfg, release, err := database(ctx)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, release()) }()
-	pool, err := authTables(ctx, url, cfg)
+	pool, err := tables(ctx, url, cfg, service)
 	if err != nil {
 		return err
 	}
@@ -68,19 +73,19 @@ func withAuthTables(ctx context.Context, f func(*pgxpool.Pool) error) (err error
 	return f(pool)
 }
 
-// authTables opens a pool of a database whose tables of auth are up to date.
-func authTables(ctx context.Context, url string, cfg postgres.Config) (*pgxpool.Pool, error) {
+// tables opens a pool of a database whose tables of a service are up to date.
+func tables(ctx context.Context, url string, cfg postgres.Config, service services.Name) (*pgxpool.Pool, error) {
 	pool, err := postgres.Open(ctx, url)
 	if err != nil {
 		return nil, err
 	}
-	states, err := migrations.Status(ctx, pool, services.Auth)
+	states, err := migrations.Status(ctx, pool, service)
 	switch {
 	case err != nil:
 		err = errors.New("DATABASE_URL: " + postgres.Cause(err))
 	case migrations.Behind(states) == "":
 	case cfg.Production():
-		err = errors.New("auth's tables are not there yet; run `uaol migrate up`")
+		err = fmt.Errorf("%s's tables are not there yet; run `uaol migrate up`", service)
 	default:
 		err = migrations.Up(ctx, url)
 	}

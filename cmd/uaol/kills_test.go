@@ -208,12 +208,12 @@ func TestKillsDuringCalls(t *testing.T) {
 	require.Equal(t, len(seen.keys), outcomes["success"]+outcomes["unknown"]-missed, "arrived = successes + unknown ones but for those that never arrived")
 	require.Zero(t, number(`
 		SELECT count(*) FROM (SELECT call_id::text AS id, credits FROM uaol_proxy.calls WHERE credits > 0) r
-		FULL JOIN (SELECT operation_id AS id, -held AS credits FROM uaol_billing.entries WHERE kind = 'settle') e ON e.id = r.id
+		FULL JOIN (SELECT operation_id AS id, amount AS credits FROM uaol_billing.journal WHERE kind = 'settle') e ON e.id = r.id
 		WHERE r.credits IS DISTINCT FROM e.credits`), "each record is paid, and each payment recorded")
 	require.Zero(t, number(`
 		SELECT count(*) FROM uaol_billing.accounts a WHERE (available, held) <> (
-			SELECT coalesce(sum(e.available), 0)::bigint, coalesce(sum(e.held), 0)::bigint
-			FROM uaol_billing.entries e WHERE e.organization_id = a.organization_id)`), "an account is the sum of its entries")
+			SELECT coalesce(sum(CASE WHEN kind IN ('grant', 'purchase', 'release', 'refund', 'receive') THEN amount WHEN kind IN ('settle', 'owe') THEN 0 ELSE -amount END), 0)::bigint, coalesce(sum(CASE kind WHEN 'hold' THEN amount WHEN 'settle' THEN -amount WHEN 'release' THEN -amount ELSE 0 END), 0)::bigint
+			FROM uaol_billing.journal e WHERE e.organization_id = a.organization_id)`), "an account is the sum of its entries")
 	require.Zero(t, number(`SELECT count(*) FROM uaol_billing.accounts WHERE held <> 0 OR available < 0`))
 	t.Logf("%d kills: %d calls arrived, %d were acknowledged; recorded: %v, %d of the unknown ones never arrived; %d credits paid",
 		deaths, len(seen.keys), acknowledged, outcomes, missed, number(`SELECT coalesce(sum(credits), 0)::bigint FROM uaol_proxy.calls`))

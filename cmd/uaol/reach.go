@@ -23,6 +23,7 @@ import (
 	"uaol/providers/httpserver"
 	"uaol/providers/instance"
 	"uaol/providers/postgres"
+	"uaol/services"
 	"uaol/services/auth"
 )
 
@@ -236,7 +237,7 @@ func (l local) keyFor(ctx context.Context, c *client, create func() (string, err
 }
 
 func (l local) makeKey(ctx context.Context, url string, cfg postgres.Config) (key string, err error) {
-	pool, err := authTables(ctx, url, cfg)
+	pool, err := tables(ctx, url, cfg, services.Auth)
 	if err != nil {
 		return "", err
 	}

@@ -45,6 +45,7 @@ func (c *Config) Check() error {
 type Ring struct {
 	keys         []key
 	secret, salt string // the current ones
+	previous     string // "" when there is none
 }
 
 type key struct {
@@ -67,7 +68,7 @@ func New(cfg Config, log *zap.Logger) (*Ring, error) {
 		}
 		log.Info("ENCRYPTION_SECRET not set, using the one made in the data directory")
 	}
-	r := &Ring{secret: cfg.Secret, salt: cfg.Salt}
+	r := &Ring{secret: cfg.Secret, salt: cfg.Salt, previous: cfg.Previous}
 	for _, secret := range []string{cfg.Secret, cfg.Previous} {
 		if secret == "" {
 			continue
@@ -147,8 +148,20 @@ func additional(prefix []byte, bond string) []byte {
 // digests. Equal purposes have equal keys in every process with the same secret.
 // Replacing ENCRYPTION_SECRET changes it, and there is no way back: digests made
 // before are not those made afterwards.
-func (r *Ring) Key(purpose string) []byte {
-	raw, err := hkdf.Key(sha256.New, []byte(r.secret), []byte(r.salt), "uaol key 1: "+purpose, 32)
+func (r *Ring) Key(purpose string) []byte { return keyOf(r.secret, r.salt, purpose) }
+
+// PreviousKey is what Key gave before ENCRYPTION_SECRET was replaced, as long as
+// ENCRYPTION_SECRET_PREVIOUS still names what it replaced; nil otherwise. It is
+// for recognising what was made with it.
+func (r *Ring) PreviousKey(purpose string) []byte {
+	if r.previous == "" {
+		return nil
+	}
+	return keyOf(r.previous, r.salt, purpose)
+}
+
+func keyOf(secret, salt, purpose string) []byte {
+	raw, err := hkdf.Key(sha256.New, []byte(secret), []byte(salt), "uaol key 1: "+purpose, 32)
 	if err != nil { // of a length that SHA-256 can't give
 		panic(err)
 	}

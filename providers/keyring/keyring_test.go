@@ -129,3 +129,14 @@ func TestKeysForOtherPurposes(t *testing.T) {
 		require.NotEqual(t, key, another, name)
 	}
 }
+
+// TestPreviousKeys are those of the secret that was replaced.
+func TestPreviousKeys(t *testing.T) {
+	t.Parallel()
+	old := ring(t, Config{Secret: first, Salt: "salt"})
+	require.Nil(t, old.PreviousKey("digests"))
+	both := ring(t, Config{Secret: second, Previous: first, Salt: "salt"})
+	require.Equal(t, old.Key("digests"), both.PreviousKey("digests"))
+	require.NotEqual(t, both.Key("digests"), both.PreviousKey("digests"))
+	require.NotEqual(t, both.PreviousKey("others"), both.PreviousKey("digests"))
+}

@@ -14,6 +14,7 @@ import (
 
 	"uaol/services"
 	"uaol/services/billing"
+	"uaol/services/billing/billingtest"
 )
 
 func TestRegister(t *testing.T) {
@@ -154,7 +155,7 @@ func TestThousandFirstRequests(t *testing.T) {
 	balance, err := b.service.Me(t.Context(), callers[0].Caller)
 	require.NoError(t, err)
 	require.Equal(t, int64(1_000), balance.Available)
-	require.Equal(t, 1, b.count(t, `SELECT count(*) FROM uaol_billing.entries`), "granted once")
+	require.Equal(t, 1, b.count(t, `SELECT count(*) FROM uaol_billing.journal`), "granted once")
 	require.Equal(t, 1, b.count(t, `SELECT count(*) FROM uaol_auth.accounts`))
 	require.Equal(t, 1, b.count(t, `SELECT count(*) FROM uaol_auth.organizations`), "the losers' organisations are rolled back")
 }
@@ -329,7 +330,7 @@ func TestMe(t *testing.T) {
 	b := setup(t)
 	made, err := b.service.Register(t.Context(), RegisterRequest{Email: "ada@example.com"})
 	require.NoError(t, err)
-	_, err = billing.NewService(billing.NewRepository(b.pool)).Hold(t.Context(), billing.HoldRequest{
+	_, err = billingtest.New(t, b.pool).Hold(t.Context(), billing.HoldRequest{
 		ID: uuid.New(), Caller: made.Account.Caller(), Owner: billing.OwnerCall, Amount: 100, Lifetime: time.Minute})
 	require.NoError(t, err)
 	got := b.do(t, "GET", "/auth/me", "", "Authorization", "Bearer "+made.Token)

@@ -5,6 +5,7 @@ import (
 
 	"uaol/providers/peers"
 	"uaol/services"
+	"uaol/services/billing"
 )
 
 // ClientConfig is where auth runs, for processes that do not run it.
@@ -12,7 +13,7 @@ type ClientConfig struct {
 	URL string `env:"UAOL_AUTH_URL" want:"the auth service's URL such as http://host:3001" doc:"where auth runs, for a process that does not run it; several addresses separated by commas"`
 }
 
-// Client is a Verifier and a services.Auditor over HTTP.
+// Client is a Verifier, a services.Auditor and a billing.AccountDirectory over HTTP.
 type Client struct{ peer *peers.Peer }
 
 // NewClient makes a Client; a Fault names the variable when no URL is set.
@@ -30,4 +31,9 @@ func (c *Client) Verify(ctx context.Context, in VerifyRequest) (Verified, error)
 func (c *Client) Record(ctx context.Context, act services.Act) error {
 	_, err := peers.Call[services.Act, struct{}](ctx, c.peer, "record", act)
 	return err
+}
+
+// Home implements billing.AccountDirectory.
+func (c *Client) Home(ctx context.Context, in billing.HomeRequest) (billing.Home, error) {
+	return peers.Call[billing.HomeRequest, billing.Home](ctx, c.peer, "home", in)
 }

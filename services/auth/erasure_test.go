@@ -27,6 +27,7 @@ import (
 	"uaol/services"
 	"uaol/services/auth/oidc"
 	"uaol/services/billing"
+	"uaol/services/billing/billingtest"
 	"uaol/services/jobs"
 	"uaol/services/proxy"
 	"uaol/services/registry"
@@ -53,7 +54,7 @@ func onPlatform(t testing.TB) *platform {
 	policy, err := egress.New(egress.Config{})
 	require.NoError(t, err)
 	w.registry = registry.NewService(registry.NewRepository(w.pool), policy, nil, nil, w.bus)
-	w.meter = billing.NewService(billing.NewRepository(w.pool))
+	w.meter = billingtest.New(t, w.pool)
 	repository := jobs.NewRepository(w.pool)
 	w.jobs = jobs.NewService(repository, w.registry, w.meter, w.bus, zap.NewNop())
 	engine := jobs.NewEngine(repository, tools{}, w.meter, w.bus, zap.NewNop())
@@ -164,7 +165,7 @@ func idsStay(t testing.TB) map[string]bool {
 	for _, row := range regexp.MustCompile("(?m)^\\| `(uaol_[a-z]+\\.[a-z_]+)` \\|.*ids stay.*\\|$").FindAllStringSubmatch(string(text), -1) {
 		stay[row[1]] = true
 	}
-	require.Len(t, stay, 8)
+	require.Len(t, stay, 12)
 	return stay
 }
 
@@ -199,10 +200,13 @@ func TestNothingIsLeft(t *testing.T) {
 		`INSERT INTO uaol_auth.accounts (account_id, organization_id, kind, name) VALUES (gen_random_uuid(), $4, 'service', 'robot of ' || $2)`,
 		`INSERT INTO uaol_auth.group_roles (account_id, organization_id, role) VALUES ($1, $5, 'owner'), ($6, $4, 'owner')`,
 		`INSERT INTO uaol_jobs.guests (account_id, workflows, calls) VALUES ($1, 1, 1)`,
-		`INSERT INTO uaol_billing.accounts (organization_id, tier, available, held) VALUES ($5, 'Free', 100, 0)`,
+		`INSERT INTO uaol_billing.accounts (organization_id, tier, available, held, grants) VALUES ($5, 'Free', 100, 0, 100)`,
 		`INSERT INTO uaol_billing.caps (organization_id, scope, subject_id, period, period_start, amount, ceiling, spent) VALUES ($5, 'member', $1, 'day', now(), 9, 9, 0)`,
-		`INSERT INTO uaol_billing.holds (hold_id, organization_id, account_id, key_id, owner, amount, state, expires_at) VALUES (gen_random_uuid(), $5, $1, $1, 'call', 1, 'closed', now())`,
-		`INSERT INTO uaol_billing.entries (organization_id, operation_id, kind, available, held, account_id) VALUES ($5, 'x', 'hold', 1, 1, $1)`,
+		`INSERT INTO uaol_billing.spenders (spender_id, organization_id, account_id, key_id) VALUES (gen_random_uuid(), $5, $1, $1)`,
+		`INSERT INTO uaol_billing.holds (hold_id, organization_id, spender_id, owner, amount, state, expires_at)
+			SELECT gen_random_uuid(), $5, spender_id, 'call', 1, 'closed', now() FROM uaol_billing.spenders WHERE account_id = $1`,
+		`INSERT INTO uaol_billing.journal (organization_id, seq, operation_id, kind, amount, balance, spender_id, created_at)
+			SELECT $5, 1000000, 'x', 'hold', 1, 1, spender_id, now() FROM uaol_billing.spenders WHERE account_id = $1`,
 		`INSERT INTO uaol_jobs.jobs (job_id, organization_id, account_id, workflow_definition, status, cost, claim_at) VALUES (gen_random_uuid(), $5, $1, '{}', 'Success', 0, NULL)`,
 	} {
 		// Every statement has all of the parameters, of which it uses some.
@@ -226,7 +230,7 @@ func TestNothingIsLeft(t *testing.T) {
 	}
 	for _, owned := range []string{"auth.accounts", "auth.organizations", "auth.members", "auth.invitations", "auth.api_keys", "auth.sessions", "auth.identities",
 		"auth.provider_keys", "auth.links", "auth.audit", "auth.group_roles", "registry.tools", "jobs.jobs", "jobs.steps", "jobs.guests",
-		"billing.accounts", "billing.entries", "billing.holds", "billing.caps", "storage.files", "auth.outbox", "registry.outbox", "jobs.outbox"} {
+		"billing.accounts", "billing.journal", "billing.spenders", "billing.caps", "storage.files", "auth.outbox", "registry.outbox", "jobs.outbox"} {
 		require.Contains(t, before, "uaol_"+owned, "this test looks where something is")
 	}
 

@@ -22,7 +22,7 @@ import (
 	"uaol/providers/postgres/pgtest"
 	"uaol/services/auth/modelkeys"
 	"uaol/services/auth/oidc"
-	"uaol/services/billing"
+	"uaol/services/billing/billingtest"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
@@ -67,7 +67,7 @@ func setup(t testing.TB, changes ...func(*Config)) *bench {
 	b.ring, err = keyring.New(keyring.Config{Secret: encryptionSecret}, zap.NewNop())
 	require.NoError(t, err)
 	b.service, err = NewService(
-		cfg, b.repository, billing.NewService(billing.NewRepository(b.pool)), bus, zap.NewNop())
+		cfg, b.repository, billingtest.New(t, b.pool), bus, zap.NewNop())
 	require.NoError(t, err)
 	b.audit = NewAuditLog(b.repository)
 	b.authenticator = NewAuthenticator(b.service, bus)

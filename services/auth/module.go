@@ -23,6 +23,7 @@ import (
 	"uaol/services/auth/modelkeys"
 	"uaol/services/auth/oidc"
 	"uaol/services/auth/teams"
+	"uaol/services/billing"
 )
 
 // Module runs auth in this process.
@@ -35,17 +36,19 @@ var Module = fx.Module("auth",
 		modelkeys.NewRepository, modelkeys.NewService, modelkeys.NewHandler,
 		NewTeamsHost, teams.NewRepository, teams.NewService, teams.NewHandler,
 		mail.New, newPost, NewProfiles, newExports, NewProfileHandler, newEraser),
-	fx.Provide(local, auditor, NewAuthenticator, asAuthenticator, routes, usageNotes, housekeeping, posting, erasing, outbox),
+	fx.Provide(local, directory, auditor, NewAuthenticator, asAuthenticator, routes, usageNotes, housekeeping, posting, erasing, outbox),
 )
 
 // Remote reaches auth in another process.
 var Remote = fx.Module("auth-remote",
 	config.WhenNeeded[ClientConfig](),
 	fx.Provide(fx.Private, NewClient),
-	fx.Provide(func(c *Client) (Verifier, services.Auditor) { return c, c }, NewAuthenticator, asAuthenticator),
+	fx.Provide(func(c *Client) (Verifier, services.Auditor, billing.AccountDirectory) { return c, c, c }, NewAuthenticator, asAuthenticator),
 )
 
 func local(s *Service) Verifier { return s }
+
+func directory(r *Repository) billing.AccountDirectory { return r }
 
 func newProviders(cfg oidc.Config, lifecycle fx.Lifecycle) *oidc.Providers {
 	providers := oidc.New(cfg)
@@ -126,6 +129,7 @@ func routes(p routesParams) httpserver.Out {
 	operations := slices.Concat(p.Handler.operations(), p.ModelKeys.Operations(), p.Teams.Operations(), p.Profiles.operations())
 	operations = append(operations,
 		api.Internal("/internal/auth/verify", p.Handler.service.Verify),
+		api.Internal("/internal/auth/home", p.Handler.service.repository.Home),
 		api.Internal("/internal/auth/record", p.Handler.audit.record))
 	operations = append(operations, events.NewOutbox(services.Auth).Operations(services.Auth, p.Pool)...)
 	return httpserver.Out{Routes: httpserver.Routes{Service: services.Auth, Operations: operations}}

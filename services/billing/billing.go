@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5/pgtype"
 
 	"uaol/services"
 )
@@ -24,6 +23,12 @@ type Meter interface {
 	// Release closes a hold and gives back what is left of it. A hold that
 	// does not exist or is closed already is no error.
 	Release(ctx context.Context, in ReleaseRequest) (Hold, error)
+	// HoldMany, SettleMany and ReleaseMany do the same for thousands at once, in
+	// one round trip and with one update of each account; each operation's
+	// outcome stands in its place. An error is all of theirs: repeat them.
+	HoldMany(ctx context.Context, in HoldsRequest) ([]Outcome, error)
+	SettleMany(ctx context.Context, in SettlesRequest) ([]Outcome, error)
+	ReleaseMany(ctx context.Context, in ReleasesRequest) ([]Outcome, error)
 	// Abandoned gives open holds whose time is up, oldest first. They are their
 	// owner's to end; billing itself ends a call's only after an hour more.
 	Abandoned(ctx context.Context, in AbandonedRequest) ([]AbandonedHold, error)
@@ -39,6 +44,7 @@ type Balance struct {
 	Tier      Tier  `json:"tier"`
 	Available int64 `json:"available"`
 	Held      int64 `json:"held"`
+	Debt      int64 `json:"debt,omitempty"` // nothing can be spent until it is paid
 }
 
 // Owner says who decides when a hold may be ended without being asked.
@@ -57,6 +63,7 @@ type HoldRequest struct {
 	ID       uuid.UUID       `json:"id"`
 	Caller   services.Caller `json:"caller"`
 	Owner    Owner           `json:"owner"`
+	Job      uuid.UUID       `json:"job,omitzero"` // that it is for; a job's hold is for the job of its id unless it says otherwise
 	Amount   int64           `json:"amount"`
 	Lifetime time.Duration   `json:"lifetime"` // until it counts as abandoned
 	Memo     string          `json:"memo"`     // what it is for, in the owner's words; gone when the hold is closed
@@ -65,9 +72,21 @@ type HoldRequest struct {
 // MaxMemo is the most a hold's memo may have, in bytes.
 const MaxMemo = 4 << 10
 
-// key is the API key that asks; null for none.
-func (in HoldRequest) key() pgtype.UUID {
-	return pgtype.UUID{Bytes: in.Caller.Key, Valid: in.Caller.Key != uuid.Nil}
+func (in HoldRequest) check() error {
+	if in.Amount <= 0 || in.Caller.Organization == uuid.Nil || in.Lifetime <= 0 {
+		return services.Errorf(services.Invalid, "A hold needs an organisation, a lifetime and at least one credit")
+	}
+	if len(in.Memo) > MaxMemo {
+		return services.Errorf(services.Invalid, "A hold's memo has at most %d bytes", MaxMemo)
+	}
+	return nil
+}
+
+func (in HoldRequest) job() uuid.UUID {
+	if in.Owner == OwnerJob && in.Job == uuid.Nil {
+		return in.ID
+	}
+	return in.Job
 }
 
 // Hold is the state of credits set aside.
@@ -80,14 +99,25 @@ type Hold struct {
 
 // Charge is one operation and its price.
 type Charge struct {
-	Operation string `json:"operation"` // unique in the organisation: job/step, or the call's id
-	Amount    int64  `json:"amount"`
+	Operation string    `json:"operation"` // unique in the organisation: job/step, or the call's id
+	Amount    int64     `json:"amount"`
+	Tool      uuid.UUID `json:"tool,omitzero"`
+	Facts     Facts     `json:"facts,omitzero"`
 }
 
 // SettleRequest pays Charges out of a hold; those paid before are passed over.
 type SettleRequest struct {
 	HoldID  uuid.UUID `json:"holdId"`
 	Charges []Charge  `json:"charges"`
+}
+
+func (in SettleRequest) check() error {
+	for _, c := range in.Charges {
+		if c.Amount <= 0 || c.Operation == "" {
+			return services.Errorf(services.Invalid, "A charge needs an operation and at least one credit")
+		}
+	}
+	return nil
 }
 
 // ReleaseRequest closes a hold.

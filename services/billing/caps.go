@@ -145,9 +145,9 @@ func (r *Repository) setCap(ctx context.Context, organization uuid.UUID, id CapI
 			FROM (SELECT date_trunc($4::text, clock_timestamp() AT TIME ZONE 'UTC')::date AS start) p
 			CROSS JOIN LATERAL (
 				SELECT coalesce(sum(CASE WHEN h.state = 'open' THEN h.amount ELSE h.settled END), 0)::bigint AS spent
-				FROM uaol_billing.holds h
+				FROM uaol_billing.holds h LEFT JOIN uaol_billing.spenders s ON s.spender_id = h.spender_id
 				WHERE h.organization_id = $1 AND h.created_at >= p.start::timestamp AT TIME ZONE 'UTC'
-					AND CASE $2::text WHEN 'member' THEN h.account_id WHEN 'key' THEN h.key_id ELSE h.organization_id END = $3
+					AND CASE $2::text WHEN 'member' THEN s.account_id WHEN 'key' THEN s.key_id ELSE h.organization_id END = $3
 			) t
 			ON CONFLICT (organization_id, subject_id, scope, period) DO UPDATE
 			SET period_start = excluded.period_start, amount = excluded.amount, ceiling = excluded.ceiling, spent = excluded.spent
@@ -183,5 +183,5 @@ func (r *Repository) reached(ctx context.Context, in HoldRequest) ([]Cap, error)
 		SELECT `+capColumns+` FROM uaol_billing.caps c
 		CROSS JOIN (SELECT $1::uuid AS organization_id, $2::uuid AS account_id, $3::uuid AS key_id, now() AS at) x
 		WHERE `+capApplies+` AND $4::bigint > CASE WHEN c.period_start < `+capPeriod+` THEN c.amount ELSE c.ceiling - c.spent END
-		ORDER BY c.scope, c.period`, in.Caller.Organization, in.Caller.Account, in.key(), in.Amount)
+		ORDER BY c.scope, c.period`, in.Caller.Organization, in.Caller.Account, in.Caller.Key, in.Amount)
 }

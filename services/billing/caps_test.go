@@ -30,7 +30,7 @@ func (b *bench) release(t testing.TB, id uuid.UUID) {
 
 func (b *bench) settle(t testing.TB, id uuid.UUID, amount int64) {
 	t.Helper()
-	_, err := b.service.Settle(t.Context(), SettleRequest{HoldID: id, Charges: []Charge{{uuid.NewString(), amount}}})
+	_, err := b.service.Settle(t.Context(), SettleRequest{HoldID: id, Charges: []Charge{{Operation: uuid.NewString(), Amount: amount}}})
 	require.NoError(t, err)
 }
 
@@ -428,7 +428,7 @@ func TestCapsAreListedInPages(t *testing.T) {
 	for _, id := range scopes(caller) {
 		b.cap(t, caller, id, 7)
 	}
-	h := NewHandler(b.service)
+	h := b.handler(t)
 	seen := map[CapID]bool{}
 	for cursor := "begin"; cursor != ""; {
 		if cursor == "begin" {

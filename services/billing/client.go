@@ -41,6 +41,21 @@ func (c *Client) Release(ctx context.Context, in ReleaseRequest) (Hold, error) {
 	return peers.Call[ReleaseRequest, Hold](ctx, c.peer, "release", in)
 }
 
+// HoldMany implements Meter.
+func (c *Client) HoldMany(ctx context.Context, in HoldsRequest) ([]Outcome, error) {
+	return peers.Call[HoldsRequest, []Outcome](ctx, c.peer, "hold-many", in)
+}
+
+// SettleMany implements Meter.
+func (c *Client) SettleMany(ctx context.Context, in SettlesRequest) ([]Outcome, error) {
+	return peers.Call[SettlesRequest, []Outcome](ctx, c.peer, "settle-many", in)
+}
+
+// ReleaseMany implements Meter.
+func (c *Client) ReleaseMany(ctx context.Context, in ReleasesRequest) ([]Outcome, error) {
+	return peers.Call[ReleasesRequest, []Outcome](ctx, c.peer, "release-many", in)
+}
+
 // Abandoned implements Meter.
 func (c *Client) Abandoned(ctx context.Context, in AbandonedRequest) ([]AbandonedHold, error) {
 	return peers.Call[AbandonedRequest, []AbandonedHold](ctx, c.peer, "abandoned", in)

@@ -23,7 +23,7 @@ func TestMeter(t *testing.T) {
 	t.Run("remote", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
-		url := peerstest.Serve(t, NewHandler(b.service).internal()...)
+		url := peerstest.Serve(t, b.handler(t).internal()...)
 		client, err := NewClient(ClientConfig{URL: url}, peerstest.Tokens(t))
 		require.NoError(t, err)
 		t.Cleanup(client.peer.Close)
@@ -93,22 +93,22 @@ func meterContract(t *testing.T, b *bench, meter Meter) {
 	require.NoError(t, err)
 	require.Equal(t, Hold{ID: id, Amount: 600, Open: true}, got)
 	for range 2 { // "a" twice in one list is one operation
-		got, err = settle(Charge{"a", 100}, Charge{"a", 100}, Charge{"b", 50})
+		got, err = settle(Charge{Operation: "a", Amount: 100}, Charge{Operation: "a", Amount: 100}, Charge{Operation: "b", Amount: 50})
 		require.NoError(t, err)
 		require.Equal(t, Hold{ID: id, Amount: 600, Settled: 150, Open: true}, got)
 	}
-	got, err = settle(Charge{"b", 50}, Charge{"c", 50})
+	got, err = settle(Charge{Operation: "b", Amount: 50}, Charge{Operation: "c", Amount: 50})
 	require.NoError(t, err)
 	require.Equal(t, Hold{ID: id, Amount: 600, Settled: 200, Open: true}, got)
-	_, err = settle(Charge{"d", 401})
+	_, err = settle(Charge{Operation: "d", Amount: 401})
 	fails(err, peerstest.Parts{Kind: services.Conflict, Message: "The hold " + id.String() + " is closed or too small for 401 more"})
-	_, err = settle(Charge{"e", math.MaxInt64}, Charge{"f", math.MaxInt64})
+	_, err = settle(Charge{Operation: "e", Amount: math.MaxInt64}, Charge{Operation: "f", Amount: math.MaxInt64})
 	require.Equal(t, services.Conflict, services.KindOf(err), "a sum beyond the numbers' range is not a small one")
-	for _, bad := range []Charge{{"", 1}, {"g", 0}, {"g", -5}} {
+	for _, bad := range []Charge{{Operation: "", Amount: 1}, {Operation: "g", Amount: 0}, {Operation: "g", Amount: -5}} {
 		_, err = settle(bad)
 		fails(err, peerstest.Parts{Kind: services.Invalid, Message: "A charge needs an operation and at least one credit"})
 	}
-	_, err = meter.Settle(ctx, SettleRequest{HoldID: uuid.New(), Charges: []Charge{{"a", 1}}})
+	_, err = meter.Settle(ctx, SettleRequest{HoldID: uuid.New(), Charges: []Charge{{Operation: "a", Amount: 1}}})
 	fails(err, peerstest.Parts{Kind: services.NotFound, Message: "Not found"})
 	require.Equal(t, Balance{Tier: Free, Available: 9_400, Held: 400}, b.balance(t, caller))
 
@@ -118,9 +118,9 @@ func meterContract(t *testing.T, b *bench, meter Meter) {
 		require.Equal(t, Hold{ID: id, Amount: 600, Settled: 200}, got)
 	}
 	require.Equal(t, Balance{Tier: Free, Available: 9_800}, b.balance(t, caller))
-	_, err = settle(Charge{"h", 1})
+	_, err = settle(Charge{Operation: "h", Amount: 1})
 	fails(err, peerstest.Parts{Kind: services.Conflict, Message: "The hold " + id.String() + " is closed or too small for 1 more"})
-	got, err = settle(Charge{"a", 100}) // paid before: a repetition is no error after the end either
+	got, err = settle(Charge{Operation: "a", Amount: 100}) // paid before: a repetition is no error after the end either
 	require.NoError(t, err)
 	require.Equal(t, Hold{ID: id, Amount: 600, Settled: 200}, got)
 	got, err = hold(caller, id, 600)

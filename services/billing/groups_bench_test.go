@@ -22,7 +22,7 @@ func BenchmarkHolds(b *testing.B) {
 				callers[i] = user()
 				bench.balance(b, callers[i])
 			}
-			if _, err := bench.pool.Exec(b.Context(), `UPDATE uaol_billing.accounts SET available = 1000000000`); err != nil {
+			if _, err := bench.pool.Exec(b.Context(), `UPDATE uaol_billing.accounts SET available = 1000000000, grants = 1000000000, monthly = 0`); err != nil {
 				b.Fatal(err)
 			}
 			var next atomic.Int64

@@ -317,7 +317,7 @@ func TestSameAtOnce(t *testing.T) {
 	})
 	require.Equal(t, Balance{Tier: Free, Available: 9_500, Held: 500}, b.balance(t, caller))
 	atOnce(func() (Hold, error) {
-		return b.service.Settle(t.Context(), SettleRequest{HoldID: id, Charges: []Charge{{"x", 200}, {"y", 100}}})
+		return b.service.Settle(t.Context(), SettleRequest{HoldID: id, Charges: []Charge{{Operation: "x", Amount: 200}, {Operation: "y", Amount: 100}}})
 	})
 	require.Equal(t, Balance{Tier: Free, Available: 9_500, Held: 200}, b.balance(t, caller))
 	atOnce(func() (Hold, error) { return b.service.Release(t.Context(), ReleaseRequest{HoldID: id}) })
@@ -336,7 +336,7 @@ func TestSettleAgainstRelease(t *testing.T) {
 		var settled error
 		var group sync.WaitGroup
 		group.Go(func() {
-			_, settled = b.service.Settle(t.Context(), SettleRequest{HoldID: id, Charges: []Charge{{id.String(), 7}}})
+			_, settled = b.service.Settle(t.Context(), SettleRequest{HoldID: id, Charges: []Charge{{Operation: id.String(), Amount: 7}}})
 		})
 		group.Go(func() {
 			if _, err := b.service.Release(t.Context(), ReleaseRequest{HoldID: id}); err != nil {
@@ -361,24 +361,33 @@ func TestColumnsGuard(t *testing.T) {
 	id := b.hold(t, caller, OwnerJob, 500)
 	b.cap(t, caller, organizationDay, 1_000)
 	for name, test := range map[string]struct{ sql, constraint string }{
-		"available below zero":  {`UPDATE uaol_billing.accounts SET available = -1`, "accounts_available_check"},
-		"held below zero":       {`UPDATE uaol_billing.accounts SET held = held - 501`, "accounts_held_check"},
+		"available below zero":  {`UPDATE uaol_billing.accounts SET available = -1, revenue = revenue + available + 1, monthly = 0`, "accounts_available_check"},
+		"held below zero":       {`UPDATE uaol_billing.accounts SET held = held - 501, revenue = revenue + 501, monthly = 0`, "accounts_held_check"},
 		"settled beyond amount": {`UPDATE uaol_billing.holds SET settled = amount + 1`, "holds_check"},
 		"settled below zero":    {`UPDATE uaol_billing.holds SET settled = -1`, "holds_check"},
 		"empty hold":            {`UPDATE uaol_billing.holds SET amount = 0`, "holds_amount_check"},
 		"unknown state":         {`UPDATE uaol_billing.holds SET state = 'lost'`, "holds_state_check"},
 		"unknown owner":         {`UPDATE uaol_billing.holds SET owner = 'nobody'`, "holds_owner_check"},
-		"unknown kind":          {`UPDATE uaol_billing.entries SET kind = 'gift'`, "entries_kinds"},
-		"entry twice": {`INSERT INTO uaol_billing.entries SELECT organization_id, operation_id, kind, available, held, account_id, now()
-			FROM uaol_billing.entries`, "entries_pkey"},
-		"spent beyond ceiling": {`UPDATE uaol_billing.caps SET spent = ceiling + 1`, "caps_hold"},
-		"spent below zero":     {`UPDATE uaol_billing.caps SET spent = -1`, "caps_spent_check"},
-		"cap below zero":       {`UPDATE uaol_billing.caps SET amount = -1`, "caps_amount_check"},
-		"unknown scope":        {`UPDATE uaol_billing.caps SET scope = 'team'`, "caps_scope_check"},
-		"unknown period":       {`UPDATE uaol_billing.caps SET period = 'week'`, "caps_period_check"},
-		"caps not seen":        {`UPDATE uaol_billing.accounts SET caps_set = -1`, "accounts_caps_seen"},
-		"hold twice":           {`INSERT INTO uaol_billing.holds SELECT * FROM uaol_billing.holds`, "holds_pkey"},
-		"hold without account": {`UPDATE uaol_billing.holds SET organization_id = '00000000-0000-0000-0000-000000000001'`, "holds_organization_id_fkey"},
+		"unknown kind":          {`UPDATE uaol_billing.journal SET kind = 'gift'`, "journal_kinds"},
+		"entry of nothing":      {`UPDATE uaol_billing.journal SET amount = 0 WHERE kind = 'hold'`, "journal_amounts"},
+		"overdrawn in between":  {`UPDATE uaol_billing.journal SET balance = -1`, "journal_balances"},
+		"number twice":          {`INSERT INTO uaol_billing.journal SELECT * FROM uaol_billing.journal`, "journal_pkey"},
+		"operation twice": {`INSERT INTO uaol_billing.journal (organization_id, seq, operation_id, kind, amount, balance, created_at)
+			SELECT organization_id, seq + 100, operation_id, kind, amount, balance, now() FROM uaol_billing.journal`, "journal_once"},
+		"credits from nowhere":    {`UPDATE uaol_billing.accounts SET available = available + 1`, "accounts_balanced"},
+		"credits gone":            {`UPDATE uaol_billing.accounts SET held = held - 1`, "accounts_balanced"},
+		"more given than earned":  {`UPDATE uaol_billing.accounts SET revenue = -1, available = available + 1`, "accounts_revenue"},
+		"returned beyond bought":  {`UPDATE uaol_billing.accounts SET purchases = -1, available = available - 1, monthly = 0`, "accounts_purchases"},
+		"debt below zero":         {`UPDATE uaol_billing.accounts SET debt = -1, available = available - 1`, "accounts_debt"},
+		"more ends than is there": {`UPDATE uaol_billing.accounts SET monthly = available + held + 1`, "accounts_monthly"},
+		"more stale than held":    {`UPDATE uaol_billing.accounts SET stale = held + 1, monthly = 0`, "accounts_monthly"},
+		"spent beyond ceiling":    {`UPDATE uaol_billing.caps SET spent = ceiling + 1`, "caps_hold"},
+		"spent below zero":        {`UPDATE uaol_billing.caps SET spent = -1`, "caps_spent_check"},
+		"cap below zero":          {`UPDATE uaol_billing.caps SET amount = -1`, "caps_amount_check"},
+		"unknown scope":           {`UPDATE uaol_billing.caps SET scope = 'team'`, "caps_scope_check"},
+		"unknown period":          {`UPDATE uaol_billing.caps SET period = 'week'`, "caps_period_check"},
+		"caps not seen":           {`UPDATE uaol_billing.accounts SET caps_set = -1`, "accounts_caps_seen"},
+		"hold twice":              {`INSERT INTO uaol_billing.holds SELECT * FROM uaol_billing.holds`, "holds_pkey"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := postgres.Exec(t.Context(), b.pool, test.sql)
@@ -397,9 +406,9 @@ func TestSweeper(t *testing.T) {
 	call, partly := b.hold(t, caller, OwnerCall, 100), b.hold(t, caller, OwnerCall, 50)
 	ended, going, early := b.hold(t, caller, OwnerJob, 1_000), b.hold(t, caller, OwnerJob, 300), b.hold(t, caller, OwnerJob, 20)
 	b.jobs.going = map[uuid.UUID]bool{going: true}
-	_, err := b.service.Settle(t.Context(), SettleRequest{HoldID: ended, Charges: []Charge{{"ended/a", 400}}})
+	_, err := b.service.Settle(t.Context(), SettleRequest{HoldID: ended, Charges: []Charge{{Operation: "ended/a", Amount: 400}}})
 	require.NoError(t, err)
-	_, err = b.service.Settle(t.Context(), SettleRequest{HoldID: partly, Charges: []Charge{{"partly/a", 20}}})
+	_, err = b.service.Settle(t.Context(), SettleRequest{HoldID: partly, Charges: []Charge{{Operation: "partly/a", Amount: 20}}})
 	require.NoError(t, err)
 
 	n, err := b.sweeper.Sweep(t.Context())

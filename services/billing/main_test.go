@@ -10,8 +10,11 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
+	"uaol/providers/config"
 	"uaol/providers/postgres/pgtest"
 	"uaol/services"
+	"uaol/services/billing/chain"
+	"uaol/services/billing/payments"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
@@ -23,14 +26,44 @@ type bench struct {
 	service    *Service
 	sweeper    *Sweeper
 	jobs       *directory
+	accounts   homes
+}
+
+// homes are the accounts that auth knows.
+type homes map[uuid.UUID]Home
+
+func (h homes) Home(_ context.Context, in HomeRequest) (Home, error) {
+	home, ok := h[in.Account]
+	if !ok {
+		return Home{}, services.Errorf(services.NotFound, "There is no such user")
+	}
+	return home, nil
 }
 
 func setup(t testing.TB) *bench {
 	t.Helper()
 	pool := pgtest.New(t)
 	repository, jobs := NewRepository(pool), &directory{}
-	service := NewService(repository)
-	return &bench{pool: pool, repository: repository, service: service, jobs: jobs, sweeper: NewSweeper(repository, service, jobs)}
+	service := NewService(plans(t), repository)
+	return &bench{pool: pool, repository: repository, service: service, jobs: jobs, accounts: homes{}, sweeper: NewSweeper(repository, service, jobs)}
+}
+
+// plans are the plans as they are without any setting.
+func plans(t testing.TB) PlansConfig {
+	t.Helper()
+	cfg, err := config.Parse[PlansConfig](config.Of(nil))
+	require.NoError(t, err)
+	return cfg
+}
+
+// handler is billing's routes, with payments as they are without any setting.
+func (b *bench) handler(t testing.TB) *Handler {
+	t.Helper()
+	cfg, err := config.Parse[payments.Config](config.Of(nil))
+	require.NoError(t, err)
+	key, err := chain.NewKey(make([]byte, 32))
+	require.NoError(t, err)
+	return NewHandler(b.service, b.accounts, payments.New(cfg, "http://localhost", b.pool, NewPaid(plans(t))), NewReceipts(b.pool, key))
 }
 
 // directory is a jobs service whose jobs have ended unless they are going.
@@ -110,8 +143,8 @@ func (b *bench) auditTransfers(t require.TestingT) {
 	var lopsided int
 	require.NoError(t, b.pool.QueryRow(context.Background(), `
 		SELECT count(*) FROM (
-			SELECT operation_id FROM uaol_billing.entries WHERE kind = 'transfer'
-			GROUP BY operation_id HAVING sum(available) <> 0 OR count(*) <> 2 OR sum(abs(held)) <> 0) x`).Scan(&lopsided))
+			SELECT operation_id FROM uaol_billing.journal WHERE kind IN ('send', 'receive')
+			GROUP BY operation_id HAVING sum(CASE kind WHEN 'send' THEN amount ELSE -amount END) <> 0 OR count(*) <> 2) x`).Scan(&lopsided))
 	require.Zero(t, lopsided, "a transfer has two sides that add up to nothing")
 }
 
@@ -120,8 +153,9 @@ func (b *bench) auditCaps(t require.TestingT) {
 	rows, err := b.pool.Query(context.Background(), `
 		SELECT c.scope, c.period, c.amount, c.ceiling, c.spent,
 			coalesce((SELECT sum(CASE h.state WHEN 'open' THEN h.amount ELSE h.settled END) FROM uaol_billing.holds h
+				LEFT JOIN uaol_billing.spenders s ON s.spender_id = h.spender_id
 				WHERE h.organization_id = c.organization_id AND date_trunc(c.period, h.created_at AT TIME ZONE 'UTC')::date = c.period_start
-					AND (c.scope = 'organization' OR (c.scope = 'member' AND h.account_id = c.subject_id) OR (c.scope = 'key' AND h.key_id = c.subject_id))), 0)::bigint
+					AND (c.scope = 'organization' OR (c.scope = 'member' AND s.account_id = c.subject_id) OR (c.scope = 'key' AND s.key_id = c.subject_id))), 0)::bigint
 		FROM uaol_billing.caps c`)
 	require.NoError(t, err)
 	for rows.Next() {
@@ -136,24 +170,33 @@ func (b *bench) auditCaps(t require.TestingT) {
 
 func (b *bench) auditAccounts(t require.TestingT) {
 	type row struct {
-		Organization                          uuid.UUID
-		Available, Held                       int64
-		EntriesAvailable, EntriesHeld, InHold int64
+		Organization                                 uuid.UUID
+		Available, Held, LastSeq                     int64
+		Entries, Journal, JournalHeld, InHold, Wrong int64
 	}
 	rows, err := b.pool.Query(context.Background(), `
-		SELECT a.organization_id, a.available, a.held,
-			coalesce((SELECT sum(e.available) FROM uaol_billing.entries e WHERE e.organization_id = a.organization_id), 0)::bigint,
-			coalesce((SELECT sum(e.held) FROM uaol_billing.entries e WHERE e.organization_id = a.organization_id), 0)::bigint,
+		SELECT a.organization_id, a.available, a.held, a.last_seq,
+			(SELECT count(*) FROM uaol_billing.journal j WHERE j.organization_id = a.organization_id AND j.seq <= a.last_seq),
+			coalesce((SELECT sum(CASE WHEN kind IN ('grant', 'purchase', 'release', 'refund', 'receive') THEN amount
+				WHEN kind IN ('settle', 'owe') THEN 0 ELSE -amount END)
+				FROM uaol_billing.journal j WHERE j.organization_id = a.organization_id), 0)::bigint,
+			coalesce((SELECT sum(CASE kind WHEN 'hold' THEN amount WHEN 'settle' THEN -amount WHEN 'release' THEN -amount END)
+				FROM uaol_billing.journal j WHERE j.organization_id = a.organization_id), 0)::bigint,
 			coalesce((SELECT sum(h.amount - h.settled) FROM uaol_billing.holds h
-				WHERE h.organization_id = a.organization_id AND h.state = 'open'), 0)::bigint
+				WHERE h.organization_id = a.organization_id AND h.state = 'open'), 0)::bigint,
+			(SELECT count(*) FROM (SELECT balance, sum(CASE WHEN kind IN ('grant', 'purchase', 'release', 'refund', 'receive') THEN amount
+				WHEN kind IN ('settle', 'owe') THEN 0 ELSE -amount END) OVER (ORDER BY seq) AS running
+				FROM uaol_billing.journal j WHERE j.organization_id = a.organization_id) r WHERE r.running <> r.balance)
 		FROM uaol_billing.accounts a`)
 	require.NoError(t, err)
 	for rows.Next() {
 		var r row
-		require.NoError(t, rows.Scan(&r.Organization, &r.Available, &r.Held, &r.EntriesAvailable, &r.EntriesHeld, &r.InHold))
-		require.Equal(t, r.EntriesAvailable, r.Available, "the entries' sum is the account's available")
-		require.Equal(t, r.EntriesHeld, r.Held, "the entries' sum is the account's held")
+		require.NoError(t, rows.Scan(&r.Organization, &r.Available, &r.Held, &r.LastSeq, &r.Entries, &r.Journal, &r.JournalHeld, &r.InHold, &r.Wrong))
+		require.Equal(t, r.LastSeq, r.Entries, "the journal has no gaps")
+		require.Equal(t, r.Journal, r.Available, "the journal's sum is the account's available")
+		require.Equal(t, r.JournalHeld, r.Held, "the journal's sum is the account's held")
 		require.Equal(t, r.InHold, r.Held, "the open holds' rests are the account's held")
+		require.Zero(t, r.Wrong, "each entry says what was available after it")
 		require.GreaterOrEqual(t, r.Available, int64(0))
 		require.GreaterOrEqual(t, r.Held, int64(0))
 	}

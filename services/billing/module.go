@@ -1,24 +1,53 @@
 package billing
 
 import (
+	"strings"
+	"time"
+
 	"github.com/jackc/pgx/v5/pgxpool"
 	"go.uber.org/fx"
 
 	"uaol/providers/config"
 	"uaol/providers/events"
 	"uaol/providers/httpserver"
+	"uaol/providers/keyring"
 	"uaol/providers/logging"
 	"uaol/providers/peers"
 	"uaol/providers/workers"
 	"uaol/services"
+	"uaol/services/billing/chain"
+	"uaol/services/billing/ledger"
+	"uaol/services/billing/payments"
 )
 
 // Module runs billing in this process.
 var Module = fx.Module("billing",
 	logging.Named("billing"),
-	fx.Provide(fx.Private, NewRepository, NewService, NewHandler, NewSweeper),
-	fx.Provide(local, routes, loops, outbox, fx.Annotate(keeper, fx.ResultTags(`group:"keepers"`))),
+	config.For[PlansConfig](),
+	config.For[payments.Config](),
+	config.For[FrontendConfig](),
+	config.For[ledger.Config](),
+	fx.Provide(fx.Private, NewRepository, NewService, NewHandler, NewSweeper, NewPaid, NewReceipts, newPayments, signer,
+		ledger.NewPublisher, ledger.NewSealer),
+	fx.Provide(local, routes, loops, sealing, pruning, outbox, fx.Annotate(keeper, fx.ResultTags(`group:"keepers"`))),
 )
+
+// FrontendConfig is where people come back to from Stripe's pages.
+type FrontendConfig struct {
+	Frontend string `env:"FRONTEND_URL" envDefault:"http://localhost:8080" want:"an http or https URL without query; several separated by commas" doc:"where sign-in leads back to, at /auth/callback, tools' consents, at /tools/consent, and payments, at /billing; of several, separated by commas, the first is the default and ?return_to= chooses another"`
+}
+
+func newPayments(cfg payments.Config, frontend FrontendConfig, pool *pgxpool.Pool, paid *Paid, lifecycle fx.Lifecycle) *payments.Service {
+	first, _, _ := strings.Cut(frontend.Frontend, ",")
+	service := payments.New(cfg, strings.TrimSpace(first), pool, paid)
+	lifecycle.Append(fx.StopHook(service.Close))
+	return service
+}
+
+func signer(cfg ledger.Config, ring *keyring.Ring) (*chain.Key, error) {
+	key, _, err := ledger.Keys(cfg, ring)
+	return key, err
+}
 
 // Remote reaches billing in another process.
 var Remote = fx.Module("billing-remote",
@@ -47,6 +76,14 @@ func routes(h *Handler, pool *pgxpool.Pool) httpserver.Out {
 	operations := append(h.operations(), h.internal()...)
 	operations = append(operations, events.NewOutbox(services.Billing).Operations(services.Billing, pool)...)
 	return httpserver.Out{Routes: httpserver.Routes{Service: services.Billing, Operations: operations}}
+}
+
+func sealing(s *ledger.Sealer) workers.Out {
+	return workers.Out{Worker: workers.Worker{Name: "billing-sealer", Run: s.Run}}
+}
+
+func pruning(p *payments.Service) workers.Out {
+	return workers.Out{Worker: workers.Worker{Name: "billing-payments", Run: workers.Every(time.Hour, p.Prune)}}
 }
 
 func loops(s *Sweeper) workers.Out {

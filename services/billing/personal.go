@@ -26,14 +26,13 @@ type exportedAccount struct {
 // exportedEntry is one thing that happened to credits.
 type exportedEntry struct {
 	Organization uuid.UUID     `json:"organization" db:"organization_id"`
+	Seq          int64         `json:"seq" db:"seq"`
 	Operation    string        `json:"operation" db:"operation_id"`
-	Kind         string        `json:"kind" db:"kind"`
-	Available    int64         `json:"available" db:"available"`
-	Held         int64         `json:"held" db:"held"`
+	Kind         Kind          `json:"kind" db:"kind"`
+	Amount       int64         `json:"amount" db:"amount"`
+	Balance      int64         `json:"balance" db:"balance"`
 	CreatedAt    services.Time `json:"createdAt" db:"created_at"`
 }
-
-type entryKey struct{ Operation, Kind string }
 
 // secondSection begins the cursors of the entries.
 const secondSection = "entries:"
@@ -54,12 +53,12 @@ func (s *Service) Export(ctx context.Context, in services.ExportRequest) (servic
 		return part, err
 	}
 	in.After = after
-	part, err := services.PartOf(in, "creditEntries", func(h services.Holding, after *entryKey) ([]exportedEntry, error) {
+	part, err := services.PartOf(in, "creditEntries", func(h services.Holding, after *int64) ([]exportedEntry, error) {
 		if after == nil {
-			after = &entryKey{}
+			after = new(int64)
 		}
 		return s.repository.entries(ctx, h, *after, exportPage)
-	}, func(e exportedEntry) entryKey { return entryKey{e.Operation, e.Kind} })
+	}, func(e exportedEntry) int64 { return e.Seq })
 	if part.Next != "" {
 		part.Next = secondSection + part.Next
 	}
@@ -92,11 +91,12 @@ func (r *Repository) exported(ctx context.Context, organizations []uuid.UUID) ([
 		WHERE organization_id = ANY ($1::text[]::uuid[]) ORDER BY organization_id`, postgres.UUIDs(organizations))
 }
 
-func (r *Repository) entries(ctx context.Context, h services.Holding, after entryKey, limit int) ([]exportedEntry, error) {
+func (r *Repository) entries(ctx context.Context, h services.Holding, after int64, limit int) ([]exportedEntry, error) {
 	return postgres.All[exportedEntry](ctx, r.pool, `
-		SELECT organization_id, operation_id, kind, available, held, created_at FROM uaol_billing.entries
-		WHERE organization_id = $1 AND ($2::uuid IS NULL OR account_id = $2::uuid) AND (operation_id, kind) > ($3, $4)
-		ORDER BY operation_id, kind LIMIT $5`, h.Organization, h.Maker, after.Operation, after.Kind, limit)
+		SELECT j.organization_id, j.seq, j.operation_id, j.kind, j.amount, j.balance, j.created_at
+		FROM uaol_billing.journal j LEFT JOIN uaol_billing.spenders s ON s.spender_id = j.spender_id
+		WHERE j.organization_id = $1 AND ($2::uuid IS NULL OR s.account_id = $2::uuid) AND j.seq > $3
+		ORDER BY j.seq LIMIT $4`, h.Organization, h.Maker, after, limit)
 }
 
 // closeAccounts also closes accounts that were never opened: a request under
@@ -110,15 +110,16 @@ func (r *Repository) closeAccounts(ctx context.Context, organizations []uuid.UUI
 	return err
 }
 
-// disown takes the names out of the books, and the caps of who is gone. Open
-// holds keep theirs: they are still written to.
+// disown takes the names out of the books, and the caps and customers of who is
+// gone. The journal itself names nobody: whom its spenders stand for is forgotten,
+// once no open hold needs it.
 func (r *Repository) disown(ctx context.Context, who services.Person) error {
 	organizations := postgres.UUIDs(who.Organizations)
 	for _, sql := range []string{
 		`DELETE FROM uaol_billing.caps WHERE organization_id = ANY ($1::text[]::uuid[])`,
-		`UPDATE uaol_billing.entries SET account_id = NULL WHERE organization_id = ANY ($1::text[]::uuid[]) AND account_id IS NOT NULL`,
-		`UPDATE uaol_billing.holds SET account_id = '00000000-0000-0000-0000-000000000000', key_id = NULL
-			WHERE organization_id = ANY ($1::text[]::uuid[]) AND state = 'closed'`,
+		`DELETE FROM uaol_billing.customers WHERE organization_id = ANY ($1::text[]::uuid[])`,
+		`UPDATE uaol_billing.spenders s SET account_id = NULL, key_id = NULL
+			WHERE s.organization_id = ANY ($1::text[]::uuid[]) AND s.account_id IS NOT NULL AND ` + unheld,
 	} {
 		if _, err := postgres.Exec(ctx, r.pool, sql, organizations); err != nil {
 			return err
@@ -129,9 +130,7 @@ func (r *Repository) disown(ctx context.Context, who services.Person) error {
 	}
 	for _, sql := range []string{
 		`DELETE FROM uaol_billing.caps WHERE scope = 'member' AND subject_id = $1`,
-		`UPDATE uaol_billing.entries SET account_id = NULL WHERE account_id = $1`,
-		`UPDATE uaol_billing.holds SET account_id = '00000000-0000-0000-0000-000000000000', key_id = NULL
-			WHERE account_id = $1 AND state = 'closed'`,
+		`UPDATE uaol_billing.spenders s SET account_id = NULL, key_id = NULL WHERE s.account_id = $1 AND ` + unheld,
 	} {
 		if _, err := postgres.Exec(ctx, r.pool, sql, who.Account); err != nil {
 			return err
@@ -140,9 +139,12 @@ func (r *Repository) disown(ctx context.Context, who services.Person) error {
 	return nil
 }
 
+// unheld says that spender s has no open hold.
+const unheld = `NOT EXISTS (SELECT 1 FROM uaol_billing.holds h WHERE h.spender_id = s.spender_id AND h.state = 'open')`
+
 func (r *Repository) openHolds(ctx context.Context, who services.Person) (int, error) {
 	return postgres.Value[int](ctx, r.pool, `
-		SELECT count(*) FROM uaol_billing.holds
-		WHERE state = 'open' AND (account_id = $1 OR organization_id = ANY ($2::text[]::uuid[]))`,
+		SELECT count(*) FROM uaol_billing.holds h LEFT JOIN uaol_billing.spenders s ON s.spender_id = h.spender_id
+		WHERE h.state = 'open' AND (s.account_id = $1 OR h.organization_id = ANY ($2::text[]::uuid[]))`,
 		who.Account, postgres.UUIDs(who.Organizations))
 }

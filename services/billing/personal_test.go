@@ -23,7 +23,7 @@ func TestKeeper(t *testing.T) {
 	t.Run("remote", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
-		url := peerstest.Serve(t, routes(NewHandler(b.service), b.pool).Routes.Operations...)
+		url := peerstest.Serve(t, routes(b.handler(t), b.pool).Routes.Operations...)
 		custody := remoteKeeper(ClientConfig{URL: url}, peerstest.Tokens(t))
 		require.NoError(t, custody.Missing)
 		keeperContract(t, b, custody.Keeper)
@@ -45,7 +45,7 @@ func keeperContract(t *testing.T, b *bench, keeper services.Keeper) {
 	b.balance(t, bob)
 	for _, caller := range []services.Caller{ada, team} {
 		id := b.hold(t, caller, OwnerCall, 10)
-		_, err := b.service.Settle(ctx, SettleRequest{HoldID: id, Charges: []Charge{{id.String(), 10}}})
+		_, err := b.service.Settle(ctx, SettleRequest{HoldID: id, Charges: []Charge{{Operation: id.String(), Amount: 10}}})
 		require.NoError(t, err)
 		_, err = b.service.SetCap(ctx, caller, CapID{Scope: ScopeMember, Subject: ada.Account, Period: PeriodDay}, 1000)
 		require.NoError(t, err)
@@ -70,7 +70,7 @@ func keeperContract(t *testing.T, b *bench, keeper services.Keeper) {
 	var account exportedAccount
 	require.NoError(t, json.Unmarshal(sections["credits"][0], &account))
 	require.Equal(t, exportedAccount{Organization: ada.Organization, Tier: Free, Available: 9_890, Held: 100, CreatedAt: account.CreatedAt}, account)
-	require.Len(t, sections["creditEntries"], 5, "grant, two holds and a settlement of her own; in the team the hold that names her")
+	require.Len(t, sections["creditEntries"], 6, "grant, two holds and a settlement of her own; in the team what names her")
 
 	who := services.Person{Account: ada.Account, Organizations: []uuid.UUID{ada.Organization}}
 	for range 2 {
@@ -86,18 +86,17 @@ func keeperContract(t *testing.T, b *bench, keeper services.Keeper) {
 	require.True(t, services.Is(err, services.Insufficient), "%v", err)
 
 	// What was begun ends as ever, and is counted.
-	_, err = b.service.Settle(ctx, SettleRequest{HoldID: open, Charges: []Charge{{open.String(), 40}}})
+	_, err = b.service.Settle(ctx, SettleRequest{HoldID: open, Charges: []Charge{{Operation: open.String(), Amount: 40}}})
 	require.NoError(t, err)
 	_, err = b.service.Release(ctx, ReleaseRequest{HoldID: open})
 	require.NoError(t, err)
 	for range 2 {
 		require.NoError(t, keeper.Erase(ctx, who))
-		require.Zero(t, b.number(t, `SELECT (SELECT count(*) FROM uaol_billing.entries WHERE account_id = $1)
-			+ (SELECT count(*) FROM uaol_billing.holds WHERE account_id = $1) + (SELECT count(*) FROM uaol_billing.caps WHERE subject_id = $1)`, ada.Account))
+		require.Zero(t, b.number(t, `SELECT (SELECT count(*) FROM uaol_billing.spenders WHERE account_id = $1) + (SELECT count(*) FROM uaol_billing.caps WHERE subject_id = $1)`, ada.Account))
 	}
-	require.EqualValues(t, 6, b.number(t, `SELECT count(*) FROM uaol_billing.entries WHERE organization_id = $1`, ada.Organization), "the books are kept")
+	require.EqualValues(t, 6, b.number(t, `SELECT count(*) FROM uaol_billing.journal WHERE organization_id = $1`, ada.Organization), "the books are kept")
 	require.EqualValues(t, 1, b.number(t, `SELECT count(*) FROM uaol_billing.caps`), "bob's")
-	require.EqualValues(t, 1, b.number(t, `SELECT count(*) FROM uaol_billing.holds WHERE account_id = $1`, bob.Account))
+	require.EqualValues(t, 1, b.number(t, `SELECT count(*) FROM uaol_billing.spenders WHERE account_id = $1`, bob.Account))
 	require.Zero(t, b.balance(t, ada).Available)
 	_, err = b.service.Release(ctx, ReleaseRequest{HoldID: bobs})
 	require.NoError(t, err)
@@ -126,8 +125,8 @@ func TestExportOfManyEntries(t *testing.T) {
 	b, caller := setup(t), user()
 	b.balance(t, caller)
 	_, err := b.pool.Exec(t.Context(), `
-		INSERT INTO uaol_billing.entries (organization_id, operation_id, kind, available, held, account_id)
-		SELECT $1, 'operation ' || n / 2, CASE n % 2 WHEN 0 THEN 'hold' ELSE 'release' END, 0, 0, $2 FROM generate_series(2, 1201) n`, caller.Organization, caller.Account)
+		INSERT INTO uaol_billing.journal (organization_id, seq, operation_id, kind, amount, balance, created_at)
+		SELECT $1, n, 'operation ' || n / 2, CASE n % 2 WHEN 0 THEN 'hold' ELSE 'release' END, 1, 1, now() FROM generate_series(2, 1201) n`, caller.Organization)
 	require.NoError(t, err)
 	in := services.ExportRequest{Person: services.Person{Account: caller.Account, Organizations: []uuid.UUID{caller.Organization}}}
 	once := map[string]bool{}

@@ -36,7 +36,7 @@ func (b *bench) site(t testing.TB) *site {
 	t.Helper()
 	gin.SetMode(gin.ReleaseMode)
 	s := &site{engine: gin.New()}
-	api.Mount(s.engine, api.Guards{Authenticator: s, Auditor: s}, true, NewHandler(b.service).operations()...)
+	api.Mount(s.engine, api.Guards{Authenticator: s, Auditor: s}, true, b.handler(t).operations()...)
 	return s
 }
 

@@ -14,8 +14,10 @@ import (
 // Service is billing where it runs; it is a Meter.
 type Service struct {
 	repository *Repository
-	holds      [holdGroups]group[HoldRequest, Hold]
-	settles    group[SettleRequest, Hold]
+	spenders   *spenders
+	plans      Plans
+	holds      [holdGroups]group[asked, Hold]
+	settles    group[SettleRequest, settled]
 	releases   group[ReleaseRequest, Hold]
 }
 
@@ -24,13 +26,24 @@ type Service struct {
 const holdGroups = 2
 
 // NewService makes a Service.
-func NewService(repository *Repository) *Service {
-	s := &Service{repository: repository}
+func NewService(cfg PlansConfig, repository *Repository) *Service {
+	s := &Service{repository: repository, spenders: newSpenders(repository.pool), plans: cfg.plans}
 	for i := range s.holds {
-		s.holds[i].write = repository.holdAll
+		s.holds[i].write = lenient(repository.holdAll)
 	}
-	s.settles.write, s.releases.write = repository.settleAll, repository.releaseAll
+	s.settles.write, s.releases.write = lenient(repository.settleAll), lenient(repository.releaseAll)
 	return s
+}
+
+// lenient lets a batch that one member's data has failed be written one by one.
+func lenient[In, Out any](write func(context.Context, []In) (map[int]Out, error)) func(context.Context, []In) (map[int]Out, error) {
+	return func(ctx context.Context, batch []In) (map[int]Out, error) {
+		done, err := write(ctx, batch)
+		if alone(err) {
+			return nil, nil
+		}
+		return done, err
+	}
 }
 
 // Balance implements Meter.
@@ -38,15 +51,15 @@ func (s *Service) Balance(ctx context.Context, in BalanceRequest) (Balance, erro
 	if in.Caller.Organization == uuid.Nil {
 		return Balance{}, services.Errorf(services.Invalid, "Whose balance?")
 	}
-	tier, credits := opening(in.Caller)
-	grant := grantID(in.Caller)
-	a, err := s.repository.account(ctx, in.Caller.Organization, grant)
-	if services.Is(err, services.NotFound) || (err == nil && !a.Granted) {
-		if err = s.repository.grant(ctx, in.Caller.Organization, tier, grant, credits); err == nil {
-			a, err = s.repository.account(ctx, in.Caller.Organization, grant)
-		}
+	a, err := s.open(ctx, in.Caller.Organization, holderOf(in.Caller))
+	if err != nil {
+		return Balance{}, err
 	}
-	return Balance{Tier: a.Tier, Available: a.Available, Held: a.Held}, err
+	balance := Balance{Tier: a.Tier, Available: a.Available, Held: a.Held, Debt: a.Debt}
+	if a.Closed {
+		balance.Available = 0
+	}
+	return balance, nil
 }
 
 // holdAttempts bounds how often a hold is tried that has room whenever one
@@ -55,61 +68,78 @@ const holdAttempts = 40
 
 // Hold implements Meter.
 func (s *Service) Hold(ctx context.Context, in HoldRequest) (Hold, error) {
-	if in.Amount <= 0 || in.Caller.Organization == uuid.Nil || in.Lifetime <= 0 {
-		return Hold{}, services.Errorf(services.Invalid, "A hold needs an organisation, a lifetime and at least one credit")
+	if err := in.check(); err != nil {
+		return Hold{}, err
 	}
-	if len(in.Memo) > MaxMemo {
-		return Hold{}, services.Errorf(services.Invalid, "A hold's memo has at most %d bytes", MaxMemo)
+	who, err := s.spenders.id(ctx, spenderOf(in.Caller))
+	if err != nil {
+		return Hold{}, err
 	}
-	if hold, done, err := s.holds[in.Caller.Organization[15]%holdGroups].do(ctx, in); done || err != nil {
+	wanted := asked{HoldRequest: in, spender: who}
+	if hold, done, err := s.holds[in.Caller.Organization[15]%holdGroups].do(ctx, wanted); done || err != nil {
 		return hold, err
 	}
-	return s.holdAlone(ctx, in)
+	return s.holdAlone(ctx, wanted)
 }
 
 // holdAlone writes a hold that did not fit into a batch, or says why there can
 // be none.
-func (s *Service) holdAlone(ctx context.Context, in HoldRequest) (Hold, error) {
+func (s *Service) holdAlone(ctx context.Context, in asked) (Hold, error) {
 	for attempt := 1; ; attempt++ {
 		if err := pause(ctx, attempt); err != nil {
 			return Hold{}, err
 		}
-		moved, err := s.repository.hold(ctx, in)
-		if moved {
-			return Hold{ID: in.ID, Amount: in.Amount, Open: true}, nil
+		done, err := s.repository.holdAll(ctx, []asked{in})
+		if hold, ok := done[0]; ok {
+			return hold, nil
 		}
-		capped, taken := postgres.Violates(err, "caps_hold"), postgres.Violates(err, "holds_pkey") || postgres.Violates(err, "entries_pkey")
+		capped, taken := postgres.Violates(err, "caps_hold"), postgres.Violates(err, "holds_pkey") || postgres.Violates(err, "journal_once")
 		if err != nil && !capped && !taken {
 			return Hold{}, err
 		}
-		if hold, found := s.same(ctx, in); found {
-			return hold, nil
-		}
+		row, err := s.repository.findHold(ctx, in.ID)
 		switch {
-		case taken:
+		case err == nil && row.Amount == in.Amount && row.Organization == in.Caller.Organization:
+			return row.Hold, nil // what an earlier sending of the same request made
+		case err == nil || taken:
 			return Hold{}, services.Errorf(services.Conflict, "The id %s was used for another hold", in.ID)
-		case capped:
-			err = s.overCap(ctx, in, attempt == holdAttempts)
-		default:
-			err = s.tooLittle(ctx, in, attempt == holdAttempts)
+		case !services.Is(err, services.NotFound):
+			return Hold{}, err
 		}
-		if err != nil {
+		if err := s.noRoom(ctx, in.HoldRequest, attempt == holdAttempts); err != nil {
 			return Hold{}, err
 		}
 	}
 }
 
-// tooLittle says why an account could not give what a hold needs; nil when by
-// now it can. One that was never opened is: asking does that.
-func (s *Service) tooLittle(ctx context.Context, in HoldRequest, last bool) error {
+// noRoom says why there is no hold; nil when by now there can be one.
+func (s *Service) noRoom(ctx context.Context, in HoldRequest, last bool) error {
+	if err := s.tooLittle(ctx, in); err != nil {
+		return err
+	}
+	caps, err := s.repository.reached(ctx, in)
+	switch {
+	case err != nil:
+		return err
+	case len(caps) > 0:
+		return caps[0].refusal(in.Amount)
+	case last: // its caps change faster than a hold can look at them
+		return services.Errorf(services.Unavailable, "The account is busy just now; try again")
+	}
+	return nil
+}
+
+// tooLittle says why an account can't give what a hold needs. One that was never
+// opened, or whose month is over, is put in order by asking.
+func (s *Service) tooLittle(ctx context.Context, in HoldRequest) error {
 	balance, err := s.Balance(ctx, BalanceRequest{Caller: in.Caller})
 	switch {
 	case err != nil:
 		return err
+	case balance.Debt > 0:
+		return services.Errorf(services.Insufficient, "This account owes %d credits for a payment that was taken back; buy credits to go on", balance.Debt).WithCode("CREDITS_OWED")
 	case balance.Available < in.Amount:
 		return services.Errorf(services.Insufficient, "Insufficient credits. Required: %d, Available: %d", in.Amount, balance.Available)
-	case last: // its caps change faster than a hold can look at them
-		return services.Errorf(services.Unavailable, "The account is busy just now; try again")
 	}
 	return nil
 }
@@ -128,39 +158,42 @@ func pause(ctx context.Context, attempt int) error {
 	}
 }
 
-// overCap says which cap had no room for a hold; nil when by now it has.
-func (s *Service) overCap(ctx context.Context, in HoldRequest, last bool) error {
-	caps, err := s.repository.reached(ctx, in)
-	switch {
-	case err != nil:
-		return err
-	case len(caps) > 0:
-		return caps[0].refusal(in.Amount)
-	case last:
-		return services.Errorf(services.Unavailable, "The spend caps change too fast; try again")
-	}
-	return nil
-}
-
-// same finds the hold that an earlier sending of the same request made.
-func (s *Service) same(ctx context.Context, in HoldRequest) (Hold, bool) {
-	row, err := s.repository.findHold(ctx, in.ID)
-	return row.Hold, err == nil && row.Amount == in.Amount && row.Organization == in.Caller.Organization
-}
+// settleAttempts bounds how often a settlement is tried that others overtake,
+// each time with another of its charges.
+const settleAttempts = 20
 
 // Settle implements Meter.
 func (s *Service) Settle(ctx context.Context, in SettleRequest) (Hold, error) {
-	for _, c := range in.Charges {
-		if c.Amount <= 0 || c.Operation == "" {
-			return Hold{}, services.Errorf(services.Invalid, "A charge needs an operation and at least one credit")
-		}
+	if err := in.check(); err != nil {
+		return Hold{}, err
 	}
-	if in.whole() {
-		if hold, done, err := s.settles.do(ctx, in); done || err != nil {
-			return hold, err
-		}
+	if len(in.Charges) == 0 { // nothing to pay: only how it stands
+		row, err := s.repository.findHold(ctx, in.HoldID)
+		return row.Hold, err
 	}
-	return s.repository.settle(ctx, in)
+	if paid, done, err := s.settles.do(ctx, in); err != nil {
+		return Hold{}, err
+	} else if done {
+		return paid.answer()
+	}
+	return s.settleAlone(ctx, in)
+}
+
+func (s *Service) settleAlone(ctx context.Context, in SettleRequest) (Hold, error) {
+	for attempt := 1; ; attempt++ {
+		done, err := s.repository.settleAll(ctx, []SettleRequest{in})
+		if postgres.Violates(err, "journal_once") && attempt < settleAttempts {
+			continue
+		}
+		if err != nil {
+			return Hold{}, err
+		}
+		paid, ok := done[0]
+		if !ok {
+			return Hold{}, services.Errorf(services.NotFound, "Not found")
+		}
+		return paid.answer()
+	}
 }
 
 // Release implements Meter.
@@ -168,8 +201,17 @@ func (s *Service) Release(ctx context.Context, in ReleaseRequest) (Hold, error) 
 	if hold, done, err := s.releases.do(ctx, in); done || err != nil {
 		return hold, err
 	}
-	if err := s.repository.release(ctx, in.HoldID); err != nil {
-		return Hold{}, err
+	return s.releaseAlone(ctx, in)
+}
+
+func (s *Service) releaseAlone(ctx context.Context, in ReleaseRequest) (Hold, error) {
+	var done map[int]Hold
+	err := seeing(func() (err error) {
+		done, err = s.repository.releaseAll(ctx, []ReleaseRequest{in})
+		return err
+	})
+	if hold, ok := done[0]; ok || err != nil {
+		return hold, err
 	}
 	row, err := s.repository.findHold(ctx, in.HoldID)
 	if services.Is(err, services.NotFound) {

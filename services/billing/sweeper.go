@@ -39,14 +39,16 @@ func (s *Sweeper) Run(ctx context.Context) error {
 
 // Sweep looks once at the holds whose time is up and tells how many it ended.
 func (s *Sweeper) Sweep(ctx context.Context) (ended int, err error) {
-	holds, err := s.repository.expired(ctx, sweepBatch)
-	if err != nil || len(holds) == 0 {
+	due, err := s.repository.expired(ctx, sweepBatch)
+	if err != nil || len(due) == 0 {
 		return 0, err
 	}
 	var jobs []uuid.UUID
-	for _, h := range holds {
+	holds := map[uuid.UUID][]uuid.UUID{} // of each job
+	for _, h := range due {
 		if h.Owner == OwnerJob {
-			jobs = append(jobs, h.ID)
+			jobs = append(jobs, h.Job)
+			holds[h.Job] = append(holds[h.Job], h.ID)
 			continue
 		}
 		if err := s.endCall(ctx, h); err != nil {
@@ -54,7 +56,7 @@ func (s *Sweeper) Sweep(ctx context.Context) (ended int, err error) {
 		}
 		ended++
 	}
-	over, err := s.endJobs(ctx, jobs)
+	over, err := s.endJobs(ctx, jobs, holds)
 	return ended + over, err
 }
 
@@ -72,7 +74,7 @@ func (s *Sweeper) endCall(ctx context.Context, h expired) error {
 
 // endJobs releases the holds of jobs that have ended or never came to be; an
 // ended job has settled its steps itself.
-func (s *Sweeper) endJobs(ctx context.Context, jobs []uuid.UUID) (ended int, err error) {
+func (s *Sweeper) endJobs(ctx context.Context, jobs []uuid.UUID, holds map[uuid.UUID][]uuid.UUID) (ended int, err error) {
 	if len(jobs) == 0 {
 		return 0, nil
 	}
@@ -80,20 +82,20 @@ func (s *Sweeper) endJobs(ctx context.Context, jobs []uuid.UUID) (ended int, err
 	if err != nil {
 		return 0, err
 	}
-	going := map[uuid.UUID]bool{}
-	for _, id := range jobs {
-		going[id] = true
-	}
-	for _, id := range over {
-		delete(going, id)
-		if _, err := s.service.Release(ctx, ReleaseRequest{HoldID: id}); err != nil {
-			return ended, err
+	for _, job := range over {
+		for _, id := range holds[job] {
+			if _, err := s.service.Release(ctx, ReleaseRequest{HoldID: id}); err != nil {
+				return ended, err
+			}
+			ended++
 		}
-		ended++
+		delete(holds, job)
 	}
-	var ids []string
-	for id := range going {
-		ids = append(ids, id.String())
+	var going []string
+	for _, ids := range holds {
+		for _, id := range ids {
+			going = append(going, id.String())
+		}
 	}
-	return ended, s.repository.prolong(ctx, ids, askAgain)
+	return ended, s.repository.prolong(ctx, going, askAgain)
 }

@@ -43,7 +43,11 @@ func (s *Service) Transfer(ctx context.Context, caller services.Caller, in Trans
 	}
 	services.Note(ctx, "amount", strconv.FormatInt(in.Amount, 10))
 	services.Note(ctx, "operation", in.Operation.String())
-	if err := s.repository.transfer(ctx, caller, in); err != nil {
+	who, err := s.spenders.id(ctx, spenderOf(home))
+	if err != nil {
+		return from, to, err
+	}
+	if err := s.repository.transfer(ctx, caller, in, who); err != nil {
 		return from, to, err
 	}
 	if from, err = s.Balance(ctx, BalanceRequest{Caller: home}); err != nil {
@@ -56,7 +60,9 @@ func (s *Service) Transfer(ctx context.Context, caller services.Caller, in Trans
 // transfer writes one entry on each side and moves the credits between them.
 // Both accounts are locked in the order of their ids. The operation is named
 // for its source: members choose the ids, and must not be in each other's way.
-func (r *Repository) transfer(ctx context.Context, caller services.Caller, in TransferRequest) error {
+// The month's credits go first, and stay the month's on the other side: else
+// they would be kept from ending by being sent to and fro.
+func (r *Repository) transfer(ctx context.Context, caller services.Caller, in TransferRequest, who uuid.UUID) error {
 	operation := caller.Home.String() + "/" + in.Operation.String()
 	return postgres.InTx(ctx, r.pool, func(tx pgx.Tx) error {
 		if _, err := postgres.Values[uuid.UUID](ctx, tx, `
@@ -64,46 +70,46 @@ func (r *Repository) transfer(ctx context.Context, caller services.Caller, in Tr
 			caller.Home, in.Organization); err != nil {
 			return err
 		}
-		fresh, err := postgres.Exec(ctx, tx, `
-			INSERT INTO uaol_billing.entries (organization_id, operation_id, kind, available, held, account_id)
-			VALUES ($1, $3, 'transfer', -$4::bigint, 0, $5), ($2, $3, 'transfer', $4::bigint, 0, $5)
-			ON CONFLICT (organization_id, operation_id, kind) DO NOTHING`, caller.Home, in.Organization, operation, in.Amount, caller.Account)
+		home, err := locked(ctx, tx, caller.Home)
 		if err != nil {
 			return err
 		}
-		switch fresh {
-		case 0:
-			return r.sameTransfer(ctx, tx, operation, in)
-		case 1: // it went elsewhere
-			return errOtherTransfer
-		}
-		moved, err := postgres.Exec(ctx, tx, `
-			UPDATE uaol_billing.accounts SET available = available - $2
-			WHERE organization_id = $1 AND available >= $2 AND closed_at IS NULL`, caller.Home, in.Amount)
+		sent, err := post(ctx, tx, posting{Organization: caller.Home, Operation: operation, Kind: KindSend, Amount: in.Amount, Spender: who, Open: true})
 		if err != nil {
 			return err
 		}
-		if moved == 0 {
-			return services.Errorf(services.Insufficient, "Insufficient credits: your personal organisation has less than %d", in.Amount)
+		if !sent {
+			return r.sameTransfer(ctx, tx, operation, caller.Home, in)
 		}
-		moved, err = postgres.Exec(ctx, tx, `
-			UPDATE uaol_billing.accounts SET available = available + $2 WHERE organization_id = $1 AND closed_at IS NULL`, in.Organization, in.Amount)
-		if err == nil && moved == 0 {
+		monthly := min(home.Monthly, in.Amount)
+		received, err := post(ctx, tx, posting{Organization: in.Organization, Operation: operation, Kind: KindReceive, Amount: in.Amount,
+			Monthly: monthly, Facts: monthlyFact(monthly), Open: true})
+		if err == nil && !received {
 			err = services.Errorf(services.Conflict, "The organisation has ended")
 		}
 		return err
 	})
 }
 
-// sameTransfer is nil when the operation was this very transfer.
-func (r *Repository) sameTransfer(ctx context.Context, tx pgx.Tx, operation string, in TransferRequest) error {
-	same, err := postgres.Value[bool](ctx, tx, `
-		SELECT EXISTS (SELECT 1 FROM uaol_billing.entries
-			WHERE organization_id = $1 AND operation_id = $2 AND kind = 'transfer' AND available = $3)`, in.Organization, operation, in.Amount)
-	if err == nil && !same {
-		err = errOtherTransfer
+// monthlyFact says how much of what arrives ends with the month.
+func monthlyFact(monthly int64) string {
+	if monthly == 0 {
+		return ""
+	}
+	return `{"monthly":` + strconv.FormatInt(monthly, 10) + `}`
+}
+
+// sameTransfer is nil when the operation was this very transfer, and otherwise
+// says why there was none.
+func (r *Repository) sameTransfer(ctx context.Context, tx pgx.Tx, operation string, home uuid.UUID, in TransferRequest) error {
+	if _, err := posted(ctx, tx, home, operation, KindSend); services.Is(err, services.NotFound) {
+		return services.Errorf(services.Insufficient, "Insufficient credits: your personal organisation has less than %d", in.Amount)
+	} else if err != nil {
+		return err
+	}
+	amount, err := posted(ctx, tx, in.Organization, operation, KindReceive)
+	if services.Is(err, services.NotFound) || err == nil && amount != in.Amount {
+		err = services.Errorf(services.Conflict, "This operationId was used for another transfer")
 	}
 	return err
 }
-
-var errOtherTransfer = services.Errorf(services.Conflict, "This operationId was used for another transfer")

@@ -21,6 +21,7 @@ import (
 	"uaol/providers/upstream"
 	"uaol/services"
 	"uaol/services/billing"
+	"uaol/services/billing/billingtest"
 	"uaol/services/proxy"
 	"uaol/services/registry"
 )
@@ -55,7 +56,7 @@ func setup(t testing.TB) *bench {
 	b.policy, err = egress.New(egress.Config{Allow: []string{"127.0.0.1"}})
 	require.NoError(t, err)
 	b.catalog = registry.NewService(registry.NewRepository(b.pool), b.policy, nil, nil, b.bus)
-	b.meter = billing.NewService(billing.NewRepository(b.pool))
+	b.meter = billingtest.New(t, b.pool)
 	b.repository = NewRepository(b.pool)
 	b.service = NewService(b.repository, b.catalog, b.meter, b.bus, zap.NewNop())
 	b.seen = watch(b.bus)
@@ -197,7 +198,7 @@ func (b *bench) spent(t testing.TB) int64 {
 	balance, err := b.meter.Balance(t.Context(), billing.BalanceRequest{Caller: b.caller})
 	require.NoError(t, err)
 	require.Zero(t, balance.Held, "nothing stays held")
-	granted := b.number(t, `SELECT coalesce(sum(available), 0)::bigint FROM uaol_billing.entries WHERE organization_id = $1 AND kind = 'grant'`, b.caller.Organization)
+	granted := b.number(t, `SELECT coalesce(sum(amount), 0)::bigint FROM uaol_billing.journal WHERE organization_id = $1 AND kind = 'grant'`, b.caller.Organization)
 	return granted - balance.Available
 }
 
@@ -205,8 +206,8 @@ func (b *bench) audit(t testing.TB) {
 	t.Helper()
 	require.Zero(t, b.number(t, `
 		SELECT count(*) FROM uaol_billing.accounts a WHERE (available, held) <> (
-			SELECT coalesce(sum(e.available), 0)::bigint, coalesce(sum(e.held), 0)::bigint
-			FROM uaol_billing.entries e WHERE e.organization_id = a.organization_id)`), "accounts are the sums of their entries")
+			SELECT coalesce(sum(CASE WHEN kind IN ('grant', 'purchase', 'release', 'refund', 'receive') THEN amount WHEN kind IN ('settle', 'owe') THEN 0 ELSE -amount END), 0)::bigint, coalesce(sum(CASE kind WHEN 'hold' THEN amount WHEN 'settle' THEN -amount WHEN 'release' THEN -amount ELSE 0 END), 0)::bigint
+			FROM uaol_billing.journal e WHERE e.organization_id = a.organization_id)`), "accounts are the sums of their entries")
 	require.Zero(t, b.number(t, `
 		SELECT count(*) FROM uaol_billing.accounts a WHERE held <> (
 			SELECT coalesce(sum(h.amount - h.settled), 0)::bigint FROM uaol_billing.holds h

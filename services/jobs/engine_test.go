@@ -374,7 +374,7 @@ func TestFreeJobsTouchNoLedger(t *testing.T) {
 	b.start(t)
 	job := b.create(t, stepJSON{ID: "a", Tool: b.tool(t, 0)})
 	require.Equal(t, Success, b.ended(t, job.ID).Status)
-	require.Zero(t, b.number(t, `SELECT count(*) FROM uaol_billing.entries`))
+	require.Zero(t, b.number(t, `SELECT count(*) FROM uaol_billing.journal`))
 }
 
 // encoding/json takes TOOL_ID for tool_id in structs; jsonb keeps both, in its
@@ -489,8 +489,9 @@ func TestTheDearestJob(t *testing.T) {
 	tool := b.tool(t, registry.MaxPrice)
 	_, err := b.meter.Balance(t.Context(), billing.BalanceRequest{Caller: b.caller})
 	require.NoError(t, err)
-	b.exec(t, `INSERT INTO uaol_billing.entries (organization_id, operation_id, kind, available, held) VALUES ($1, 'test', 'grant', 2000000000000, 0)`, b.caller.Organization)
-	b.exec(t, `UPDATE uaol_billing.accounts SET available = available + 2000000000000 WHERE organization_id = $1`, b.caller.Organization)
+	b.exec(t, `INSERT INTO uaol_billing.journal (organization_id, seq, operation_id, kind, amount, balance, created_at)
+		SELECT organization_id, last_seq + 1, 'test', 'grant', 2000000000000, available + 2000000000000, now() FROM uaol_billing.accounts WHERE organization_id = $1`, b.caller.Organization)
+	b.exec(t, `UPDATE uaol_billing.accounts SET last_seq = last_seq + 1, available = available + 2000000000000, grants = grants + 2000000000000 WHERE organization_id = $1`, b.caller.Organization)
 	steps := make([]stepJSON, maxSteps)
 	for i := range steps {
 		steps[i] = stepJSON{ID: fmt.Sprint("s", i), Tool: tool}
@@ -557,7 +558,7 @@ func TestTwoEnginesShareTwoHundredJobs(t *testing.T) {
 		require.Equal(t, 1, n, operation)
 	}
 	require.EqualValues(t, jobs*7, b.spent(t))
-	require.EqualValues(t, jobs*3, b.number(t, `SELECT count(*) FROM uaol_billing.entries WHERE kind = 'settle'`))
+	require.EqualValues(t, jobs*3, b.number(t, `SELECT count(*) FROM uaol_billing.journal WHERE kind = 'settle'`))
 }
 
 func TestAPanicIsNotTheProcesss(t *testing.T) {

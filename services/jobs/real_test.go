@@ -118,8 +118,8 @@ func TestAJobThroughTheRealProxy(t *testing.T) {
 	}, decoded(t, output["c"].Content[0].Text))
 	require.ElementsMatch(t, []string{job.ID.String() + "/a", job.ID.String() + "/b", job.ID.String() + "/c"}, r.came())
 	require.EqualValues(t, 11, b.spent(t))
-	require.EqualValues(t, 1, b.number(t, `SELECT count(*) FROM uaol_billing.entries WHERE kind = 'hold'`), "the job's, and none of the proxy's")
-	require.EqualValues(t, 3, b.number(t, `SELECT count(*) FROM uaol_billing.entries WHERE kind = 'settle'`))
+	require.EqualValues(t, 1, b.number(t, `SELECT count(*) FROM uaol_billing.journal WHERE kind = 'hold'`), "the job's, and none of the proxy's")
+	require.EqualValues(t, 3, b.number(t, `SELECT count(*) FROM uaol_billing.journal WHERE kind = 'settle'`))
 }
 
 func TestWhatTheRealProxyRefuses(t *testing.T) {

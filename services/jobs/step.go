@@ -128,8 +128,9 @@ func patiently(ctx context.Context, within time.Duration, f func(context.Context
 func (r *run) pay(ctx context.Context) error {
 	var charges []billing.Charge
 	for id := range r.results {
-		if price := r.states[id].Price; price > 0 {
-			charges = append(charges, billing.Charge{Operation: r.operation(id), Amount: price})
+		if step := r.states[id]; step.Price > 0 {
+			charges = append(charges, billing.Charge{Operation: r.operation(id), Amount: step.Price, Tool: step.ToolID,
+				Facts: billing.Facts{Version: step.Version, Method: step.Action, Step: id}})
 		}
 	}
 	if len(charges) > 0 {

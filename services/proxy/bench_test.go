@@ -25,6 +25,7 @@ import (
 	"uaol/providers/upstream"
 	"uaol/services"
 	"uaol/services/billing"
+	"uaol/services/billing/billingtest"
 	"uaol/services/registry"
 )
 
@@ -53,7 +54,7 @@ func setupWith(t testing.TB, limits upstream.Limits) *bench {
 	policy, err := egress.New(egress.Config{Allow: []string{"127.0.0.1"}})
 	require.NoError(t, err)
 	b.catalog = registry.NewService(registry.NewRepository(b.pool), policy, nil, nil, events.NewBus())
-	b.meter = billing.NewService(billing.NewRepository(b.pool))
+	b.meter = billingtest.New(t, b.pool)
 	b.client = upstream.New(policy, zap.NewNop(), limits)
 	t.Cleanup(func() { require.NoError(t, b.client.Close()) })
 	b.serve(t, b.catalog, b.meter, nil)
@@ -125,15 +126,15 @@ func (b *bench) spent(t testing.TB) int64 {
 	require.Zero(t, b.number(t, `SELECT count(*) FROM uaol_billing.holds WHERE state = 'open'`))
 	require.Zero(t, b.number(t, `
 		SELECT count(*) FROM uaol_billing.accounts a WHERE (available, held) <> (
-			SELECT coalesce(sum(e.available), 0)::bigint, coalesce(sum(e.held), 0)::bigint
-			FROM uaol_billing.entries e WHERE e.organization_id = a.organization_id)`))
+			SELECT coalesce(sum(CASE WHEN kind IN ('grant', 'purchase', 'release', 'refund', 'receive') THEN amount WHEN kind IN ('settle', 'owe') THEN 0 ELSE -amount END), 0)::bigint, coalesce(sum(CASE kind WHEN 'hold' THEN amount WHEN 'settle' THEN -amount WHEN 'release' THEN -amount ELSE 0 END), 0)::bigint
+			FROM uaol_billing.journal e WHERE e.organization_id = a.organization_id)`))
 	return 10_000 - balance.Available
 }
 
 // entries counts what the ledger holds of a kind.
 func (b *bench) entries(t testing.TB, kind string) int64 {
 	t.Helper()
-	return b.number(t, `SELECT count(*) FROM uaol_billing.entries WHERE kind = $1`, kind)
+	return b.number(t, `SELECT count(*) FROM uaol_billing.journal WHERE kind = $1`, kind)
 }
 
 // toolbox is an MCP server made with the SDK, and a server that misbehaves.

@@ -124,6 +124,7 @@ func (s *Service) attempt(ctx context.Context, in CallRequest, offer registry.Of
 	if err != nil {
 		return nil, err
 	}
+	call.Pin = method.Digest
 	schemas := s.schemas.of(offer, method)
 	carried, whole, err := s.carrying(ctx, in.Caller, offer, given, schemas)
 	if err != nil {

@@ -33,7 +33,7 @@ func TestASuccessIsChargedOnce(t *testing.T) {
 	require.EqualValues(t, 2, b.entries(t, "hold"))
 	require.EqualValues(t, 2, b.entries(t, "settle"))
 	require.Zero(t, b.entries(t, "release"))
-	require.Zero(t, b.number(t, `SELECT count(*) FROM uaol_billing.holds WHERE account_id <> $1 OR owner <> 'call'`, b.caller.Account))
+	require.Zero(t, b.number(t, `SELECT count(*) FROM uaol_billing.holds h JOIN uaol_billing.spenders s ON s.spender_id = h.spender_id WHERE s.account_id <> $1 OR h.owner <> 'call'`, b.caller.Account))
 }
 
 func TestWhatIsCharged(t *testing.T) {
@@ -216,7 +216,7 @@ func TestWhatTouchesNoLedger(t *testing.T) {
 		}
 	}
 	require.EqualValues(t, 4, b.box.calls.Load())
-	require.Zero(t, b.number(t, `SELECT count(*) FROM uaol_billing.entries`))
+	require.Zero(t, b.number(t, `SELECT count(*) FROM uaol_billing.journal`))
 	require.Zero(t, b.number(t, `SELECT count(*) FROM uaol_billing.accounts`))
 }
 
@@ -267,7 +267,7 @@ func TestCallsCarryAKey(t *testing.T) {
 	require.Equal(t, "job/step", key(dear, "job/step"))
 	made := key(dear, "")
 	require.NoError(t, b.till.Flush(t.Context()))
-	require.EqualValues(t, 1, b.number(t, `SELECT count(*) FROM uaol_billing.entries WHERE kind = 'settle' AND operation_id = $1`, made), "a direct call's key is its charge's")
+	require.EqualValues(t, 1, b.number(t, `SELECT count(*) FROM uaol_billing.journal WHERE kind = 'settle' AND operation_id = $1`, made), "a direct call's key is its charge's")
 }
 
 func TestWhichToolsAndParamsAreTaken(t *testing.T) {
@@ -337,7 +337,7 @@ func TestMethods(t *testing.T) {
 	for name, want := range map[string]bool{"echo": true, "key": true, "fails": false, "hang": false, "unknown": false} {
 		require.Equal(t, want, Repeatable(methods, name), name)
 	}
-	require.Zero(t, b.number(t, `SELECT count(*) FROM uaol_billing.entries`), "asking is free")
+	require.Zero(t, b.number(t, `SELECT count(*) FROM uaol_billing.journal`), "asking is free")
 
 	methods, err = b.service.Methods(t.Context(), MethodsRequest{ToolID: b.tool(t, 7, b.box.odd, "rest")})
 	require.NoError(t, err)

@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 
 	"uaol/services"
+	"uaol/services/billing"
 )
 
 // Outcome is how a call ended.
@@ -43,8 +44,20 @@ type Call struct {
 	TraceID      string        `json:"traceId" db:"trace_id"`
 	At           time.Time     `json:"-" db:"-"`
 
+	// Pin is the digest that the method's definition was approved with.
+	Pin string `json:"pin,omitempty" db:"-"`
+
 	// Caller is who pays: Open needs more of it than the record keeps.
 	Caller services.Caller `json:"-" db:"-"`
+}
+
+// charge is what the call costs, with what it was for.
+func (c Call) charge(amount int64) billing.Charge {
+	facts := billing.Facts{Version: c.Version, Method: c.Method, Pin: c.Pin, Trace: c.TraceID}
+	if c.Outcome != Succeeded {
+		facts.Outcome = string(c.Outcome)
+	}
+	return billing.Charge{Operation: c.ID.String(), Amount: amount, Tool: c.ToolID, Facts: facts}
 }
 
 // Till charges and records calls.

@@ -25,7 +25,7 @@ func BenchmarkTill(b *testing.B) {
 				callers[i] = c.caller
 				c.balance(b)
 			}
-			_, err := c.pool.Exec(b.Context(), `UPDATE uaol_billing.accounts SET available = 1000000000`)
+			_, err := c.pool.Exec(b.Context(), `UPDATE uaol_billing.accounts SET available = 1000000000, grants = 1000000000, monthly = 0`)
 			require.NoError(b, err)
 			b.ReportAllocs()
 			b.ResetTimer()

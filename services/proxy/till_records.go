@@ -113,7 +113,7 @@ func (c *Cashier) settle() {
 		case call := <-c.due:
 			err := insist(c.ctx, func() error {
 				_, err := c.meter.Settle(c.ctx, billing.SettleRequest{
-					HoldID: call.ID, Charges: []billing.Charge{{Operation: call.ID.String(), Amount: call.Credits}},
+					HoldID: call.ID, Charges: []billing.Charge{call.charge(call.Credits)},
 				})
 				return err
 			})

@@ -92,9 +92,9 @@ func (s *Sweeper) remembered(h billing.AbandonedHold) Call {
 // finish settles a call that was made or may have been, and releases what failed.
 func (s *Sweeper) finish(ctx context.Context, h billing.AbandonedHold, outcome Outcome) error {
 	if outcome == Succeeded || outcome == Unknown {
-		_, err := s.meter.Settle(ctx, billing.SettleRequest{
-			HoldID: h.ID, Charges: []billing.Charge{{Operation: h.ID.String(), Amount: h.Amount - h.Settled}},
-		})
+		call := s.remembered(h)
+		call.Outcome = outcome
+		_, err := s.meter.Settle(ctx, billing.SettleRequest{HoldID: h.ID, Charges: []billing.Charge{call.charge(h.Amount - h.Settled)}})
 		return err
 	}
 	_, err := s.meter.Release(ctx, billing.ReleaseRequest{HoldID: h.ID})

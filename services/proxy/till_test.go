@@ -20,6 +20,7 @@ import (
 	"uaol/providers/postgres/pgtest"
 	"uaol/services"
 	"uaol/services/billing"
+	"uaol/services/billing/billingtest"
 )
 
 // counter is a till with what is around it.
@@ -73,7 +74,7 @@ func (s *strict) Release(ctx context.Context, in billing.ReleaseRequest) (billin
 func newCounter(t testing.TB) *counter {
 	t.Helper()
 	c := &counter{pool: pgtest.New(t), caller: user()}
-	c.ledger = billing.NewService(billing.NewRepository(c.pool))
+	c.ledger = billingtest.New(t, c.pool)
 	c.repository = NewRepository(c.pool)
 	c.meter = &strict{Meter: c.ledger, recorded: func(id uuid.UUID) bool {
 		_, err := c.repository.find(context.Background(), id)
@@ -145,7 +146,7 @@ func (c *counter) addsUp(t testing.TB) {
 	t.Helper()
 	require.Zero(t, c.count(t, `
 		SELECT count(*) FROM (SELECT call_id::text AS id, credits FROM uaol_proxy.calls WHERE credits > 0) r
-		FULL JOIN (SELECT operation_id AS id, -held AS credits FROM uaol_billing.entries WHERE kind = 'settle') e ON e.id = r.id
+		FULL JOIN (SELECT operation_id AS id, amount AS credits FROM uaol_billing.journal WHERE kind = 'settle') e ON e.id = r.id
 		WHERE r.credits IS DISTINCT FROM e.credits`))
 	require.Zero(t, c.count(t, `SELECT count(*) FROM uaol_billing.holds WHERE state = 'open'`))
 	require.Zero(t, c.meter.rash.Load(), "nothing is paid or given back that is not recorded")

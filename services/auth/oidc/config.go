@@ -14,7 +14,7 @@ import (
 
 // Config says which providers people may sign in with.
 type Config struct {
-	Frontend string `env:"FRONTEND_URL" envDefault:"http://localhost:8080" want:"an http or https URL without query; several separated by commas" doc:"where sign-in leads back to, at /auth/callback, and tools' consents, at /tools/consent; of several, separated by commas, the first is the default and ?return_to= chooses another"`
+	Frontend string `env:"FRONTEND_URL" envDefault:"http://localhost:8080" want:"an http or https URL without query; several separated by commas" doc:"where sign-in leads back to, at /auth/callback, tools' consents, at /tools/consent, and payments, at /billing; of several, separated by commas, the first is the default and ?return_to= chooses another"`
 
 	GoogleIssuer   string `env:"GOOGLE_ISSUER" envDefault:"https://accounts.google.com" want:"an http or https URL" doc:"Google's OpenID issuer"`
 	GoogleID       string `env:"GOOGLE_CLIENT_ID" doc:"sign-in with Google: the client's id"`

@@ -22,7 +22,7 @@ import (
 	"uaol/services"
 	"uaol/services/auth"
 	"uaol/services/auth/teams"
-	"uaol/services/billing"
+	"uaol/services/billing/billingtest"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
@@ -57,7 +57,7 @@ func setup(t testing.TB, changes ...func(*auth.Config, *mail.Config)) *bench {
 		change(&cfg, &mailCfg)
 	}
 	var err error
-	b.auth, err = auth.NewService(cfg, repository, billing.NewService(billing.NewRepository(b.pool)), bus, zap.NewNop())
+	b.auth, err = auth.NewService(cfg, repository, billingtest.New(t, b.pool), bus, zap.NewNop())
 	require.NoError(t, err)
 	b.authenticator = auth.NewAuthenticator(b.auth, bus)
 	t.Cleanup(b.authenticator.Close)

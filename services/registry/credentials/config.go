@@ -22,7 +22,7 @@ type Config struct {
 	AWSSession string `env:"AWS_SESSION_TOKEN" secret:"true" doc:"goes with an AWS_ACCESS_KEY_ID that counts for a while only"`
 	AWSPrefix  string `env:"AWS_SECRETS_PREFIX" envDefault:"uaol/tools" want:"letters, digits and _+=.@- in parts separated by /, at most 200 characters" doc:"what the names of tools' secrets begin with, with SECRETS_MANAGER_TYPE=aws; another for each installation in one AWS account and region"`
 	PublicURL  string `env:"UAOL_PUBLIC_URL" envDefault:"http://localhost:3000" want:"an http or https URL without query" doc:"address under which clients reach the gateway; tools' authorization servers send people back to it, at /tools/oauth/callback"`
-	Frontend   string `env:"FRONTEND_URL" envDefault:"http://localhost:8080" want:"an http or https URL without query; several separated by commas" doc:"where sign-in leads back to, at /auth/callback, and tools' consents, at /tools/consent; of several, separated by commas, the first is the default and ?return_to= chooses another"`
+	Frontend   string `env:"FRONTEND_URL" envDefault:"http://localhost:8080" want:"an http or https URL without query; several separated by commas" doc:"where sign-in leads back to, at /auth/callback, tools' consents, at /tools/consent, and payments, at /billing; of several, separated by commas, the first is the default and ?return_to= chooses another"`
 }
 
 // Where secrets are kept.

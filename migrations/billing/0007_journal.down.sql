@@ -1,0 +1,19 @@
+ALTER TABLE uaol_billing.holds
+    DROP COLUMN spender_id,
+    DROP COLUMN job_id;
+ALTER TABLE uaol_billing.accounts
+    DROP COLUMN last_seq,
+    DROP COLUMN grants,
+    DROP COLUMN purchases,
+    DROP COLUMN transfers,
+    DROP COLUMN revenue,
+    DROP COLUMN expired,
+    DROP COLUMN debt,
+    DROP COLUMN monthly,
+    DROP COLUMN stale,
+    DROP COLUMN holder,
+    DROP COLUMN renews_at,
+    DROP COLUMN paid_from,
+    DROP COLUMN paid_until;
+DROP TABLE uaol_billing.journal;
+DROP TABLE uaol_billing.spenders;

@@ -1,0 +1,2 @@
+DROP TABLE uaol_billing.seal_ranges;
+DROP TABLE uaol_billing.seals;

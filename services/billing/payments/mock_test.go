@@ -1,0 +1,141 @@
+package payments
+
+import (
+	"bufio"
+	"errors"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"uaol/services"
+)
+
+const mockVersion = "v0.203.0"
+
+// mock starts Stripe's own mock, which checks requests against Stripe's OpenAPI
+// document, and gives its address. It is built once per user.
+func mock(t testing.TB) string {
+	t.Helper()
+	program, err := builtMock(t)
+	if err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatalf("stripe-mock: %v", err)
+		}
+		t.Skipf("stripe-mock can't be had: %v", err)
+	}
+	cmd := exec.Command(program, "-http-addr", "127.0.0.1:0", "-https-addr", "127.0.0.1:0")
+	out, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	lines := bufio.NewScanner(out)
+	for lines.Scan() {
+		if address, ok := strings.CutPrefix(lines.Text(), "Listening for HTTP at address: "); ok {
+			go func() { // or it would wait for somebody to read its log
+				for lines.Scan() {
+				}
+			}()
+			return "http://" + address
+		}
+	}
+	t.Fatalf("stripe-mock ended: %v", lines.Err())
+	return ""
+}
+
+func builtMock(t testing.TB) (string, error) {
+	base, err := os.UserCacheDir()
+	if err != nil {
+		return "", err
+	}
+	program := filepath.Join(base, "uaol-stripe-mock", mockVersion, "stripe-mock")
+	if _, err := os.Stat(program); err == nil {
+		return program, nil
+	}
+	if err := os.MkdirAll(filepath.Dir(program), 0o700); err != nil {
+		return "", err
+	}
+	fresh, err := os.MkdirTemp(filepath.Dir(program), "new-")
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = os.RemoveAll(fresh) }()
+	build := exec.CommandContext(t.Context(), "go", "install", "github.com/stripe/stripe-mock@"+mockVersion)
+	build.Dir = fresh
+	build.Env = append(os.Environ(), "GOBIN="+fresh, "GOFLAGS=")
+	if out, err := build.CombinedOutput(); err != nil {
+		return "", errors.New(err.Error() + ": " + string(out))
+	}
+	return program, os.Rename(filepath.Join(fresh, "stripe-mock"), program) // another process may have been quicker; it has built the same
+}
+
+// TestRequests makes every request of the API to Stripe's mock.
+func TestRequests(t *testing.T) {
+	t.Parallel()
+	b := setup(t, mock(t))
+	organization := uuid.New()
+	_, err := b.service.Portal(t.Context(), organization)
+	require.True(t, services.Is(err, services.NotFound), "%v", err)
+
+	for _, pack := range []string{"small", "large"} {
+		session, err := b.service.Checkout(t.Context(), organization, "ada@example.com", pack)
+		require.NoError(t, err)
+		require.NotEmpty(t, session.ID)
+	}
+	_, err = b.service.Checkout(t.Context(), organization, "ada@example.com", "none")
+	require.ErrorContains(t, err, "body.pack: must be one of small, large")
+
+	started, err := b.service.Subscribe(t.Context(), organization, "ada@example.com", Pro, "")
+	require.NoError(t, err)
+	require.NotEmpty(t, started.ID)
+	require.Nil(t, started.Subscription)
+
+	portal, err := b.service.Portal(t.Context(), organization)
+	require.NoError(t, err)
+	require.True(t, strings.HasPrefix(portal, "http"), portal)
+
+	_, err = b.service.Cancel(t.Context(), organization)
+	require.True(t, services.Is(err, services.NotFound), "%v", err)
+	_, err = b.service.Subscription(t.Context(), organization)
+	require.True(t, services.Is(err, services.NotFound), "%v", err)
+
+	started, err = b.service.Subscribe(t.Context(), organization, "ada@example.com", Enterprise, "pm_card_visa")
+	require.NoError(t, err)
+	require.Equal(t, Enterprise, started.Subscription.Tier)
+	known, err := b.service.Subscription(t.Context(), organization)
+	require.NoError(t, err)
+	require.Equal(t, started.Subscription.ID, known.ID)
+	require.True(t, started.Subscription.PeriodEnd.Equal(known.PeriodEnd.Time))
+
+	_, err = b.pool.Exec(t.Context(), `UPDATE uaol_billing.subscriptions SET status = 'active', cancel_at_period_end = false`)
+	require.NoError(t, err)
+	_, err = b.service.Subscribe(t.Context(), organization, "ada@example.com", Pro, "pm_card_visa")
+	require.True(t, services.Is(err, services.Conflict), "%v", err)
+	ending, err := b.service.Cancel(t.Context(), organization)
+	require.NoError(t, err)
+	require.True(t, ending.CancelAtPeriodEnd)
+	known, err = b.service.Subscription(t.Context(), organization)
+	require.NoError(t, err)
+	require.True(t, known.CancelAtPeriodEnd)
+
+	for _, wrong := range [][2]string{{"Free", ""}, {"", "pm_x"}, {Pro, "pm_x\nX"}} {
+		_, err = b.service.Subscribe(t.Context(), organization, "ada@example.com", wrong[0], wrong[1])
+		require.True(t, services.Is(err, services.Invalid), "%v", err)
+	}
+	_, err = b.service.Reconcile(t.Context(), ago())
+	require.NoError(t, err)
+
+	response, err := http.Get(b.service.cfg.URL + "/v1/customers") // it does look at what it is sent
+	require.NoError(t, err)
+	require.NoError(t, response.Body.Close())
+	require.Equal(t, http.StatusUnauthorized, response.StatusCode)
+	http.DefaultClient.CloseIdleConnections()
+}
