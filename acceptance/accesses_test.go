@@ -11,13 +11,15 @@ import (
 // Kinds of answers, in the order of asking: anonymous, guest, viewer, member,
 // admin, owner, platform.
 const (
-	everybody    = "200"
-	accounts     = "401 401 200 200 200 200 200"
-	nothingThere = "401 401 404 404 404 404 404" // with an account, but not yours
-	members      = "401 401 403 200 200 200 200" // the platform's admin is one at home
-	admins       = "401 401 403 403 200 200 200"
-	platform     = "401 401 403 403 403 403 200"
-	refusedAll   = "401 401 403 403 403 403 403"
+	everybody     = "200"
+	accounts      = "401 401 200 200 200 200 200"
+	nothingThere  = "401 401 404 404 404 404 404" // with an account, but not yours
+	members       = "401 401 403 200 200 200 200" // the platform's admin is one at home
+	admins        = "401 401 403 403 200 200 200"
+	platform      = "401 401 403 403 403 403 200"
+	platformFails = "401 401 403 403 403 403 400"
+	unconfigured  = "401 401 403 403 503 503 503"
+	refusedAll    = "401 401 403 403 403 403 403"
 )
 
 func says(body object) func(*testing.T, *organization) any {
@@ -144,7 +146,7 @@ var accesses = map[string]access{
 
 	// Jobs: guests have their own
 	"POST /jobs": {own: "201 201 403 201 201 201 201", foreign: "201 201 403 201 201 201 201", body: func(t *testing.T, o *organization) any {
-		return workflow(step("a", o.at("owner").newTool(t), "echo", object{"text": "x"}))
+		return workflow(step("a", o.at("owner").newTool(t, 0), "echo", object{"text": "x"}))
 	}},
 	"GET /jobs":                 {own: everybody, foreign: everybody},
 	"GET /jobs/{jobId}":         {own: "403 200 200 200 200 200 200", foreign: "403"},
@@ -153,10 +155,27 @@ var accesses = map[string]access{
 
 	// Credits
 	"GET /credits/balance":      {own: accounts, foreign: accounts},
+	"GET /credits/history":      {own: accounts, foreign: accounts},
+	"GET /credits/usage":        {own: accounts, foreign: accounts},
+	"GET /credits/usage.csv":    {own: accounts, foreign: accounts},
+	"POST /credits/grant":       {own: platformFails, foreign: platformFails, body: says(object{"amount": 1})}, // why, and to whom?
+	"POST /credits/deduct":      {own: platform, foreign: platform, body: says(object{"amount": 1})},
+	"POST /credits/refund":      {own: platformFails, foreign: platformFails, body: says(object{})},
 	"GET /billing/subscription": {own: accounts, foreign: accounts},
-	"GET /billing/caps":         {own: accounts, foreign: accounts},
-	"PUT /billing/caps":         {own: "401 401 403 403 200 200 400", foreign: "401 401 403 403 400 400 400", body: aCap},
-	"DELETE /billing/caps":      {own: "401 401 403 403 200 200 400", foreign: "401 401 403 403 400 400 400", query: theCap},
+	"GET /billing/plans":        {own: everybody, foreign: everybody},
+	"PUT /billing/tier":         {own: platform, foreign: platform, body: says(object{"tier": "Free"})},
+	// Without Stripe there is nothing to be bought.
+	"GET /billing/packs":                {own: "401 401 503 503 503 503 503", foreign: "401 401 503 503 503 503 503"},
+	"POST /billing/checkout":            {own: unconfigured, foreign: unconfigured, body: says(object{"pack": "starter"})},
+	"POST /billing/subscribe":           {own: unconfigured, foreign: unconfigured, body: says(object{"tier": "Pro"})},
+	"POST /billing/subscription/cancel": {own: unconfigured, foreign: unconfigured},
+	"POST /billing/portal":              {own: unconfigured, foreign: unconfigured},
+	"POST /billing/webhook/stripe":      {own: "503", foreign: "503", body: says(object{})},
+	"GET /receipts/{receiptId}":         {own: accounts, foreign: nothingThere},
+	"GET /receipts/key":                 {own: everybody, foreign: everybody},
+	"GET /billing/caps":                 {own: accounts, foreign: accounts},
+	"PUT /billing/caps":                 {own: "401 401 403 403 200 200 400", foreign: "401 401 403 403 400 400 400", body: aCap},
+	"DELETE /billing/caps":              {own: "401 401 403 403 200 200 400", foreign: "401 401 403 403 400 400 400", query: theCap},
 	"POST /credits/transfer": {own: "401 401 403 200 200 200 400", foreign: "401 401 403 400 400 400 400", body: func(_ *testing.T, o *organization) any {
 		return object{"organizationId": o.id, "amount": 1, "operationId": uuid.NewString()}
 	}},

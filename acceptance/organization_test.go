@@ -110,12 +110,12 @@ func (p place) thing(t *testing.T, op api.Operation, name string, made map[strin
 		if p.role == "guest" {
 			return nobodysID
 		}
-		return p.newTool(t)
-	case "callId":
+		return p.newTool(t, 0)
+	case "callId", "receiptId":
 		if p.role == "guest" {
 			return nobodysID
 		}
-		return p.newCall(t)
+		return p.newCall(t, map[string]int{"receiptId": 1}[name])
 	case "name":
 		return "A_SECRET"
 	case "namespace": // of UAOL_PUBLIC_URL's default
@@ -124,7 +124,7 @@ func (p place) thing(t *testing.T, op api.Operation, name string, made map[strin
 		if p.role == "guest" {
 			return "nothing"
 		}
-		return p.admin().Do(t, http.MethodGet, "/tools/"+p.newTool(t), nil).Text("data.slug")
+		return p.admin().Do(t, http.MethodGet, "/tools/"+p.newTool(t, 0), nil).Text("data.slug")
 	case "version":
 		return "latest"
 	case "jobId":
@@ -188,18 +188,25 @@ func (p place) newBy(t *testing.T, client world.Client, path string, body object
 	return made.Text(id)
 }
 
-func (p place) newTool(t *testing.T) string {
+func (p place) newTool(t *testing.T, price int) string {
 	t.Helper()
-	tool := p.newThing(t, "/tools", object{"name": p.canary, "gateway_url": p.tools.URL + "/mcp", "credit_cost_per_call": 0}, "data.tool_id")
+	tool := p.newThing(t, "/tools", object{"name": p.canary, "gateway_url": p.tools.URL + "/mcp", "credit_cost_per_call": price}, "data.tool_id")
 	answer := p.admin().Do(t, http.MethodPost, "/tools/"+tool+"/approve", nil)
 	require.Equal(t, http.StatusOK, answer.Status, answer)
 	return tool
 }
 
-// newCall makes one call of a tool; its record follows within a moment.
-func (p place) newCall(t *testing.T) (id string) {
+// newCall makes one call of a tool; its record follows within a moment. What it
+// costs is given before.
+func (p place) newCall(t *testing.T, price int) (id string) {
 	t.Helper()
-	tool := p.newTool(t)
+	tool := p.newTool(t, price)
+	if price > 0 && p.role != "platform" {
+		balance := p.maker().Do(t, http.MethodGet, "/credits/balance", nil)
+		require.Equal(t, http.StatusOK, balance.Status, balance)
+		given := p.admin().Do(t, http.MethodPost, "/credits/grant", object{"organizationId": p.id, "amount": price, "reason": "a test"})
+		require.Equal(t, http.StatusOK, given.Status, given)
+	}
 	answer := p.maker().Do(t, http.MethodPost, "/proxy/"+tool+"/call", object{"method": "echo", "params": object{"text": p.canary}})
 	require.Equal(t, http.StatusOK, answer.Status, answer)
 	require.Eventually(t, func() bool {
@@ -213,7 +220,7 @@ func (p place) newCall(t *testing.T) (id string) {
 
 func (p place) newJob(t *testing.T) string {
 	t.Helper()
-	tool := p.organization.at("owner").newTool(t)
+	tool := p.organization.at("owner").newTool(t, 0)
 	if p.role == "guest" { // it may create ten: each time another guest
 		p.clients["guest"] = p.nobody().Guest(p.canary + email())
 	}

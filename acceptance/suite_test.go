@@ -79,6 +79,8 @@ func run(t *testing.T, s *suite) {
 		{"failed jobs refund", failedJobsRefund},
 		{"calls never overdraw", callsNeverOverdraw},
 		{"jobs never overdraw", jobsNeverOverdraw},
+		{"receipts can be checked", receiptsCanBeChecked},
+		{"credits are the admins", creditsAreTheAdmins},
 		{"rate limit", rateLimit},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, s) })

@@ -15,8 +15,6 @@ type Inherited struct {
 	SQSRegion      string `env:"SQS_REGION" doc:"region of the SQS queue; not used yet"`
 	SQSQueue       string `env:"SQS_QUEUE_URL" built:"events stay in the database" doc:"SQS for events; not used yet"`
 	S3Bucket       string `env:"S3_BUCKET_NAME" built:"files are kept in UAOL_DATA_DIR" doc:"S3 bucket for files; not used yet"`
-	StripeKey      string `env:"STRIPE_SECRET_KEY" secret:"true" built:"nothing can be bought" doc:"Stripe for payments; not used yet"`
-	StripeWebhook  string `env:"STRIPE_WEBHOOK_SECRET" secret:"true" doc:"signature of Stripe's webhooks; not used yet"`
 	OpenAIKey      string `env:"OPENAI_API_KEY" secret:"true" doc:"model provider; not used yet"`
 	GeminiKey      string `env:"GEMINI_API_KEY" secret:"true" doc:"model provider; not used yet"`
 	AnthropicKey   string `env:"ANTHROPIC_API_KEY" secret:"true" doc:"model provider; not used yet"`

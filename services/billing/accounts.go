@@ -37,7 +37,7 @@ func (a account) due(asks Holder) bool {
 // opens reports whether the account is new to whoever asks: a guest's becomes a
 // user's, and nothing becomes less.
 func (a account) opens(asks Holder) bool {
-	return a.Holder == "" || a.Holder == HolderGuest && asks == HolderUser
+	return a.Holder == "" && asks != "" || a.Holder == HolderGuest && asks == HolderUser
 }
 
 const selectAccount = `SELECT organization_id, tier, holder, available, held, revenue, debt, monthly, renews_at, paid_from, paid_until,

@@ -146,6 +146,9 @@ func (s *Service) SetTier(ctx context.Context, c Correction) (Balance, error) {
 	if err != nil {
 		return Balance{}, err
 	}
+	if a.Holder == HolderGuest {
+		return Balance{}, services.Errorf(services.Conflict, "A guest has no plan; it has to register first")
+	}
 	err = postgres.InTx(ctx, s.repository.pool, func(tx pgx.Tx) error {
 		now, err := locked(ctx, tx, c.Organization)
 		if err != nil || now.Tier == c.Tier && now.PaidUntil == nil {

@@ -92,7 +92,7 @@ func (r *Receipts) Receipt(ctx context.Context, organization, id uuid.UUID) (rec
 }
 
 type receiptInput struct {
-	ID uuid.UUID `path:"id" format:"uuid" doc:"of a call or of a job"`
+	ID uuid.UUID `path:"receiptId" format:"uuid" doc:"of a call or of a job"`
 }
 
 func (h *Handler) receipt(ctx context.Context, caller services.Caller, in *receiptInput) (api.Data[receipts.Receipt], error) {

@@ -44,7 +44,7 @@ func (h *Handler) operations() []api.Operation {
 		api.Put("/billing/caps", "Set a spend cap", h.setCap, api.Needs(services.OrgAdmin), api.Audited("cap.set")),
 		api.Delete("/billing/caps", "Remove a spend cap", h.removeCap, api.Needs(services.OrgAdmin), api.Audited("cap.remove")),
 
-		api.Get("/receipts/{id}", "What a call or a job cost, signed, to be checked by anybody", h.receipt),
+		api.Get("/receipts/{receiptId}", "What a call or a job cost, signed, to be checked by anybody", h.receipt),
 		api.Get("/receipts/key", "The public key that receipts and seals are signed with", h.receiptKey, api.Allow(api.Public), api.Needs("")),
 	}...)
 }

@@ -52,7 +52,8 @@ func (h *Handler) history(ctx context.Context, caller services.Caller, in *histo
 	return api.Cut(bodies, in.Limit, func(e entryBody) any { return e.Seq }), err
 }
 
-type usageRange struct {
+// UsageRange is what usage is asked by.
+type UsageRange struct {
 	By   Grouping  `query:"by" enum:"day,tool,job,member,key" default:"day"`
 	From time.Time `query:"from" doc:"at or after this time; 30 days ago if it is left out"`
 	To   time.Time `query:"to" doc:"before this time"`
@@ -60,7 +61,7 @@ type usageRange struct {
 
 type usageInput struct {
 	api.Paging
-	usageRange
+	UsageRange
 }
 
 // usageBody is Usage with its credits as the contract writes them.
@@ -85,7 +86,7 @@ func (h *Handler) usage(ctx context.Context, caller services.Caller, in *usageIn
 // csvMost is how many rows a CSV has at most.
 const csvMost = 100_000
 
-func (h *Handler) usageCSV(ctx context.Context, caller services.Caller, in *usageRange) (func(huma.Context), error) {
+func (h *Handler) usageCSV(ctx context.Context, caller services.Caller, in *UsageRange) (func(huma.Context), error) {
 	usage, err := h.service.Usage(ctx, caller, UsageFilter{By: in.By, From: in.From, To: in.To}, csvMost)
 	if err != nil {
 		return nil, err

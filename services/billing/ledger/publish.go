@@ -21,7 +21,6 @@ import (
 const (
 	publishEvery   = time.Minute
 	publishTimeout = 5 * time.Second
-	publishLast    = 5 * time.Second // when the process ends
 )
 
 // Publisher tells the world outside the database which seal is the last: in the
@@ -70,7 +69,8 @@ func (p *Publisher) Flush(ctx context.Context) {
 		p.log.Error("the ledger's head could not be written down", zap.Error(err))
 	}
 	if p.cfg.Webhook != "" {
-		if err := p.post(ctx, text); err != nil {
+		// Under way, it is not given up because the process ends: nobody would send it later.
+		if err := p.post(context.WithoutCancel(ctx), text); err != nil {
 			p.log.Error("the ledger's head could not be sent", zap.Error(err))
 		}
 	}

@@ -62,11 +62,7 @@ func (s *Sealer) loop(ctx context.Context, _ int64) error {
 	} else if head.Number > 0 { // whoever sealed it may have died before publishing it
 		s.publisher.Offer(ctx, head.Head())
 	}
-	defer func() {
-		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), publishLast)
-		defer cancel()
-		s.publisher.Flush(last)
-	}()
+	defer s.publisher.Flush(ctx)
 	return workers.Every(sealEvery, s.SealAll)(ctx)
 }
 
