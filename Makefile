@@ -21,11 +21,12 @@ test: ## all tests (needs no C compiler)
 race: ## all tests, looking for data races (needs a C compiler)
 	$(GO) test -race ./...
 
-bench: ## benchmarks; BenchmarkStart is the start with data present, BenchmarkMe /auth/me by a bare handler, BenchmarkProxy calls by a ReverseProxy
+bench: ## benchmarks; BenchmarkStart is the start with data present, BenchmarkMe /auth/me by a bare handler, BenchmarkProxy calls by a ReverseProxy, BenchmarkLedger the ledger by a bare UPDATE
 	$(GO) test -run '^$$' -bench . -benchtime 5x ./cmd/uaol ./providers/upstream
 	$(GO) test -run '^$$' -bench Me -benchtime 200x ./acceptance
 	UAOL_TEST_PEER=1 UAOL_TEST_DURABLE=1 $(GO) test -run '^$$' -bench Proxy -benchtime 30x -timeout 30m ./acceptance
 	$(GO) test -run '^$$' -bench 'Authenticate|Hold' -benchtime 2000x ./services/auth ./services/billing
+	UAOL_TEST_OPERATIONS=1000 UAOL_TEST_DURABLE=1 $(GO) test -run '^$$' -bench Ledger -benchtime 1x -timeout 30m ./services/billing
 
 revocation: ## two processes on one database: how long what was taken away still opens something, 200 trials each
 	UAOL_TEST_TRIALS=200 $(GO) test -count=1 -v -run RevocationReaches ./acceptance
@@ -35,6 +36,9 @@ decisions: ## the same for what admins decide about tools: an approval withdrawn
 
 kills: ## the program is killed 20 times while clients make priced calls; then the books are looked at
 	UAOL_TEST_KILLS=20 $(GO) test -count=1 -v -run KillsDuringCalls ./cmd/uaol
+
+ledger: ## 64 callers make 5,000 operations each on one account and on a thousand, exact to the credit
+	UAOL_TEST_OPERATIONS=5000 $(GO) test -count=1 -v -run ExactUnderLoad -timeout 30m ./services/billing
 
 import-load: ## 25,000 servers of an MCP registry imported, and the time it takes (less than two minutes)
 	UAOL_TEST_IMPORTS=25000 $(GO) test -count=1 -v -run RegistryIsImported ./services/registry
@@ -61,4 +65,4 @@ container: ## build the image and run it for real (needs root; no registry, no e
 ci: ## all that a change must pass
 	bash .ci/run
 
-.PHONY: help build demo test race bench revocation decisions kills import-load lint contract compose fuzz container ci
+.PHONY: help build demo test race bench revocation decisions kills ledger import-load lint contract compose fuzz container ci

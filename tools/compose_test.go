@@ -103,16 +103,21 @@ func TestComposeContainers(t *testing.T) {
 	}
 }
 
-// Only who runs auth holds what signs and decrypts.
+// Only who runs auth holds what signs, and only who opens stored credentials or
+// seals the ledger what that takes: each would refuse to start without it.
 func TestComposeSecrets(t *testing.T) {
 	p, err := load(t, "", "apart")
 	if err != nil {
 		t.Fatal(err)
 	}
+	holders := map[string][]string{
+		"JWT_SECRET":        {"auth", "uaol"},
+		"ENCRYPTION_SECRET": {"auth", "registry", "proxy", "billing", "uaol"},
+	}
 	for name, s := range p.Services {
-		for _, secret := range []string{"JWT_SECRET", "ENCRYPTION_SECRET"} {
+		for secret, who := range holders {
 			_, has := s.Environment[secret]
-			if want := name == "auth" || name == "uaol"; has != want {
+			if want := slices.Contains(who, name); has != want {
 				t.Errorf("%s has %s: %v; want %v", name, secret, has, want)
 			}
 		}

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"strconv"
 	"strings"
 	"sync"
@@ -215,6 +216,14 @@ func TestKillsDuringCalls(t *testing.T) {
 			SELECT coalesce(sum(CASE WHEN kind IN ('grant', 'purchase', 'release', 'refund', 'receive') THEN amount WHEN kind IN ('settle', 'owe') THEN 0 ELSE -amount END), 0)::bigint, coalesce(sum(CASE kind WHEN 'hold' THEN amount WHEN 'settle' THEN -amount WHEN 'release' THEN -amount ELSE 0 END), 0)::bigint
 			FROM uaol_billing.journal e WHERE e.organization_id = a.organization_id)`), "an account is the sum of its entries")
 	require.Zero(t, number(`SELECT count(*) FROM uaol_billing.accounts WHERE held <> 0 OR available < 0`))
+	// The books as their own verifier sees them, with the heads that were published.
+	self, err := os.Executable()
+	require.NoError(t, err)
+	verify := exec.Command(self, "ledger", "verify")
+	verify.Env = p.Env
+	report, err := verify.CombinedOutput()
+	require.NoError(t, err, string(report))
+	require.Contains(t, string(report), "Nothing is wrong.")
 	t.Logf("%d kills: %d calls arrived, %d were acknowledged; recorded: %v, %d of the unknown ones never arrived; %d credits paid",
 		deaths, len(seen.keys), acknowledged, outcomes, missed, number(`SELECT coalesce(sum(credits), 0)::bigint FROM uaol_proxy.calls`))
 }

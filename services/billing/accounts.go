@@ -76,6 +76,9 @@ func renewIn(ctx context.Context, tx pgx.Tx, a account, next renewal) error {
 		a.Organization, next.Tier, next.Holder, next.RenewsAt, next.PaidFrom, next.PaidUntil); err != nil {
 		return err
 	}
+	if next.Operation == "" {
+		return nil
+	}
 	if next.Once > 0 {
 		if _, err := post(ctx, tx, posting{Organization: a.Organization, Operation: next.Operation, Kind: KindGrant, Amount: next.Once}); err != nil {
 			return err

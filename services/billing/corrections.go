@@ -62,6 +62,7 @@ func (s *Service) Refund(ctx context.Context, c Correction) (Balance, error) {
 			if charged, err = chargedFor(ctx, tx, c.Organization, c.Job); err != nil {
 				return err
 			}
+			charged = min(charged, a.Revenue) // the rest was given back without naming the job
 		}
 		if c.Amount > charged {
 			return services.Errorf(services.Conflict, "Only what was charged can be refunded: %d credits", charged)

@@ -71,7 +71,7 @@ func (r *Repository) history(ctx context.Context, organization uuid.UUID, f Hist
 	}
 	return postgres.All[Entry](ctx, r.pool, `
 		SELECT j.seq, j.operation_id, j.kind, j.amount, j.balance, j.hold_id, j.tool_id, j.job_id, s.account_id,
-			nullif(s.key_id, '00000000-0000-0000-0000-000000000000') AS key_id, nullif(j.facts, '')::jsonb AS facts, j.created_at,
+			nullif(s.key_id, '00000000-0000-0000-0000-000000000000') AS key_id, nullif(j.facts, '')::json AS facts, j.created_at,
 			j.seq <= coalesce((SELECT max(last_seq) FROM uaol_billing.seal_ranges g WHERE g.organization_id = $1), 0) AS sealed
 		FROM uaol_billing.journal j LEFT JOIN uaol_billing.spenders s ON s.spender_id = j.spender_id
 		WHERE j.organization_id = $1 AND j.seq >= $2 AND j.seq < $3 AND j.amount > 0

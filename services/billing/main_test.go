@@ -9,11 +9,13 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
 
 	"uaol/providers/config"
 	"uaol/providers/postgres/pgtest"
 	"uaol/services"
 	"uaol/services/billing/chain"
+	"uaol/services/billing/ledger"
 	"uaol/services/billing/payments"
 )
 
@@ -136,6 +138,18 @@ func (b *bench) audit(t require.TestingT) {
 	b.auditAccounts(t)
 	b.auditTransfers(t)
 	b.auditCaps(t)
+	b.verify(t)
+}
+
+// verify seals what there is and lets the verifier look at all of it.
+func (b *bench) verify(t require.TestingT) {
+	key, err := chain.NewKey(make([]byte, 32))
+	require.NoError(t, err)
+	require.NoError(t, ledger.NewSealer(b.pool, key, ledger.NewPublisher(ledger.Config{}, zap.NewNop()), zap.NewNop()).SealAll(context.Background()))
+	report, err := ledger.Verify(context.Background(), ledger.Database(b.pool), ledger.Options{Trusted: chain.NewTrusted(key.Public())})
+	require.NoError(t, err)
+	require.True(t, report.OK(), report.String())
+	require.Zero(t, report.Unsealed.Entries)
 }
 
 // auditTransfers: what leaves one organisation arrives in another.

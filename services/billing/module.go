@@ -58,8 +58,8 @@ var Remote = fx.Module("billing-remote",
 
 func local(s *Service) Meter { return s }
 
-func keeper(s *Service) services.Custody {
-	return services.Custody{Service: services.Billing, Keeper: s}
+func keeper(s *Service, p *payments.Service) services.Custody {
+	return services.Custody{Service: services.Billing, Keeper: custodian{s, p}}
 }
 
 // remoteKeeper is there without an address too: then auth says what it can't do.

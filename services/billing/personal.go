@@ -9,6 +9,7 @@ import (
 
 	"uaol/providers/postgres"
 	"uaol/services"
+	"uaol/services/billing/payments"
 )
 
 // exportPage is how many entries are handed out at a time.
@@ -65,7 +66,24 @@ func (s *Service) Export(ctx context.Context, in services.ExportRequest) (servic
 	return part, err
 }
 
-// Erase implements services.Keeper. What was paid stays in the books, as
+// custodian is billing as a services.Keeper: the ledger, and what is paid by month.
+type custodian struct {
+	*Service
+	payments *payments.Service
+}
+
+// Erase implements services.Keeper. Subscriptions end first: nobody goes on paying
+// for what is gone.
+func (c custodian) Erase(ctx context.Context, who services.Person) error {
+	for _, organization := range who.Organizations {
+		if err := c.payments.End(ctx, organization); err != nil {
+			return err
+		}
+	}
+	return c.Service.Erase(ctx, who)
+}
+
+// Erase is the ledger's part of it. What was paid stays in the books, as
 // nobody's; the organisations' credits can't be spent any more. Holds end by
 // themselves, and must have: kind Conflict until then.
 func (s *Service) Erase(ctx context.Context, who services.Person) error {

@@ -69,6 +69,7 @@ type Plans map[Tier]Plan
 const (
 	guestCredits = 1_000                                     // in all
 	mostCredits  = 1_000_000_000_000                         // of one plan, grant or purchase: far from what a sum could not hold
+	mostStorage  = 1 << 60                                   // bytes, likewise
 	planForm     = "words such as credits=10000 storage=1GB" //
 )
 
@@ -96,13 +97,14 @@ func parsePlan(text string) (Plan, error) {
 		if !ok {
 			return Plan{}, fmt.Errorf("%q is none of credits, storage, calls, rate and history", name)
 		}
-		factor := int64(1)
+		factor, most := int64(1), int64(mostCredits)
 		if name == "storage" {
 			value, factor = bytesOf(value)
+			most = mostStorage / factor
 		}
 		n, err := strconv.ParseInt(value, 10, 64)
-		if err != nil || n < 0 || n > mostCredits/factor {
-			return Plan{}, fmt.Errorf("%s is no number from 0 to %d", name, mostCredits/factor)
+		if err != nil || n < 0 || n > most {
+			return Plan{}, fmt.Errorf("%s is no number from 0 to %d", name, most)
 		}
 		*field = n * factor
 	}
@@ -122,9 +124,9 @@ func bytesOf(text string) (digits string, factor int64) {
 type renewal struct {
 	Tier      Tier
 	Holder    Holder
-	Operation string
-	Once      int64 // credits that stay until they are spent
-	Monthly   int64 // credits that end with the month
+	Operation string // empty if no month begins and nothing is given
+	Once      int64  // credits that stay until they are spent
+	Monthly   int64  // credits that end with the month
 	RenewsAt  time.Time
 	PaidFrom  *time.Time
 	PaidUntil *time.Time
@@ -146,15 +148,23 @@ func (p Plans) next(a account, asks Holder) renewal {
 		holder = asks
 	}
 	next := renewal{Tier: a.Tier, Holder: holder, RenewsAt: never}
+	if holder != a.Holder && a.PaidUntil != nil && a.Now.Before(a.RenewsAt) { // paid for before anybody asked: its month has begun
+		next.RenewsAt, next.PaidFrom, next.PaidUntil = a.RenewsAt, a.PaidFrom, a.PaidUntil
+		return next
+	}
 	if holder == HolderGuest {
 		next.Operation, next.Once = "opening/guest", guestCredits
 		return next
 	}
 	if a.PaidUntil != nil && a.PaidFrom != nil && a.Now.Before(a.PaidUntil.Add(grace)) {
-		start, end := month(*a.PaidFrom, a.Now)
+		at := a.Now
+		if last := a.PaidUntil.Add(-1); last.After(*a.PaidFrom) && at.After(last) { // the month after is not paid for
+			at = last
+		}
+		start, end := month(a.PaidFrom.UTC(), at)
 		next.PaidFrom, next.PaidUntil = a.PaidFrom, a.PaidUntil
 		next.RenewsAt = paidUntil(end, *a.PaidUntil)
-		next.Operation, next.Monthly = monthPrefix+start.UTC().Format(time.RFC3339), p[a.Tier].Credits
+		next.Operation, next.Monthly = monthPrefix+start.Format(time.RFC3339), p[a.Tier].Credits
 		return next
 	}
 	if a.PaidUntil != nil {

@@ -342,7 +342,7 @@ func TestAYearMonthByMonth(t *testing.T) {
 	b.settle(t, b.hold(t, caller, OwnerJob, 1_000), 1_000)
 	// As though two months had passed, and the second was asked in by nobody.
 	_, err := b.pool.Exec(t.Context(), `UPDATE uaol_billing.accounts SET paid_from = $2, paid_until = $3, renews_at = $4 WHERE organization_id = $1`,
-		caller.Organization, from.AddDate(0, 0, -65), addMonths(from.AddDate(0, 0, -65), 12), now1(from))
+		caller.Organization, from.AddDate(0, 0, -65), addMonths(from.AddDate(0, 0, -65), 12), from.AddDate(0, 0, -30))
 	require.NoError(t, err)
 	for range 2 {
 		require.Equal(t, Balance{Tier: Pro, Available: 100_000}, b.balance(t, caller))
@@ -352,8 +352,6 @@ func TestAYearMonthByMonth(t *testing.T) {
 	require.Equal(t, []string{"expire 99000", "grant 100000"}, b.lines(t, caller.Organization)[5:])
 	b.audit(t)
 }
-
-func now1(from time.Time) time.Time { return from.AddDate(0, 0, -30) }
 
 // TestPaidForBeforeAnybodyAsked: a payment may be heard of before its account was
 // ever asked for. Whoever asks first finds what was paid for, once.
@@ -553,7 +551,8 @@ func TestAnAccountThatHasEnded(t *testing.T) {
 		_, err := f(t.Context(), Correction{Organization: caller.Organization, Operation: uuid.New(), Amount: 1})
 		require.Equal(t, services.Conflict, services.KindOf(err), name)
 	}
-	_, _, err = b.service.Transfer(t.Context(), actingFor(caller, uuid.New()), TransferRequest{Organization: uuid.New(), Amount: 1, Operation: uuid.New()})
+	acting := actingFor(caller, uuid.New())
+	_, _, err = b.service.Transfer(t.Context(), acting, TransferRequest{Organization: acting.Organization, Amount: 1, Operation: uuid.New()})
 	require.Error(t, err)
 	b.pass(t, caller.Organization)
 	require.Equal(t, Balance{Tier: Free}, b.balance(t, caller))

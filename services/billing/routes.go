@@ -63,7 +63,7 @@ func (h *Handler) internal() []api.Operation {
 		api.Internal("/internal/billing/deduct", h.service.Deduct),
 		api.Internal("/internal/billing/refund", h.service.Refund),
 		api.Internal("/internal/billing/export", h.service.Export),
-		api.Internal("/internal/billing/erase", services.ErasedBy(h.service)),
+		api.Internal("/internal/billing/erase", services.ErasedBy(custodian{h.service, h.payments})),
 	}
 }
 

@@ -137,11 +137,15 @@ func (s *Service) tooLittle(ctx context.Context, in HoldRequest) error {
 	case err != nil:
 		return err
 	case balance.Debt > 0:
-		return services.Errorf(services.Insufficient, "This account owes %d credits for a payment that was taken back; buy credits to go on", balance.Debt).WithCode("CREDITS_OWED")
+		return owed(balance.Debt)
 	case balance.Available < in.Amount:
 		return services.Errorf(services.Insufficient, "Insufficient credits. Required: %d, Available: %d", in.Amount, balance.Available)
 	}
 	return nil
+}
+
+func owed(debt int64) error {
+	return services.Errorf(services.Insufficient, "This account owes %d credits for a payment that was taken back; buy credits to go on", debt).WithCode("CREDITS_OWED")
 }
 
 // pause lets others finish before a further try, longer each time: all of them
@@ -167,9 +171,8 @@ func (s *Service) Settle(ctx context.Context, in SettleRequest) (Hold, error) {
 	if err := in.check(); err != nil {
 		return Hold{}, err
 	}
-	if len(in.Charges) == 0 { // nothing to pay: only how it stands
-		row, err := s.repository.findHold(ctx, in.HoldID)
-		return row.Hold, err
+	if len(in.Charges) == 0 {
+		return s.settleAlone(ctx, in)
 	}
 	if paid, done, err := s.settles.do(ctx, in); err != nil {
 		return Hold{}, err
@@ -180,6 +183,10 @@ func (s *Service) Settle(ctx context.Context, in SettleRequest) (Hold, error) {
 }
 
 func (s *Service) settleAlone(ctx context.Context, in SettleRequest) (Hold, error) {
+	if len(in.Charges) == 0 { // nothing to pay: only how it stands
+		row, err := s.repository.findHold(ctx, in.HoldID)
+		return row.Hold, err
+	}
 	for attempt := 1; ; attempt++ {
 		done, err := s.repository.settleAll(ctx, []SettleRequest{in})
 		if postgres.Violates(err, "journal_once") && attempt < settleAttempts {

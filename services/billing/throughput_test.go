@@ -10,11 +10,9 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
-	"uaol/providers/postgres/pgtest"
 	"uaol/services"
 )
 
@@ -31,16 +29,6 @@ func busy(t testing.TB, accounts int) (*bench, []services.Caller) {
 	cfg, err := pgxpool.ParseConfig(b.pool.Config().ConnString())
 	require.NoError(t, err)
 	cfg.MaxConns, cfg.AfterConnect = poolLoad, b.pool.Config().AfterConnect
-	if os.Getenv("NOJIT") != "" {
-		cfg.ConnConfig.RuntimeParams["jit"] = "off"
-	}
-	if os.Getenv("EXPL") != "" {
-		cfg.ConnConfig.RuntimeParams["session_preload_libraries"] = "auto_explain"
-		cfg.ConnConfig.RuntimeParams["auto_explain.log_min_duration"] = "5"
-		cfg.ConnConfig.RuntimeParams["auto_explain.log_analyze"] = "on"
-		cfg.ConnConfig.RuntimeParams["client_min_messages"] = "log"
-		cfg.ConnConfig.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) { os.Stderr.WriteString(n.Message + "\n") }
-	}
 	b.pool, err = pgxpool.NewWithConfig(t.Context(), cfg)
 	require.NoError(t, err)
 	t.Cleanup(b.pool.Close)
@@ -206,5 +194,3 @@ func BenchmarkLedger(b *testing.B) {
 		ledger.audit(b)
 	}
 }
-
-var _ = pgtest.New

@@ -81,13 +81,19 @@ func (r *Repository) transfer(ctx context.Context, caller services.Caller, in Tr
 		if !sent {
 			return r.sameTransfer(ctx, tx, operation, caller.Home, in)
 		}
+		if home.Debt > 0 {
+			return owed(home.Debt)
+		}
 		monthly := min(home.Monthly, in.Amount)
 		received, err := post(ctx, tx, posting{Organization: in.Organization, Operation: operation, Kind: KindReceive, Amount: in.Amount,
 			Monthly: monthly, Facts: monthlyFact(monthly), Open: true})
 		if err == nil && !received {
 			err = services.Errorf(services.Conflict, "The organisation has ended")
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		return payDebt(ctx, tx, in.Organization, operation)
 	})
 }
 
