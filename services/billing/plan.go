@@ -152,7 +152,7 @@ func (p Plans) next(a account, asks Holder) renewal {
 		next.RenewsAt, next.PaidFrom, next.PaidUntil = a.RenewsAt, a.PaidFrom, a.PaidUntil
 		return next
 	}
-	if holder == HolderGuest {
+	if holder == HolderGuest && a.PaidUntil == nil {
 		next.Operation, next.Once = "opening/guest", guestCredits
 		return next
 	}

@@ -191,6 +191,23 @@ func BenchmarkLedger(b *testing.B) {
 		report("settle-many", inBatches(func(from, to int) ([]Outcome, error) {
 			return ledger.service.SettleMany(ctx, SettlesRequest{Settles: settles[from:to]})
 		}))
+		// As the job engine pays: jobs of 50 steps, whose charges come together.
+		const steps = 50
+		jobs := make([]HoldRequest, n/steps)
+		paying := make([]SettleRequest, len(jobs))
+		for i := range jobs {
+			jobs[i] = callOf(callers[i%accounts], steps)
+			jobs[i].Owner = OwnerJob
+			paying[i].HoldID = jobs[i].ID
+			for step := range steps {
+				paying[i].Charges = append(paying[i].Charges, Charge{Operation: fmt.Sprint(jobs[i].ID, "/", step), Amount: 1})
+			}
+		}
+		_, err = ledger.service.HoldMany(ctx, HoldsRequest{Holds: jobs})
+		require.NoError(b, err)
+		report("settle-many, jobs of 50 steps", inBatches(func(from, to int) ([]Outcome, error) {
+			return ledger.service.SettleMany(ctx, SettlesRequest{Settles: paying[from/steps : to/steps]})
+		}))
 		ledger.audit(b)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/google/uuid"
@@ -99,6 +100,9 @@ func Parse(text []byte) (Receipt, error) {
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&r); err != nil {
 		return r, fmt.Errorf("it is not a receipt: %w", err)
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return r, errors.New("there is more than a receipt")
 	}
 	if r.Form != form {
 		return r, errors.New("it is not a receipt of a form that is known here")
