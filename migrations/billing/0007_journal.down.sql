@@ -1,6 +1,7 @@
 ALTER TABLE uaol_billing.holds
     DROP COLUMN spender_id,
-    DROP COLUMN job_id;
+    DROP COLUMN job_id,
+    DROP COLUMN calls;
 ALTER TABLE uaol_billing.accounts
     DROP COLUMN last_seq,
     DROP COLUMN grants,
@@ -14,6 +15,7 @@ ALTER TABLE uaol_billing.accounts
     DROP COLUMN holder,
     DROP COLUMN renews_at,
     DROP COLUMN paid_from,
-    DROP COLUMN paid_until;
+    DROP COLUMN paid_until,
+    DROP COLUMN calls_left;
 DROP TABLE uaol_billing.journal;
 DROP TABLE uaol_billing.spenders;

@@ -53,8 +53,10 @@ ALTER TABLE uaol_billing.accounts
     ADD COLUMN holder     text NOT NULL DEFAULT '',  -- guest, user or shared
     ADD COLUMN renews_at  timestamptz NOT NULL DEFAULT '9999-01-01',
     ADD COLUMN paid_from  timestamptz,               -- of the subscription that pays for the tier
-    ADD COLUMN paid_until timestamptz;
+    ADD COLUMN paid_until timestamptz,
+    ADD COLUMN calls_left bigint;                    -- of this month's charged tool calls; null for as many as one likes
 
 ALTER TABLE uaol_billing.holds
     ADD COLUMN spender_id uuid,
-    ADD COLUMN job_id     uuid;
+    ADD COLUMN job_id     uuid,
+    ADD COLUMN calls      bigint NOT NULL DEFAULT 0; -- tool calls that it is for

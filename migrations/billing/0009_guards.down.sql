@@ -18,5 +18,6 @@ ALTER TABLE uaol_billing.accounts
     DROP CONSTRAINT accounts_revenue,
     DROP CONSTRAINT accounts_purchases,
     DROP CONSTRAINT accounts_debt,
+    DROP CONSTRAINT accounts_calls,
     DROP CONSTRAINT accounts_monthly,
     ADD COLUMN granted text NOT NULL DEFAULT '';

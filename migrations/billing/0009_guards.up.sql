@@ -5,6 +5,7 @@ ALTER TABLE uaol_billing.accounts
     ADD CONSTRAINT accounts_revenue CHECK (revenue >= 0),
     ADD CONSTRAINT accounts_purchases CHECK (purchases >= 0),
     ADD CONSTRAINT accounts_debt CHECK (debt >= 0),
+    ADD CONSTRAINT accounts_calls CHECK (calls_left >= 0),
     ADD CONSTRAINT accounts_monthly CHECK (monthly >= 0 AND stale >= 0 AND stale <= held AND monthly + stale <= available + held);
 
 -- Each hold names its organisation's account, or it would not be there: it is

@@ -24,6 +24,7 @@ type account struct {
 	RenewsAt     time.Time  `db:"renews_at"`
 	PaidFrom     *time.Time `db:"paid_from"`
 	PaidUntil    *time.Time `db:"paid_until"`
+	CallsLeft    *int64     `db:"calls_left"`
 	Closed       bool       `db:"closed"`
 	Now          time.Time  `db:"now"` // the database's
 }
@@ -40,7 +41,7 @@ func (a account) opens(asks Holder) bool {
 	return a.Holder == "" && asks != "" || a.Holder == HolderGuest && asks == HolderUser
 }
 
-const selectAccount = `SELECT organization_id, tier, holder, available, held, revenue, debt, monthly, renews_at, paid_from, paid_until,
+const selectAccount = `SELECT organization_id, tier, holder, available, held, revenue, debt, monthly, renews_at, paid_from, paid_until, calls_left,
 	closed_at IS NOT NULL AS closed, clock_timestamp() AS now FROM uaol_billing.accounts WHERE organization_id = $1`
 
 func (r *Repository) account(ctx context.Context, organization uuid.UUID) (account, error) {
@@ -72,8 +73,9 @@ func (r *Repository) renew(ctx context.Context, seen account, next renewal) erro
 // is left.
 func renewIn(ctx context.Context, tx pgx.Tx, a account, next renewal) error {
 	if _, err := postgres.Exec(ctx, tx, `
-		UPDATE uaol_billing.accounts SET tier = $2, holder = $3, renews_at = $4, paid_from = $5, paid_until = $6 WHERE organization_id = $1`,
-		a.Organization, next.Tier, next.Holder, next.RenewsAt, next.PaidFrom, next.PaidUntil); err != nil {
+		UPDATE uaol_billing.accounts SET tier = $2, holder = $3, renews_at = $4, paid_from = $5, paid_until = $6,
+			calls_left = CASE WHEN $7 THEN $8 ELSE calls_left END WHERE organization_id = $1`,
+		a.Organization, next.Tier, next.Holder, next.RenewsAt, next.PaidFrom, next.PaidUntil, next.Operation != "", next.Calls); err != nil {
 		return err
 	}
 	if next.Operation == "" {

@@ -63,7 +63,8 @@ type HoldRequest struct {
 	ID       uuid.UUID       `json:"id"`
 	Caller   services.Caller `json:"caller"`
 	Owner    Owner           `json:"owner"`
-	Job      uuid.UUID       `json:"job,omitzero"` // that it is for; a job's hold is for the job of its id unless it says otherwise
+	Job      uuid.UUID       `json:"job,omitzero"`    // that it is for; a job's hold is for the job of its id unless it says otherwise
+	Calls    int64           `json:"calls,omitempty"` // tool calls that it is for; 0 for one
 	Amount   int64           `json:"amount"`
 	Lifetime time.Duration   `json:"lifetime"` // until it counts as abandoned
 	Memo     string          `json:"memo"`     // what it is for, in the owner's words; gone when the hold is closed
@@ -81,6 +82,8 @@ func (in HoldRequest) check() error {
 	}
 	return nil
 }
+
+func (in HoldRequest) calls() int64 { return max(in.Calls, 1) }
 
 func (in HoldRequest) job() uuid.UUID {
 	if in.Owner == OwnerJob && in.Job == uuid.Nil {

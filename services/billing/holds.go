@@ -40,7 +40,7 @@ type asked struct {
 // holdAll moves credits from available to held, counts them against the caps that
 // apply and notes the holds, for each account all of it or nothing; it violates
 // caps_hold when a cap would be exceeded by what another statement held meanwhile.
-// An account is left alone that has too little, owes, is closed, whose month is
+// An account is left alone that has too little, or too few calls, owes, is closed, whose month is
 // over or one of whose caps is full; and, to be tried again, one whose caps were
 // set while the statement waited for it: it can't see those. The time is taken
 // under the account's lock, so that holds never go back to a period that is over.
@@ -49,7 +49,7 @@ func (r *Repository) holdAll(ctx context.Context, batch []asked) (map[int]Hold, 
 	n := len(batch)
 	ids, organizations, accounts, keys := make([]string, 0, n), make([]string, 0, n), make([]string, 0, n), make([]string, 0, n)
 	spenders, jobs, owners, memos := make([]string, 0, n), make([]string, 0, n), make([]string, 0, n), make([]string, 0, n)
-	amounts, lifetimes := make([]int64, 0, n), make([]int64, 0, n)
+	amounts, lifetimes, calls := make([]int64, 0, n), make([]int64, 0, n), make([]int64, 0, n)
 	for i, in := range batch {
 		if _, twice := at[in.ID]; twice {
 			continue // it finds the first one's when it is alone
@@ -65,18 +65,19 @@ func (r *Repository) holdAll(ctx context.Context, batch []asked) (map[int]Hold, 
 		memos = append(memos, in.Memo)
 		amounts = append(amounts, in.Amount)
 		lifetimes = append(lifetimes, int64(in.Lifetime/time.Second))
+		calls = append(calls, in.calls())
 	}
 	moved, err := postgres.Values[uuid.UUID](ctx, r.pool, `
 		WITH wanted AS (
 			SELECT w.hold_id::uuid AS hold_id, w.organization_id::uuid AS organization_id, w.account_id::uuid AS account_id,
 				w.key_id::uuid AS key_id, w.spender_id::uuid AS spender_id,
 				nullif(w.job_id::uuid, '00000000-0000-0000-0000-000000000000') AS job_id,
-				w.owner, w.memo, w.amount, w.lifetime, w.place
-			FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::bigint[], $10::bigint[])
-				WITH ORDINALITY AS w (hold_id, organization_id, account_id, key_id, spender_id, job_id, owner, memo, amount, lifetime, place)
+				w.owner, w.memo, w.amount, w.lifetime, w.calls, w.place
+			FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::bigint[], $10::bigint[], $11::bigint[])
+				WITH ORDINALITY AS w (hold_id, organization_id, account_id, key_id, spender_id, job_id, owner, memo, amount, lifetime, calls, place)
 			WHERE (SELECT h.hold_id FROM uaol_billing.holds h WHERE h.hold_id = w.hold_id::uuid) IS NULL
 		), needed AS (
-			SELECT organization_id, sum(amount) AS amount, count(*) AS entries FROM wanted GROUP BY organization_id
+			SELECT organization_id, sum(amount) AS amount, sum(calls) AS calls, count(*) AS entries FROM wanted GROUP BY organization_id
 		), capped AS (
 			SELECT DISTINCT d.organization_id FROM (
 				SELECT c.organization_id, CASE WHEN c.period_start < `+capPeriod+` THEN c.amount ELSE c.ceiling - c.spent END AS room, sum(x.amount) AS amount
@@ -84,23 +85,24 @@ func (r *Repository) holdAll(ctx context.Context, batch []asked) (map[int]Hold, 
 				GROUP BY c.organization_id, c.subject_id, c.scope, c.period, x.at) d
 			WHERE d.amount > d.room
 		), roomy AS (
-			SELECT a.organization_id, a.available, a.last_seq, a.caps_set, n.amount::bigint AS amount, n.entries, clock_timestamp() AS at
+			SELECT a.organization_id, a.available, a.last_seq, a.caps_set, n.amount::bigint AS amount, n.calls::bigint AS calls, n.entries, clock_timestamp() AS at
 			FROM uaol_billing.accounts a JOIN needed n ON n.organization_id = a.organization_id
 			WHERE a.available >= n.amount AND a.debt = 0 AND a.closed_at IS NULL AND a.renews_at > clock_timestamp()
+				AND (a.calls_left IS NULL OR a.calls_left >= n.calls)
 				AND a.caps_set = (SELECT s.caps_set FROM uaol_billing.accounts s WHERE s.organization_id = a.organization_id)
 				AND NOT EXISTS (SELECT 1 FROM capped c WHERE c.organization_id = a.organization_id)
 			ORDER BY a.organization_id FOR UPDATE OF a
 		), moved AS (
-			UPDATE uaol_billing.accounts a SET available = a.available - r.amount, held = a.held + r.amount, last_seq = a.last_seq + r.entries
+			UPDATE uaol_billing.accounts a SET available = a.available - r.amount, held = a.held + r.amount, calls_left = a.calls_left - r.calls, last_seq = a.last_seq + r.entries
 			FROM roomy r WHERE a.organization_id = r.organization_id
 		), side AS (
 			SELECT organization_id, available, last_seq, caps_set, at, NULL::uuid AS hold_id, NULL::uuid AS account_id, NULL::uuid AS key_id, NULL::uuid AS spender_id,
-				NULL::uuid AS job_id, NULL::text AS owner, NULL::text AS memo, 0::bigint AS amount, 0::bigint AS lifetime, 0::bigint AS place FROM roomy
+				NULL::uuid AS job_id, NULL::text AS owner, NULL::text AS memo, 0::bigint AS amount, 0::bigint AS lifetime, 0::bigint AS calls, 0::bigint AS place FROM roomy
 			UNION ALL
-			SELECT organization_id, NULL, NULL, NULL, NULL, hold_id, account_id, key_id, spender_id, job_id, owner, memo, amount, lifetime, place FROM wanted
+			SELECT organization_id, NULL, NULL, NULL, NULL, hold_id, account_id, key_id, spender_id, job_id, owner, memo, amount, lifetime, calls, place FROM wanted
 		), placed AS (
 			SELECT * FROM (
-				SELECT organization_id, hold_id, account_id, key_id, spender_id, job_id, owner, memo, amount, lifetime,
+				SELECT organization_id, hold_id, account_id, key_id, spender_id, job_id, owner, memo, amount, lifetime, calls,
 					max(at) OVER o AS at, max(caps_set) OVER o AS caps_set,
 					max(last_seq) OVER o + row_number() OVER o - 1 AS seq, max(available) OVER o - sum(amount) OVER o AS balance
 				FROM side WINDOW o AS (PARTITION BY organization_id ORDER BY place ROWS UNBOUNDED PRECEDING)) p
@@ -119,10 +121,10 @@ func (r *Repository) holdAll(ctx context.Context, batch []asked) (map[int]Hold, 
 				WHERE x.caps_set > 0 GROUP BY c.organization_id, c.subject_id, c.scope, c.period, x.at) d
 			WHERE c.organization_id = d.organization_id AND c.subject_id = d.subject_id AND c.scope = d.scope AND c.period = d.period
 		)
-		INSERT INTO uaol_billing.holds (hold_id, organization_id, spender_id, job_id, owner, amount, memo, expires_at, created_at)
-		SELECT hold_id, organization_id, spender_id, job_id, owner, amount, memo, at + lifetime * interval '1 second', at FROM placed
+		INSERT INTO uaol_billing.holds (hold_id, organization_id, spender_id, job_id, owner, amount, calls, memo, expires_at, created_at)
+		SELECT hold_id, organization_id, spender_id, job_id, owner, amount, calls, memo, at + lifetime * interval '1 second', at FROM placed
 		RETURNING hold_id`,
-		ids, organizations, accounts, keys, spenders, jobs, owners, memos, amounts, lifetimes)
+		ids, organizations, accounts, keys, spenders, jobs, owners, memos, amounts, lifetimes, calls)
 	if err != nil {
 		return nil, err
 	}

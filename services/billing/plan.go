@@ -54,9 +54,17 @@ type Plan struct {
 	HistoryDays int64 `json:"historyDays" doc:"days that history and usage go back"`
 }
 
+// calls is how many a month has; nil for as many as one likes.
+func (p Plan) calls() *int64 {
+	if p.Calls == 0 {
+		return nil
+	}
+	return &p.Calls
+}
+
 // PlansConfig says what the tiers bring.
 type PlansConfig struct {
-	Free       string `env:"UAOL_PLAN_FREE" envDefault:"credits=10000 storage=1GB" doc:"what the Free plan brings: credits a month, storage (such as 500MB or 1GB), calls (charged tool calls a month), rate (requests a minute), history (days); what is not named is unlimited"`
+	Free       string `env:"UAOL_PLAN_FREE" envDefault:"credits=10000 storage=1GB" doc:"what the Free plan brings: credits a month, storage (such as 500MB or 1GB), calls (charged tool calls a month; a change counts from the next month on), rate (requests a minute), history (days); what is not named is unlimited"`
 	Pro        string `env:"UAOL_PLAN_PRO" envDefault:"credits=100000 storage=100GB" doc:"what the Pro plan brings, likewise"`
 	Enterprise string `env:"UAOL_PLAN_ENTERPRISE" envDefault:"credits=1000000" doc:"what the Enterprise plan brings, likewise"`
 
@@ -127,6 +135,7 @@ type renewal struct {
 	Operation string // empty if no month begins and nothing is given
 	Once      int64  // credits that stay until they are spent
 	Monthly   int64  // credits that end with the month
+	Calls     *int64 // charged tool calls of the month; nil for as many as one likes
 	RenewsAt  time.Time
 	PaidFrom  *time.Time
 	PaidUntil *time.Time
@@ -164,7 +173,7 @@ func (p Plans) next(a account, asks Holder) renewal {
 		start, end := month(a.PaidFrom.UTC(), at)
 		next.PaidFrom, next.PaidUntil = a.PaidFrom, a.PaidUntil
 		next.RenewsAt = paidUntil(end, *a.PaidUntil)
-		next.Operation, next.Monthly = monthPrefix+start.Format(time.RFC3339), p[a.Tier].Credits
+		next.Operation, next.Monthly, next.Calls = monthPrefix+start.Format(time.RFC3339), p[a.Tier].Credits, p[a.Tier].calls()
 		return next
 	}
 	if a.PaidUntil != nil {
@@ -172,7 +181,7 @@ func (p Plans) next(a account, asks Holder) renewal {
 	}
 	now := a.Now.UTC()
 	start := time.Date(now.Year(), now.Month(), 1, 0, 0, 0, 0, time.UTC)
-	next.Operation, next.RenewsAt = monthPrefix+start.Format("2006-01"), start.AddDate(0, 1, 0)
+	next.Operation, next.RenewsAt, next.Calls = monthPrefix+start.Format("2006-01"), start.AddDate(0, 1, 0), p[next.Tier].calls()
 	if holder == HolderUser || next.Tier != Free {
 		next.Monthly = p[next.Tier].Credits
 	}

@@ -26,20 +26,20 @@ func (r *Repository) releaseAll(ctx context.Context, batch []ReleaseRequest) (ma
 	}
 	released, err := postgres.All[Hold](ctx, r.pool, `
 		WITH found AS (
-			SELECT h.hold_id, h.organization_id, h.spender_id, h.job_id, h.amount, h.settled, h.amount - h.settled AS rest, h.created_at AS at
+			SELECT h.hold_id, h.organization_id, h.spender_id, h.job_id, h.amount, h.settled, CASE h.settled WHEN 0 THEN h.calls ELSE 0 END AS calls, h.amount - h.settled AS rest, h.created_at AS at
 			FROM uaol_billing.holds h WHERE h.hold_id = ANY ($1::text[]::uuid[]) AND h.state = 'open' ORDER BY h.hold_id FOR UPDATE
 		), closed AS (
 			UPDATE uaol_billing.holds h SET state = 'closed', memo = '' FROM found f WHERE h.hold_id = f.hold_id
 		), getting AS (
-			SELECT a.organization_id, a.available, a.last_seq, a.caps_set, s.rest, s.entries, s.last,
+			SELECT a.organization_id, a.available, a.last_seq, a.caps_set, s.rest, s.calls, s.entries, s.last,
 				greatest(a.stale - (a.held - s.rest), 0) AS ending, clock_timestamp() AS at
 			FROM uaol_billing.accounts a
-			JOIN (SELECT organization_id, sum(rest)::bigint AS rest, count(*) AS entries, max(hold_id::text) AS last FROM found WHERE rest > 0
+			JOIN (SELECT organization_id, sum(rest)::bigint AS rest, sum(calls)::bigint AS calls, count(*) AS entries, max(hold_id::text) AS last FROM found WHERE rest > 0
 				GROUP BY organization_id) s ON s.organization_id = a.organization_id
 			ORDER BY a.organization_id FOR UPDATE OF a
 		), moved AS (
 			UPDATE uaol_billing.accounts a SET held = a.held - g.rest, available = a.available + g.rest - g.ending,
-				expired = a.expired + g.ending, stale = a.stale - g.ending,
+				calls_left = a.calls_left + g.calls, expired = a.expired + g.ending, stale = a.stale - g.ending,
 				last_seq = a.last_seq + g.entries + CASE WHEN g.ending > 0 THEN 1 ELSE 0 END, `+capsSeen+`
 			FROM getting g WHERE a.organization_id = g.organization_id
 		), counted AS (

@@ -117,6 +117,14 @@ func (s *Service) noRoom(ctx context.Context, in HoldRequest, last bool) error {
 	if err := s.tooLittle(ctx, in); err != nil {
 		return err
 	}
+	a, err := s.repository.account(ctx, in.Caller.Organization)
+	if err != nil {
+		return err
+	}
+	if a.CallsLeft != nil && *a.CallsLeft < in.calls() {
+		return services.Errorf(services.Forbidden, "The plan %s has %d charged tool calls a month; %d are left until %s", a.Tier,
+			s.plans[a.Tier].Calls, *a.CallsLeft, a.RenewsAt.UTC().Format(time.DateOnly)).WithCode("QUOTA_EXCEEDED")
+	}
 	caps, err := s.repository.reached(ctx, in)
 	switch {
 	case err != nil:

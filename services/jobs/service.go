@@ -51,7 +51,7 @@ func (s *Service) Create(ctx context.Context, caller services.Caller, definition
 	}
 	id := uuid.Must(uuid.NewV7())
 	if cost > 0 {
-		if _, err := s.meter.Hold(ctx, billing.HoldRequest{ID: id, Caller: caller, Owner: billing.OwnerJob, Amount: cost, Lifetime: holdFirst}); err != nil {
+		if _, err := s.meter.Hold(ctx, billing.HoldRequest{ID: id, Caller: caller, Owner: billing.OwnerJob, Amount: cost, Calls: priced(steps), Lifetime: holdFirst}); err != nil {
 			return Job{}, err
 		}
 	}
@@ -62,6 +62,16 @@ func (s *Service) Create(ctx context.Context, caller services.Caller, definition
 	}
 	s.bus.Publish(happened)
 	return job, nil
+}
+
+// priced counts the steps that cost something.
+func priced(steps []StepState) (n int64) {
+	for _, s := range steps {
+		if s.Price > 0 {
+			n++
+		}
+	}
+	return n
 }
 
 // giveBack releases the hold of a job that did not come to be. When nobody can
