@@ -70,7 +70,8 @@ func (r *Repository) renew(ctx context.Context, seen account, next renewal) erro
 
 // renewIn does so in a transaction that has locked the account. What is left of
 // the month before ends; of what is held by then nobody can say yet whether it
-// is left.
+// is left. A month's credits are used first, so they are the ones that are held:
+// what was bought does not end in their place.
 func renewIn(ctx context.Context, tx pgx.Tx, a account, next renewal) error {
 	if _, err := postgres.Exec(ctx, tx, `
 		UPDATE uaol_billing.accounts SET tier = $2, holder = $3, renews_at = $4, paid_from = $5, paid_until = $6,
@@ -99,7 +100,7 @@ func renewIn(ctx context.Context, tx pgx.Tx, a account, next renewal) error {
 	}
 	if _, err := postgres.Exec(ctx, tx, `
 		WITH old AS (
-			SELECT organization_id, available, last_seq, monthly, least(monthly, available) AS ending, clock_timestamp() AS at
+			SELECT organization_id, available, last_seq, monthly, monthly - least(monthly, held - stale) AS ending, clock_timestamp() AS at
 			FROM uaol_billing.accounts WHERE organization_id = $1 FOR UPDATE
 		), moved AS (
 			UPDATE uaol_billing.accounts a SET available = a.available - o.ending + $2::bigint, expired = a.expired + o.ending, grants = a.grants + $2::bigint,

@@ -318,7 +318,7 @@ func (b *bench) do(service *Service, sweeper *Sweeper, paid *Paid, pool *pgxpool
 			return err
 		}
 		next := renewal{Tier: Free, Holder: HolderUser, Operation: fmt.Sprint("month/", m.months), Monthly: 10_000, RenewsAt: a.RenewsAt.Add(time.Second)}
-		ending := min(m.account.Monthly, m.account.Available)
+		ending := m.account.Monthly - min(m.account.Monthly, m.account.Held-m.account.Stale)
 		m.enter(chain.Expire, "month/x", ending)
 		m.enter(chain.Grant, "month/x", 10_000)
 		m.enter(chain.Repay, "x", min(m.account.Debt, m.account.Available))
