@@ -126,9 +126,6 @@ func (s *Service) correct(ctx context.Context, c Correction, kind Kind, allowed 
 	return Balance{Tier: a.Tier, Available: a.Available, Held: a.Held, Debt: a.Debt}, err
 }
 
-// mostReason is how long a reason may be, in bytes.
-const mostReason = 500
-
 func reasonFact(reason string) string {
 	if reason == "" {
 		return ""
