@@ -163,7 +163,7 @@ var accesses = map[string]access{
 	"POST /credits/refund":      {own: platformFails, foreign: platformFails, body: says(object{})},
 	"GET /billing/subscription": {own: accounts, foreign: accounts},
 	"GET /billing/plans":        {own: everybody, foreign: everybody},
-	"PUT /billing/tier":         {own: platform, foreign: platform, body: says(object{"tier": "Free"})},
+	"PUT /billing/tier":         {own: platformFails, foreign: platformFails, body: says(object{"tier": "Free"})},
 	// Without Stripe there is nothing to be bought.
 	"GET /billing/packs":                {own: "401 401 503 503 503 503 503", foreign: "401 401 503 503 503 503 503"},
 	"POST /billing/checkout":            {own: unconfigured, foreign: unconfigured, body: says(object{"pack": "starter"})},
@@ -171,7 +171,7 @@ var accesses = map[string]access{
 	"POST /billing/subscription/cancel": {own: unconfigured, foreign: unconfigured},
 	"POST /billing/portal":              {own: unconfigured, foreign: unconfigured},
 	"POST /billing/webhook/stripe":      {own: "503", foreign: "503", body: says(object{})},
-	"GET /receipts/{receiptId}":         {own: accounts, foreign: nothingThere},
+	"GET /receipts/{receiptId}":         {own: "401 401 404 404 200 200 200", foreign: nothingThere},
 	"GET /receipts/key":                 {own: everybody, foreign: everybody},
 	"GET /billing/caps":                 {own: accounts, foreign: accounts},
 	"PUT /billing/caps":                 {own: "401 401 403 403 200 200 400", foreign: "401 401 403 403 400 400 400", body: aCap},

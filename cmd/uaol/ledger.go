@@ -18,6 +18,7 @@ import (
 
 	"uaol/providers/config"
 	"uaol/providers/keyring"
+	"uaol/providers/secrets"
 	"uaol/services"
 	"uaol/services/billing/chain"
 	"uaol/services/billing/ledger"
@@ -28,9 +29,13 @@ import (
 var errFindings = errors.New("the books do not add up")
 
 // trust are flags that say whose signatures count.
-type trust struct{ keys []string }
+type trust struct {
+	keys    []string
+	command *cobra.Command
+}
 
 func (t *trust) add(command *cobra.Command) {
+	t.command = command
 	command.Flags().StringSliceVar(&t.keys, "key", nil, "public key that counts (ed25519:…), instead of those of this machine's settings; may be repeated")
 }
 
@@ -47,10 +52,15 @@ func (t *trust) trusted() (chain.Trusted, error) {
 	if len(public) > 0 {
 		return chain.NewTrusted(public...), nil
 	}
+	if t.command.Flags().Changed("key") { // it was to come from a command that failed, most likely
+		return nil, errors.New("--key is empty; uaol ledger key and GET /receipts/key tell the server's")
+	}
 	_, trusted, err := ledgerKeys()
 	return trusted, err
 }
 
+// ledgerKeys are those of this machine's settings. It makes none: a key that is
+// made here signed nothing.
 func ledgerKeys() (*chain.Key, chain.Trusted, error) {
 	env, err := config.Read()
 	if err != nil {
@@ -59,6 +69,9 @@ func ledgerKeys() (*chain.Key, chain.Trusted, error) {
 	ringConfig, err := config.Parse[keyring.Config](env)
 	if err != nil {
 		return nil, nil, err
+	}
+	if ringConfig.Secret == "" && !secrets.Has(ringConfig.DataDir, keyring.Kept) {
+		return nil, nil, fmt.Errorf("no server has run on %s, so its key is not known here; name the server's public key with --key, or its directory in UAOL_DATA_DIR", ringConfig.DataDir)
 	}
 	ring, err := keyring.New(ringConfig, zap.NewNop())
 	if err != nil {

@@ -53,6 +53,9 @@ type key struct {
 	aead cipher.AEAD
 }
 
+// Kept is the name under which a data directory keeps the secret that was made for it.
+const Kept = "encryption"
+
 const (
 	version = 1
 	idSize  = 4
@@ -63,7 +66,7 @@ const (
 func New(cfg Config, log *zap.Logger) (*Ring, error) {
 	if cfg.Secret == "" {
 		var err error
-		if cfg.Secret, err = secrets.Kept(cfg.DataDir, "encryption"); err != nil {
+		if cfg.Secret, err = secrets.Kept(cfg.DataDir, Kept); err != nil {
 			return nil, err
 		}
 		log.Info("ENCRYPTION_SECRET not set, using the one made in the data directory")

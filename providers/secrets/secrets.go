@@ -60,6 +60,12 @@ func distinct(s string) int {
 	return len(seen)
 }
 
+// Has reports whether a data directory keeps a secret under a name.
+func Has(dataDir, name string) bool {
+	text, err := os.ReadFile(filepath.Join(dataDir, "secrets", name))
+	return err == nil && len(text) >= MinLength
+}
+
 // Kept gives the secret that this data directory keeps under a name, made at
 // the first call. Several processes may ask at once: they get the same one.
 func Kept(dataDir, name string) (string, error) {

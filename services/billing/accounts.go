@@ -95,7 +95,7 @@ func renewIn(ctx context.Context, tx pgx.Tx, a account, next renewal) error {
 	} else if !services.Is(err, services.NotFound) {
 		return err
 	}
-	if next.Monthly == 0 && a.Monthly == 0 {
+	if next.Monthly == 0 && a.Monthly == 0 && next.Facts == "" {
 		return nil
 	}
 	if _, err := postgres.Exec(ctx, tx, `
@@ -107,11 +107,11 @@ func renewIn(ctx context.Context, tx pgx.Tx, a account, next renewal) error {
 				stale = a.stale + o.monthly - o.ending, monthly = $2::bigint, last_seq = a.last_seq + CASE WHEN o.ending > 0 THEN 2 ELSE 1 END
 			FROM old o WHERE a.organization_id = o.organization_id
 		)
-		INSERT INTO uaol_billing.journal (organization_id, seq, operation_id, kind, amount, balance, created_at)
-		SELECT organization_id, last_seq + 1, $3::text, 'expire', ending, available - ending, at FROM old WHERE ending > 0
+		INSERT INTO uaol_billing.journal (organization_id, seq, operation_id, kind, amount, balance, facts, created_at)
+		SELECT organization_id, last_seq + 1, $3::text, 'expire', ending, available - ending, '', at FROM old WHERE ending > 0
 		UNION ALL
-		SELECT organization_id, last_seq + CASE WHEN ending > 0 THEN 2 ELSE 1 END, $3::text, 'grant', $2::bigint, available - ending + $2::bigint, at FROM old`,
-		a.Organization, next.Monthly, next.Operation); err != nil {
+		SELECT organization_id, last_seq + CASE WHEN ending > 0 THEN 2 ELSE 1 END, $3::text, 'grant', $2::bigint, available - ending + $2::bigint, $4::text, at FROM old`,
+		a.Organization, next.Monthly, next.Operation, next.Facts); err != nil {
 		return err
 	}
 	return payDebt(ctx, tx, a.Organization, next.Operation)

@@ -19,7 +19,7 @@ type Correction struct {
 	Organization uuid.UUID `json:"organization"`     // or which
 	Operation    uuid.UUID `json:"operation"`        // repeated, it counts once
 	Amount       int64     `json:"amount"`           // credits, at least one
-	Job          uuid.UUID `json:"job,omitzero"`     // that it is about
+	Job          uuid.UUID `json:"job,omitzero"`     // that it is about; a refund's may be a direct call
 	Reason       string    `json:"reason,omitempty"` // for the books
 	Tier         Tier      `json:"tier,omitempty"`   // of SetTier alone
 }
@@ -71,11 +71,16 @@ func (s *Service) Refund(ctx context.Context, c Correction) (Balance, error) {
 	})
 }
 
-// chargedFor is what a job has cost so far, less what was given back.
+// chargedFor is what a job, or a direct call, has cost so far, less what was given
+// back.
 func chargedFor(ctx context.Context, tx pgx.Tx, organization, job uuid.UUID) (int64, error) {
 	return postgres.Value[int64](ctx, tx, `
-		SELECT coalesce(sum(CASE kind WHEN 'refund' THEN -amount ELSE amount END), 0)::bigint FROM uaol_billing.journal
-		WHERE organization_id = $1 AND job_id = $2 AND kind IN ('settle', 'deduct', 'refund')`, organization, job)
+		SELECT coalesce(sum(CASE c.kind WHEN 'refund' THEN -c.amount ELSE c.amount END), 0)::bigint FROM (
+			SELECT kind, amount FROM uaol_billing.journal
+			WHERE organization_id = $1 AND job_id = $2 AND kind IN ('settle', 'deduct', 'refund')
+			UNION ALL
+			SELECT kind, amount FROM uaol_billing.journal
+			WHERE organization_id = $1 AND operation_id = $2::uuid::text AND kind = 'settle' AND job_id IS NULL) c`, organization, job)
 }
 
 // correct makes one entry under the account's lock, once; allowed looks at the
@@ -134,8 +139,10 @@ func reasonFact(reason string) string {
 	return string(text)
 }
 
-// SetTier gives an account a tier that nobody pays for, with its credits for this
-// month; it ends a subscription's say.
+// SetTier gives an account a tier that nobody pays for; it ends a subscription's
+// say. What was used of this month counts against the new plan's credits, and what
+// members moved here this month stays. Kind Conflict for guests, and when the
+// operation was another tier's.
 func (s *Service) SetTier(ctx context.Context, c Correction) (Balance, error) {
 	if _, known := s.plans[c.Tier]; !known {
 		return Balance{}, services.Faults(services.Fault{Path: "body.tier", Message: "is none of Free, Pro and Enterprise"})
@@ -149,12 +156,25 @@ func (s *Service) SetTier(ctx context.Context, c Correction) (Balance, error) {
 	}
 	err = postgres.InTx(ctx, s.repository.pool, func(tx pgx.Tx) error {
 		now, err := locked(ctx, tx, c.Organization)
-		if err != nil || now.Tier == c.Tier && now.PaidUntil == nil {
+		if err != nil {
 			return err
 		}
+		operation, facts := monthPrefix+c.Operation.String(), `{"tier":"`+string(c.Tier)+`"}`
+		switch before, err := postgres.Value[string](ctx, tx, `
+			SELECT facts FROM uaol_billing.journal WHERE organization_id = $1 AND operation_id = $2 AND kind = 'grant'`, c.Organization, operation); {
+		case err == nil && before != facts:
+			return services.Errorf(services.Conflict, "This operationId was used for another tier")
+		case err == nil || !services.Is(err, services.NotFound):
+			return err
+		case now.Tier == c.Tier && now.PaidUntil == nil:
+			return nil
+		}
+		had := s.plans.month(now.Holder, now.Tier)
+		used, moved := max(had-now.Monthly, 0), max(now.Monthly-had, 0)
 		now.Tier, now.PaidFrom, now.PaidUntil = c.Tier, nil, nil
 		next := s.plans.next(now, "")
-		next.Operation = monthPrefix + c.Operation.String()
+		next.Operation, next.Facts = operation, facts
+		next.Monthly = max(next.Monthly-used, 0) + moved
 		return renewIn(ctx, tx, now, next)
 	})
 	if err != nil {

@@ -163,7 +163,7 @@ func TestWhoseCreditsAreCorrected(t *testing.T) {
 	require.Equal(t, http.StatusPaymentRequired, status, answer)
 	require.Contains(t, answer, "Required: 9997, Available: 9996")
 
-	for tier, credits := range map[Tier]int64{Pro: 100_000, Enterprise: 1_000_000} {
+	for tier, credits := range map[Tier]int64{Pro: 99_996, Enterprise: 999_996} {
 		status, data := s.do(t, caller, "PUT", "/billing/tier", `{"tier":"`+string(tier)+`","userId":"`+other.Account.String()+`"}`)
 		require.Equal(t, http.StatusOK, status, string(data))
 		require.JSONEq(t, `{"tier":"`+string(tier)+`"}`, string(data))

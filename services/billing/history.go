@@ -45,9 +45,16 @@ func (s *Service) History(ctx context.Context, caller services.Caller, f History
 	if err != nil {
 		return nil, err
 	}
+	if !seesAll(caller) {
+		f.Account = caller.Account
+	}
 	f.From = s.reaches(a, f.From)
 	return s.repository.history(ctx, caller.Organization, f, limit)
 }
+
+// seesAll reports whether somebody sees what others spend in the organisation, as
+// those who decide about it do; others see what is their own.
+func seesAll(caller services.Caller) bool { return caller.OrgRole.AtLeast(services.OrgAdmin) }
 
 // reaches is from when a plan lets one look back.
 func (s *Service) reaches(a account, from time.Time) time.Time {

@@ -98,6 +98,7 @@ func TestHistory(t *testing.T) {
 	b := setup(t)
 	s, shared := b.site(t), uuid.New()
 	anna, bert, stranger := actingFor(user(), shared), actingFor(user(), shared), user()
+	anna.OrgRole = services.OrgAdmin
 	withKey := anna
 	withKey.Key = uuid.New()
 	job, toolA, toolB := uuid.New(), uuid.New(), uuid.New()
@@ -112,6 +113,14 @@ func TestHistory(t *testing.T) {
 		b.give(t, anna, 1)
 	}
 
+	for _, path := range []string{"/credits/history", "/credits/history?accountId=" + anna.Account.String()} {
+		own := every[line](t, s, bert, path, 200)
+		require.Len(t, own, 3, "a member sees what is the member's own: hold, settlement, release")
+		for _, l := range own {
+			require.Equal(t, bert.Account, *l.Account)
+		}
+	}
+	require.Equal(t, []used{{bert.Account.String(), "5", 1}}, every[used](t, s, bert, "/credits/usage?by=member", 50))
 	all := every[line](t, s, anna, "/credits/history", 200)
 	require.Len(t, all, 12) // the purchase, three holds and settlements, a release, a refund, three grants
 	require.True(t, slices.IsSortedFunc(all, func(x, y line) int { return int(y.Seq - x.Seq) }), "the newest first")
@@ -126,7 +135,7 @@ func TestHistory(t *testing.T) {
 	}
 	require.Equal(t, b.balance(t, anna).Available, running)
 	for _, limit := range []int{1, 2, 5, 11, 12, 13} {
-		require.Equal(t, all, every[line](t, s, bert, "/credits/history", limit), "in pages of %d everything once", limit)
+		require.Equal(t, all, every[line](t, s, anna, "/credits/history", limit), "in pages of %d everything once", limit)
 	}
 
 	where := func(f func(line) bool) []line {
@@ -223,6 +232,7 @@ func TestUsage(t *testing.T) {
 	b := setup(t)
 	s, shared := b.site(t), uuid.New()
 	anna, bert := actingFor(user(), shared), actingFor(user(), shared)
+	bert.OrgRole = services.OrgAdmin
 	withKey := anna
 	withKey.Key = uuid.New()
 	job, toolA, toolB := uuid.New(), uuid.New(), uuid.New()

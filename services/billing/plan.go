@@ -136,6 +136,7 @@ type renewal struct {
 	Once      int64  // credits that stay until they are spent
 	Monthly   int64  // credits that end with the month
 	Calls     *int64 // charged tool calls of the month; nil for as many as one likes
+	Facts     string // why, where somebody has decided it
 	RenewsAt  time.Time
 	PaidFrom  *time.Time
 	PaidUntil *time.Time
@@ -182,10 +183,16 @@ func (p Plans) next(a account, asks Holder) renewal {
 	now := a.Now.UTC()
 	start := time.Date(now.Year(), now.Month(), 1, 0, 0, 0, 0, time.UTC)
 	next.Operation, next.RenewsAt, next.Calls = monthPrefix+start.Format("2006-01"), start.AddDate(0, 1, 0), p[next.Tier].calls()
-	if holder == HolderUser || next.Tier != Free {
-		next.Monthly = p[next.Tier].Credits
-	}
+	next.Monthly = p.month(holder, next.Tier)
 	return next
+}
+
+// month is what a month of the tier brings whom it was not bought for.
+func (p Plans) month(holder Holder, tier Tier) int64 {
+	if holder == HolderUser || tier != Free {
+		return p[tier].Credits
+	}
+	return 0
 }
 
 // paidUntil is when a month ends that a subscription has paid for: the last one

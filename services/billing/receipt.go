@@ -27,9 +27,11 @@ func NewReceipts(pool *pgxpool.Pool, key *chain.Key) *Receipts {
 	return &Receipts{pool: pool, key: key}
 }
 
-// Receipt gives the receipt of a call or a job of the organisation. Kind NotFound
-// for what is not there, not its own, or was free.
-func (r *Receipts) Receipt(ctx context.Context, organization, id uuid.UUID) (receipts.Receipt, error) {
+// Receipt gives the receipt of a call or a job of the caller's, or, for who
+// decides about the organisation, of any member's. Kind NotFound for all else, and
+// for what was free.
+func (r *Receipts) Receipt(ctx context.Context, caller services.Caller, id uuid.UUID) (receipts.Receipt, error) {
+	organization := caller.Organization
 	receipt := receipts.Receipt{ID: id, Organization: organization, Kind: "call", Sealed: true, IssuedAt: time.Now().UTC().Truncate(time.Millisecond)}
 	entries, err := postgres.All[chain.Entry](ctx, r.pool, `
 		SELECT organization_id, seq, operation_id, kind, amount, balance, hold_id, spender_id, tool_id, job_id, facts, created_at
@@ -42,10 +44,10 @@ func (r *Receipts) Receipt(ctx context.Context, organization, id uuid.UUID) (rec
 		return receipt, err
 	}
 	if len(entries) == 0 {
-		return receipt, services.Errorf(services.NotFound, "Receipt not found: what was free has none")
+		return receipt, errNoReceipt
 	}
 	for _, e := range entries {
-		if e.Job != nil {
+		if e.Job != nil && e.Kind != KindRefund { // refunds name calls as they name jobs
 			receipt.Kind = "job"
 		}
 		shown := receipts.Entry{Entry: e}
@@ -88,15 +90,20 @@ func (r *Receipts) Receipt(ctx context.Context, organization, id uuid.UUID) (rec
 		}
 		receipt.Account, receipt.Key = known.Account, known.Key
 	}
+	if !seesAll(caller) && (receipt.Account == nil || *receipt.Account != caller.Account) {
+		return receipt, errNoReceipt
+	}
 	return receipt.Sign(r.key)
 }
+
+var errNoReceipt = services.Errorf(services.NotFound, "Receipt not found: only the caller's own calls and jobs have one here, and what was free has none")
 
 type receiptInput struct {
 	ID uuid.UUID `path:"receiptId" format:"uuid" doc:"of a call or of a job"`
 }
 
 func (h *Handler) receipt(ctx context.Context, caller services.Caller, in *receiptInput) (api.Data[receipts.Receipt], error) {
-	receipt, err := h.receipts.Receipt(ctx, caller.Organization, in.ID)
+	receipt, err := h.receipts.Receipt(ctx, caller, in.ID)
 	return api.OK(receipt), err
 }
 

@@ -431,6 +431,38 @@ func TestSetTier(t *testing.T) {
 	b.audit(t)
 }
 
+// TestTiersToAndFro refill nothing: what was used of the month stays used, and a
+// repeated or misused operation changes nothing.
+func TestTiersToAndFro(t *testing.T) {
+	t.Parallel()
+	b, caller := setup(t), user()
+	b.balance(t, caller)
+	b.settle(t, b.hold(t, caller, OwnerJob, 9_000), 9_000)
+	first := uuid.New()
+	set := func(tier Tier, operation uuid.UUID) error {
+		_, err := b.service.SetTier(t.Context(), Correction{Organization: caller.Organization, Operation: operation, Tier: tier})
+		return err
+	}
+	require.NoError(t, set(Pro, first))
+	require.Equal(t, Balance{Tier: Pro, Available: 91_000}, b.balance(t, caller))
+	require.Equal(t, services.Conflict, services.KindOf(set(Free, first)))
+	require.Equal(t, Balance{Tier: Pro, Available: 91_000}, b.balance(t, caller))
+	require.NoError(t, set(Free, uuid.New()))
+	require.Equal(t, Balance{Tier: Free, Available: 1_000}, b.balance(t, caller))
+	require.NoError(t, set(Pro, first), "late")
+	require.Equal(t, Balance{Tier: Free, Available: 1_000}, b.balance(t, caller))
+
+	// What members moved to their organisation this month stays there.
+	shared := uuid.New()
+	acting := actingFor(caller, shared)
+	_, _, err := b.service.Transfer(t.Context(), acting, TransferRequest{Organization: shared, Amount: 224, Operation: uuid.New()})
+	require.NoError(t, err)
+	_, err = b.service.SetTier(t.Context(), Correction{Organization: shared, Operation: uuid.New(), Tier: Pro})
+	require.NoError(t, err)
+	require.Equal(t, Balance{Tier: Pro, Available: 100_224}, b.balance(t, acting))
+	b.audit(t)
+}
+
 // TestDebt: what was bought, spent and taken back is owed; it is paid before
 // anything else can be.
 func TestDebt(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"strconv"
+	"strings"
 
 	"github.com/google/uuid"
 
@@ -14,8 +15,8 @@ import (
 // validAmount are the contract's words for an amount that is none.
 const validAmount = "Valid amount is required"
 
-// whose says which account a correction is for.
-type whose struct {
+// Whose says which account a correction is for.
+type Whose struct {
 	User         uuid.UUID `json:"userId,omitempty" format:"uuid" doc:"whose own credits are meant; the caller's, when nobody is named"`
 	Organization uuid.UUID `json:"organizationId,omitempty" format:"uuid" doc:"a shared organisation, instead of a user"`
 	Operation    uuid.UUID `json:"operationId,omitempty" format:"uuid" doc:"chosen by the caller; repeated, it counts once"`
@@ -23,9 +24,9 @@ type whose struct {
 
 type amountInput struct {
 	Body struct {
-		whose
+		Whose
 		Amount any       `json:"amount,omitempty" doc:"whole credits, as a number or as its digits"`
-		Job    uuid.UUID `json:"jobId,omitempty" format:"uuid"`
+		Job    uuid.UUID `json:"jobId,omitempty" format:"uuid" doc:"the job that it is about; of a refund also a direct call's id"`
 		Reason string    `json:"reason,omitempty" maxLength:"500" doc:"for the books; a grant needs one"`
 	}
 }
@@ -49,7 +50,7 @@ func amountOf(given any) (int64, error) {
 }
 
 // correction makes out whose credits are meant.
-func (h *Handler) correction(ctx context.Context, caller services.Caller, who whose) (Correction, error) {
+func (h *Handler) correction(ctx context.Context, caller services.Caller, who Whose) (Correction, error) {
 	c := Correction{Organization: who.Organization, Operation: who.Operation}
 	if c.Operation == uuid.Nil {
 		c.Operation = uuid.New()
@@ -89,7 +90,7 @@ func (h *Handler) amounts(ctx context.Context, caller services.Caller, in *amoun
 	if err != nil {
 		return Correction{}, err
 	}
-	c, err := h.correction(ctx, caller, in.Body.whose)
+	c, err := h.correction(ctx, caller, in.Body.Whose)
 	c.Amount, c.Job, c.Reason = amount, in.Body.Job, in.Body.Reason
 	return c, err
 }
@@ -128,7 +129,7 @@ type grantedBody struct {
 }
 
 func (h *Handler) grant(ctx context.Context, caller services.Caller, in *amountInput) (api.Data[grantedBody], error) {
-	if in.Body.Reason == "" {
+	if strings.TrimSpace(in.Body.Reason) == "" {
 		return api.Data[grantedBody]{}, services.Faults(services.Fault{Path: "body.reason", Message: "must say why"})
 	}
 	if in.Body.User == uuid.Nil && in.Body.Organization == uuid.Nil {
@@ -138,19 +139,23 @@ func (h *Handler) grant(ctx context.Context, caller services.Caller, in *amountI
 	if err != nil {
 		return api.Data[grantedBody]{}, err
 	}
+	c.Job = uuid.Nil // credits are given for a reason, not for a job
 	balance, err := h.service.Grant(ctx, c)
 	return api.OK(grantedBody{Granted: in.Body.Amount, NewBalance: strconv.FormatInt(balance.Available, 10)}), err
 }
 
 type tierInput struct {
 	Body struct {
-		whose
+		Whose
 		Tier Tier `json:"tier" enum:"Free,Pro,Enterprise"`
 	}
 }
 
 func (h *Handler) setTier(ctx context.Context, caller services.Caller, in *tierInput) (api.Data[subscriptionBody], error) {
-	c, err := h.correction(ctx, caller, in.Body.whose)
+	if in.Body.User == uuid.Nil && in.Body.Organization == uuid.Nil {
+		return api.Data[subscriptionBody]{}, services.Faults(services.Fault{Path: "body.userId", Message: "must say whose"})
+	}
+	c, err := h.correction(ctx, caller, in.Body.Whose)
 	if err != nil {
 		return api.Data[subscriptionBody]{}, err
 	}

@@ -33,7 +33,8 @@ type Usage struct {
 type UsageFilter struct {
 	By       Grouping
 	From, To time.Time
-	After    UsageKey // where the page before ended
+	Account  uuid.UUID // of this member alone
+	After    UsageKey  // where the page before ended
 }
 
 // UsageKey is a place in a list of usage: days by their order, all else by what
@@ -51,6 +52,9 @@ func (s *Service) Usage(ctx context.Context, caller services.Caller, f UsageFilt
 	a, err := s.open(ctx, caller.Organization, holderOf(caller))
 	if err != nil {
 		return nil, err
+	}
+	if !seesAll(caller) {
+		f.Account = caller.Account
 	}
 	if f.From.IsZero() {
 		f.From = a.Now.AddDate(0, 0, -usageDays)
@@ -76,8 +80,9 @@ func (r *Repository) usage(ctx context.Context, organization uuid.UUID, f UsageF
 				count(*) FILTER (WHERE j.kind <> 'refund') AS charges
 			FROM uaol_billing.journal j LEFT JOIN uaol_billing.spenders s ON s.spender_id = j.spender_id
 			WHERE j.organization_id = $1 AND j.seq >= $3 AND j.seq < $4 AND j.kind IN ('settle', 'deduct', 'refund')
+				AND ($9::uuid = '00000000-0000-0000-0000-000000000000' OR s.account_id = $9::uuid)
 			GROUP BY 1) u
 		WHERE NOT $5 OR CASE WHEN $2 = 'day' THEN u.key > $7 ELSE u.credits < $6 OR (u.credits = $6 AND u.key > $7) END
 		ORDER BY CASE WHEN $2 = 'day' THEN 0 ELSE -u.credits END, u.key LIMIT $8`,
-		organization, f.By, first, end, f.After.There, f.After.Credits, f.After.Key, limit)
+		organization, f.By, first, end, f.After.There, f.After.Credits, f.After.Key, limit, f.Account)
 }

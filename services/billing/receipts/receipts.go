@@ -23,7 +23,7 @@ type Receipt struct {
 	ID           uuid.UUID    `json:"id"`   // of the call or the job
 	Kind         string       `json:"kind"` // call or job
 	Organization uuid.UUID    `json:"organizationId"`
-	Account      *uuid.UUID   `json:"accountId"` // who asked; null once that is forgotten
+	Account      *uuid.UUID   `json:"accountId"` // who asked, as the server knew it when it signed; null once that is forgotten
 	Key          *uuid.UUID   `json:"keyId"`     // with which API key
 	Held         int64        `json:"held"`
 	Charged      int64        `json:"charged"`
