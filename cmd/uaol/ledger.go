@@ -168,20 +168,15 @@ func headsOf(files []string) (heads []chain.Head, err error) {
 		files = []string{cfg.File}
 	}
 	for _, name := range files {
-		text, err := os.ReadFile(name)
-		if optional && errors.Is(err, os.ErrNotExist) {
-			continue
+		found, err := ledger.Heads(name)
+		switch {
+		case optional && errors.Is(err, os.ErrNotExist):
+		case err != nil:
+			return nil, fmt.Errorf("%s: %w", name, err)
+		case len(found) == 0 && !optional:
+			return nil, fmt.Errorf("%s: there is no head in it", name)
 		}
-		if err != nil {
-			return nil, err
-		}
-		for i, line := range strings.Split(strings.TrimSpace(string(text)), "\n") {
-			var head chain.Head
-			if err := json.Unmarshal([]byte(line), &head); err != nil {
-				return nil, fmt.Errorf("%s, line %d: it is not a head of the chain: %w", name, i+1, err)
-			}
-			heads = append(heads, head)
-		}
+		heads = append(heads, found...)
 	}
 	return heads, nil
 }

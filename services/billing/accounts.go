@@ -9,6 +9,7 @@ import (
 
 	"uaol/providers/postgres"
 	"uaol/services"
+	"uaol/services/billing/chain"
 )
 
 // account is an organisation's row, as far as the rules need it.
@@ -48,9 +49,17 @@ func (r *Repository) account(ctx context.Context, organization uuid.UUID) (accou
 	return postgres.One[account](ctx, r.pool, selectAccount, organization)
 }
 
+// balance is the account as others see it: in a closed one nothing is available.
+func (a account) balance() Balance {
+	if a.Closed {
+		a.Available = 0
+	}
+	return Balance{Tier: a.Tier, Available: a.Available, Held: a.Held, Debt: a.Debt}
+}
+
 // begin makes the row of an account that has none.
-func (r *Repository) begin(ctx context.Context, organization uuid.UUID) error {
-	_, err := postgres.Exec(ctx, r.pool, `
+func begin(ctx context.Context, q postgres.Querier, organization uuid.UUID) error {
+	_, err := postgres.Exec(ctx, q, `
 		INSERT INTO uaol_billing.accounts (organization_id, tier, available, held, renews_at) VALUES ($1, $2, 0, 0, '0001-01-01')
 		ON CONFLICT (organization_id) DO NOTHING`, organization, Free)
 	return err
@@ -83,14 +92,14 @@ func renewIn(ctx context.Context, tx pgx.Tx, a account, next renewal) error {
 		return nil
 	}
 	if next.Once > 0 {
-		if _, err := post(ctx, tx, posting{Organization: a.Organization, Operation: next.Operation, Kind: KindGrant, Amount: next.Once}); err != nil {
+		if _, err := post(ctx, tx, posting{Organization: a.Organization, Operation: next.Operation, Kind: chain.Grant, Amount: next.Once}); err != nil {
 			return err
 		}
 		return payDebt(ctx, tx, a.Organization, next.Operation)
 	}
 	// A month's credits are given once, also to who leaves a plan and comes back
 	// to the calendar in a month that has had its own.
-	if _, err := posted(ctx, tx, a.Organization, next.Operation, KindGrant); err == nil {
+	if _, err := posted(ctx, tx, a.Organization, next.Operation, chain.Grant); err == nil {
 		next.Operation, next.Monthly = next.Operation+"/"+uuid.NewString(), 0
 	} else if !services.Is(err, services.NotFound) {
 		return err
@@ -123,7 +132,7 @@ func payDebt(ctx context.Context, tx pgx.Tx, organization uuid.UUID, operation s
 	if err != nil || a.Debt == 0 || a.Available == 0 {
 		return err
 	}
-	_, err = post(ctx, tx, posting{Organization: organization, Operation: operation, Kind: KindRepay, Amount: min(a.Debt, a.Available)})
+	_, err = post(ctx, tx, posting{Organization: organization, Operation: operation, Kind: chain.Repay, Amount: min(a.Debt, a.Available)})
 	return err
 }
 
@@ -133,7 +142,7 @@ func (s *Service) open(ctx context.Context, organization uuid.UUID, asks Holder)
 		a, err := s.repository.account(ctx, organization)
 		switch {
 		case services.Is(err, services.NotFound) && attempt < 3:
-			if err := s.repository.begin(ctx, organization); err != nil {
+			if err := begin(ctx, s.repository.pool, organization); err != nil {
 				return a, err
 			}
 			continue

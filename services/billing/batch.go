@@ -35,11 +35,15 @@ const batchMost = 5_000
 func (s *Service) HoldMany(ctx context.Context, in HoldsRequest) ([]Outcome, error) {
 	wanted := make([]asked, len(in.Holds))
 	for i, h := range in.Holds {
+		wanted[i].HoldRequest = h
+		if h.check() != nil {
+			continue // it is told so, and spends nothing
+		}
 		who, err := s.spenders.id(ctx, spenderOf(h.Caller))
 		if err != nil {
 			return nil, err
 		}
-		wanted[i] = asked{HoldRequest: h, spender: who}
+		wanted[i].spender = who
 	}
 	return inBatches(ctx, wanted, func(a asked) error { return a.check() }, s.repository.holdAll, s.holdAlone)
 }

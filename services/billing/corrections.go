@@ -10,13 +10,13 @@ import (
 
 	"uaol/providers/postgres"
 	"uaol/services"
+	"uaol/services/billing/chain"
 )
 
 // Correction is a change of somebody's credits by an admin or by a service. Who
 // made it stands in the audit log.
 type Correction struct {
-	Account      uuid.UUID `json:"account"`          // whose personal organisation is meant
-	Organization uuid.UUID `json:"organization"`     // or which
+	Organization uuid.UUID `json:"organization"`     // whose credits they are
 	Operation    uuid.UUID `json:"operation"`        // repeated, it counts once
 	Amount       int64     `json:"amount"`           // credits, at least one
 	Job          uuid.UUID `json:"job,omitzero"`     // that it is about; a refund's may be a direct call
@@ -43,19 +43,19 @@ type Home struct {
 
 // Grant gives credits that stay until they are spent.
 func (s *Service) Grant(ctx context.Context, c Correction) (Balance, error) {
-	return s.correct(ctx, c, KindGrant, nil)
+	return s.correct(ctx, c, chain.Grant, nil)
 }
 
 // Deduct takes credits as though they had been spent; kind Insufficient when
 // there are fewer.
 func (s *Service) Deduct(ctx context.Context, c Correction) (Balance, error) {
-	return s.correct(ctx, c, KindDeduct, nil)
+	return s.correct(ctx, c, chain.Deduct, nil)
 }
 
 // Refund gives back what was charged: of the job, if one is named, else of all
 // that the account has ever paid. Kind Conflict when that was less.
 func (s *Service) Refund(ctx context.Context, c Correction) (Balance, error) {
-	return s.correct(ctx, c, KindRefund, func(tx pgx.Tx, a account) error {
+	return s.correct(ctx, c, chain.Refund, func(tx pgx.Tx, a account) error {
 		charged := a.Revenue
 		if c.Job != uuid.Nil {
 			var err error
@@ -116,7 +116,7 @@ func (s *Service) correct(ctx context.Context, c Correction, kind Kind, allowed 
 		if err == nil && !made {
 			err = services.Errorf(services.Insufficient, "Insufficient credits. Required: %d, Available: %d", c.Amount, a.Available)
 		}
-		if err != nil || kind == KindDeduct {
+		if err != nil || kind == chain.Deduct {
 			return err
 		}
 		return payDebt(ctx, tx, c.Organization, operation)
@@ -128,7 +128,7 @@ func (s *Service) correct(ctx context.Context, c Correction, kind Kind, allowed 
 	services.Note(ctx, "operation", operation)
 	services.Note(ctx, "amount", strconv.FormatInt(c.Amount, 10))
 	a, err := s.repository.account(ctx, c.Organization)
-	return Balance{Tier: a.Tier, Available: a.Available, Held: a.Held, Debt: a.Debt}, err
+	return a.balance(), err
 }
 
 func reasonFact(reason string) string {
@@ -159,7 +159,7 @@ func (s *Service) SetTier(ctx context.Context, c Correction) (Balance, error) {
 		if err != nil {
 			return err
 		}
-		operation, facts := monthPrefix+c.Operation.String(), `{"tier":"`+string(c.Tier)+`"}`
+		operation, facts := chain.MonthPrefix+c.Operation.String(), `{"tier":"`+string(c.Tier)+`"}`
 		switch before, err := postgres.Value[string](ctx, tx, `
 			SELECT facts FROM uaol_billing.journal WHERE organization_id = $1 AND operation_id = $2 AND kind = 'grant'`, c.Organization, operation); {
 		case err == nil && before != facts:
@@ -183,5 +183,5 @@ func (s *Service) SetTier(ctx context.Context, c Correction) (Balance, error) {
 	services.Note(ctx, "organization", c.Organization.String())
 	services.Note(ctx, "tier", string(c.Tier))
 	a, err = s.repository.account(ctx, c.Organization)
-	return Balance{Tier: a.Tier, Available: a.Available, Held: a.Held, Debt: a.Debt}, err
+	return a.balance(), err
 }

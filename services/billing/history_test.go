@@ -19,6 +19,7 @@ import (
 	"pgregory.net/rapid"
 
 	"uaol/services"
+	"uaol/services/billing/chain"
 )
 
 // line is an entry as the history shows it.
@@ -143,15 +144,15 @@ func TestHistory(t *testing.T) {
 	}
 	is := func(id *uuid.UUID, want uuid.UUID) bool { return id != nil && *id == want }
 	for query, want := range map[string][]line{
-		"kind=hold":                                         where(func(l line) bool { return l.Kind == KindHold }),
-		"kind=refund":                                       where(func(l line) bool { return l.Kind == KindRefund }),
+		"kind=hold":                                         where(func(l line) bool { return l.Kind == chain.Hold }),
+		"kind=refund":                                       where(func(l line) bool { return l.Kind == chain.Refund }),
 		"kind=owe":                                          nil,
 		"toolId=" + toolA.String():                          where(func(l line) bool { return is(l.Tool, toolA) }),
 		"jobId=" + job.String():                             where(func(l line) bool { return is(l.Job, job) }),
 		"accountId=" + anna.Account.String():                where(func(l line) bool { return is(l.Account, anna.Account) }),
 		"accountId=" + bert.Account.String():                where(func(l line) bool { return is(l.Account, bert.Account) }),
 		"keyId=" + withKey.Key.String():                     where(func(l line) bool { return is(l.Key, withKey.Key) }),
-		"kind=settle&jobId=" + job.String():                 where(func(l line) bool { return l.Kind == KindSettle && is(l.Job, job) }),
+		"kind=settle&jobId=" + job.String():                 where(func(l line) bool { return l.Kind == chain.Settle && is(l.Job, job) }),
 		"toolId=" + uuid.NewString():                        nil,
 		"accountId=" + stranger.Account.String():            nil,
 		"from=2020-01-01T00:00:00Z":                         all,

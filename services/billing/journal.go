@@ -13,40 +13,20 @@ import (
 )
 
 // Kind says between which two of an organisation's ledger accounts an entry of
-// the journal moves its amount.
+// the journal moves its amount; chain lists them.
 type Kind = chain.Kind
-
-// The kinds; see chain.
-const (
-	KindGrant    = chain.Grant
-	KindPurchase = chain.Purchase
-	KindHold     = chain.Hold
-	KindSettle   = chain.Settle
-	KindRelease  = chain.Release
-	KindDeduct   = chain.Deduct
-	KindRefund   = chain.Refund
-	KindSend     = chain.Send
-	KindReceive  = chain.Receive
-	KindExpire   = chain.Expire
-	KindReturn   = chain.Return
-	KindOwe      = chain.Owe
-	KindRepay    = chain.Repay
-)
 
 // change is what an entry of a kind does to what is available: 1, 0 or -1
 // times its amount.
 func change(k Kind) int64 {
 	switch k {
-	case KindGrant, KindPurchase, KindRelease, KindRefund, KindReceive:
+	case chain.Grant, chain.Purchase, chain.Release, chain.Refund, chain.Receive:
 		return 1
-	case KindHold, KindDeduct, KindSend, KindExpire, KindReturn, KindRepay:
+	case chain.Hold, chain.Deduct, chain.Send, chain.Expire, chain.Return, chain.Repay:
 		return -1
 	}
 	return 0
 }
-
-// monthPrefix begins the names of operations with which a month begins.
-const monthPrefix = "month/"
 
 // Facts say what a charge paid for. They stand in the journal with it and are
 // sealed with it.
@@ -87,12 +67,12 @@ type posting struct {
 func post(ctx context.Context, tx pgx.Tx, p posting) (posted bool, err error) {
 	x, available := p.Amount, p.Amount*change(p.Kind)
 	by := map[Kind][6]int64{ // grants, purchases, transfers, revenue, expired, debt
-		KindGrant: {x}, KindPurchase: {0, x}, KindReceive: {0, 0, x}, KindSend: {0, 0, -x},
-		KindDeduct: {0, 0, 0, x}, KindRefund: {0, 0, 0, -x}, KindExpire: {0, 0, 0, 0, x},
-		KindReturn: {0, -x}, KindOwe: {0, -x, 0, 0, 0, x}, KindRepay: {0, 0, 0, 0, 0, -x},
+		chain.Grant: {x}, chain.Purchase: {0, x}, chain.Receive: {0, 0, x}, chain.Send: {0, 0, -x},
+		chain.Deduct: {0, 0, 0, x}, chain.Refund: {0, 0, 0, -x}, chain.Expire: {0, 0, 0, 0, x},
+		chain.Return: {0, -x}, chain.Owe: {0, -x, 0, 0, 0, x}, chain.Repay: {0, 0, 0, 0, 0, -x},
 	}[p.Kind]
 	monthly := p.Monthly
-	if p.Kind == KindDeduct || p.Kind == KindSend { // the month's credits go first
+	if p.Kind == chain.Deduct || p.Kind == chain.Send { // the month's credits go first
 		monthly = -x
 	}
 	n, err := postgres.Exec(ctx, tx, `

@@ -7,8 +7,8 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
-	"uaol/providers/postgres"
 	"uaol/services"
+	"uaol/services/billing/chain"
 )
 
 // Paid is the ledger as payments use it; it is a payments.Ledger. All of it works
@@ -21,9 +21,7 @@ func NewPaid(cfg PlansConfig) *Paid { return &Paid{plans: cfg.plans} }
 // existing locks an account and makes the row of one that has none: who pays for
 // an account need not have asked for it before.
 func existing(ctx context.Context, tx pgx.Tx, organization uuid.UUID) (account, error) {
-	if _, err := postgres.Exec(ctx, tx, `
-		INSERT INTO uaol_billing.accounts (organization_id, tier, available, held, renews_at) VALUES ($1, $2, 0, 0, '0001-01-01')
-		ON CONFLICT (organization_id) DO NOTHING`, organization, Free); err != nil {
+	if err := begin(ctx, tx, organization); err != nil {
 		return account{}, err
 	}
 	return locked(ctx, tx, organization)
@@ -34,7 +32,7 @@ func (p *Paid) Purchase(ctx context.Context, tx pgx.Tx, organization uuid.UUID, 
 	if _, err := existing(ctx, tx, organization); err != nil {
 		return err
 	}
-	made, err := post(ctx, tx, posting{Organization: organization, Operation: operation, Kind: KindPurchase, Amount: credits, Facts: facts})
+	made, err := post(ctx, tx, posting{Organization: organization, Operation: operation, Kind: chain.Purchase, Amount: credits, Facts: facts})
 	if err != nil || !made {
 		return err
 	}
@@ -48,13 +46,13 @@ func (p *Paid) TakeBack(ctx context.Context, tx pgx.Tx, organization uuid.UUID, 
 	if err != nil {
 		return err
 	}
-	for _, kind := range []Kind{KindReturn, KindOwe} {
+	for _, kind := range []Kind{chain.Return, chain.Owe} {
 		if _, err := posted(ctx, tx, organization, operation, kind); !services.Is(err, services.NotFound) {
 			return err // done before, or not to be known
 		}
 	}
 	back := min(a.Available, credits)
-	for _, part := range []posting{{Kind: KindReturn, Amount: back}, {Kind: KindOwe, Amount: credits - back}} {
+	for _, part := range []posting{{Kind: chain.Return, Amount: back}, {Kind: chain.Owe, Amount: credits - back}} {
 		if part.Amount == 0 {
 			continue
 		}
@@ -77,8 +75,8 @@ func (p *Paid) Subscribed(ctx context.Context, tx pgx.Tx, organization uuid.UUID
 	if err != nil {
 		return err
 	}
-	operation = monthPrefix + operation
-	if _, err := posted(ctx, tx, organization, operation, KindGrant); !services.Is(err, services.NotFound) {
+	operation = chain.MonthPrefix + operation
+	if _, err := posted(ctx, tx, organization, operation, chain.Grant); !services.Is(err, services.NotFound) {
 		return err
 	}
 	if a.PaidFrom != nil && from.Before(*a.PaidFrom) || !a.Now.Before(until.Add(grace)) {

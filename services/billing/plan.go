@@ -8,6 +8,7 @@ import (
 
 	"uaol/providers/config"
 	"uaol/services"
+	"uaol/services/billing/chain"
 )
 
 // Tier is a plan's name, in the contract's words.
@@ -174,7 +175,7 @@ func (p Plans) next(a account, asks Holder) renewal {
 		start, end := month(a.PaidFrom.UTC(), at)
 		next.PaidFrom, next.PaidUntil = a.PaidFrom, a.PaidUntil
 		next.RenewsAt = paidUntil(end, *a.PaidUntil)
-		next.Operation, next.Monthly, next.Calls = monthPrefix+start.Format(time.RFC3339), p[a.Tier].Credits, p[a.Tier].calls()
+		next.Operation, next.Monthly, next.Calls = chain.MonthPrefix+start.Format(time.RFC3339), p[a.Tier].Credits, p[a.Tier].calls()
 		return next
 	}
 	if a.PaidUntil != nil {
@@ -182,7 +183,7 @@ func (p Plans) next(a account, asks Holder) renewal {
 	}
 	now := a.Now.UTC()
 	start := time.Date(now.Year(), now.Month(), 1, 0, 0, 0, 0, time.UTC)
-	next.Operation, next.RenewsAt, next.Calls = monthPrefix+start.Format("2006-01"), start.AddDate(0, 1, 0), p[next.Tier].calls()
+	next.Operation, next.RenewsAt, next.Calls = chain.MonthPrefix+start.Format("2006-01"), start.AddDate(0, 1, 0), p[next.Tier].calls()
 	next.Monthly = p.month(holder, next.Tier)
 	return next
 }

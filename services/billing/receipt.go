@@ -46,38 +46,6 @@ func (r *Receipts) Receipt(ctx context.Context, caller services.Caller, id uuid.
 	if len(entries) == 0 {
 		return receipt, errNoReceipt
 	}
-	for _, e := range entries {
-		if e.Job != nil && e.Kind != KindRefund { // refunds name calls as they name jobs
-			receipt.Kind = "job"
-		}
-		shown := receipts.Entry{Entry: e}
-		proof, err := ledger.Proof(ctx, r.pool, organization, e.Seq)
-		switch {
-		case err == nil:
-			shown.Inclusion = &proof
-		case services.Is(err, services.NotFound):
-			receipt.Sealed = false
-		default:
-			return receipt, err
-		}
-		receipt.Entries = append(receipt.Entries, shown)
-		switch e.Kind {
-		case KindHold:
-			receipt.Held += e.Amount
-		case KindRelease:
-			receipt.Released += e.Amount
-		case KindRefund:
-			receipt.Refunded += e.Amount
-		case KindSettle, KindDeduct:
-			receipt.Charged += e.Amount
-			facts := json.RawMessage(e.Facts)
-			if e.Facts == "" {
-				facts = json.RawMessage("{}")
-			}
-			receipt.Charges = append(receipt.Charges, receipts.Charge{Operation: e.Operation, Tool: e.Tool, Credits: e.Amount, Facts: facts, At: e.CreatedAt.UTC()})
-		}
-	}
-	receipt.Open = receipt.Held > receipt.Released+receipt.Charged
 	if who := entries[0].Spender; who != nil {
 		type row struct {
 			Account *uuid.UUID `db:"account_id"`
@@ -93,6 +61,39 @@ func (r *Receipts) Receipt(ctx context.Context, caller services.Caller, id uuid.
 	if !seesAll(caller) && (receipt.Account == nil || *receipt.Account != caller.Account) {
 		return receipt, errNoReceipt
 	}
+	prover := ledger.NewProver(r.pool, organization)
+	for _, e := range entries {
+		if e.Job != nil && e.Kind != chain.Refund { // refunds name calls as they name jobs
+			receipt.Kind = "job"
+		}
+		shown := receipts.Entry{Entry: e}
+		proof, err := prover.Prove(ctx, e.Seq)
+		switch {
+		case err == nil:
+			shown.Inclusion = &proof
+		case services.Is(err, services.NotFound):
+			receipt.Sealed = false
+		default:
+			return receipt, err
+		}
+		receipt.Entries = append(receipt.Entries, shown)
+		switch e.Kind {
+		case chain.Hold:
+			receipt.Held += e.Amount
+		case chain.Release:
+			receipt.Released += e.Amount
+		case chain.Refund:
+			receipt.Refunded += e.Amount
+		case chain.Settle, chain.Deduct:
+			receipt.Charged += e.Amount
+			facts := json.RawMessage(e.Facts)
+			if e.Facts == "" {
+				facts = json.RawMessage("{}")
+			}
+			receipt.Charges = append(receipt.Charges, receipts.Charge{Operation: e.Operation, Tool: e.Tool, Credits: e.Amount, Facts: facts, At: e.CreatedAt.UTC()})
+		}
+	}
+	receipt.Open = receipt.Held > receipt.Released+receipt.Charged
 	return receipt.Sign(r.key)
 }
 

@@ -242,7 +242,7 @@ func TestAChangedReceiptIsRefused(t *testing.T) {
 			"a charge of another price": func(r *receipts.Receipt) { r.Charges[0].Credits++ },
 			"another organisation":      func(r *receipts.Receipt) { r.Organization = uuid.New() },
 			"sealed though it is not":   func(r *receipts.Receipt) { r.Sealed, r.Entries[0].Inclusion = true, nil },
-			"an entry of another kind":  func(r *receipts.Receipt) { r.Entries[0].Kind = KindGrant },
+			"an entry of another kind":  func(r *receipts.Receipt) { r.Entries[0].Kind = chain.Grant },
 		} {
 			lying := original
 			lying.Charges, lying.Entries = slices.Clone(original.Charges), slices.Clone(original.Entries)

@@ -52,14 +52,7 @@ func (s *Service) Balance(ctx context.Context, in BalanceRequest) (Balance, erro
 		return Balance{}, services.Errorf(services.Invalid, "Whose balance?")
 	}
 	a, err := s.open(ctx, in.Caller.Organization, holderOf(in.Caller))
-	if err != nil {
-		return Balance{}, err
-	}
-	balance := Balance{Tier: a.Tier, Available: a.Available, Held: a.Held, Debt: a.Debt}
-	if a.Closed {
-		balance.Available = 0
-	}
-	return balance, nil
+	return a.balance(), err
 }
 
 // holdAttempts bounds how often a hold is tried that has room whenever one

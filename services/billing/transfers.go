@@ -9,6 +9,7 @@ import (
 
 	"uaol/providers/postgres"
 	"uaol/services"
+	"uaol/services/billing/chain"
 )
 
 // TransferRequest moves a member's own credits to the organisation that the
@@ -74,7 +75,7 @@ func (r *Repository) transfer(ctx context.Context, caller services.Caller, in Tr
 		if err != nil {
 			return err
 		}
-		sent, err := post(ctx, tx, posting{Organization: caller.Home, Operation: operation, Kind: KindSend, Amount: in.Amount, Spender: who, Open: true})
+		sent, err := post(ctx, tx, posting{Organization: caller.Home, Operation: operation, Kind: chain.Send, Amount: in.Amount, Spender: who, Open: true})
 		if err != nil {
 			return err
 		}
@@ -85,7 +86,7 @@ func (r *Repository) transfer(ctx context.Context, caller services.Caller, in Tr
 			return owed(home.Debt)
 		}
 		monthly := min(home.Monthly, in.Amount)
-		received, err := post(ctx, tx, posting{Organization: in.Organization, Operation: operation, Kind: KindReceive, Amount: in.Amount,
+		received, err := post(ctx, tx, posting{Organization: in.Organization, Operation: operation, Kind: chain.Receive, Amount: in.Amount,
 			Monthly: monthly, Facts: monthlyFact(monthly), Open: true})
 		if err == nil && !received {
 			err = services.Errorf(services.Conflict, "The organisation has ended")
@@ -108,12 +109,12 @@ func monthlyFact(monthly int64) string {
 // sameTransfer is nil when the operation was this very transfer, and otherwise
 // says why there was none.
 func (r *Repository) sameTransfer(ctx context.Context, tx pgx.Tx, operation string, home uuid.UUID, in TransferRequest) error {
-	if _, err := posted(ctx, tx, home, operation, KindSend); services.Is(err, services.NotFound) {
+	if _, err := posted(ctx, tx, home, operation, chain.Send); services.Is(err, services.NotFound) {
 		return services.Errorf(services.Insufficient, "Insufficient credits: your personal organisation has less than %d", in.Amount)
 	} else if err != nil {
 		return err
 	}
-	amount, err := posted(ctx, tx, in.Organization, operation, KindReceive)
+	amount, err := posted(ctx, tx, in.Organization, operation, chain.Receive)
 	if services.Is(err, services.NotFound) || err == nil && amount != in.Amount {
 		err = services.Errorf(services.Conflict, "This operationId was used for another transfer")
 	}

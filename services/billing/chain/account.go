@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// monthPrefix begins the names of operations with which a month begins.
-const monthPrefix = "month/"
+// MonthPrefix begins the names of operations with which a month begins.
+const MonthPrefix = "month/"
 
 // Account is where an organisation's credits are. What came in (grants, purchases,
 // transfers, debt) is what is there or went out (available, held, revenue, expired).
@@ -110,7 +110,7 @@ func (a *Account) move(e Entry) error {
 
 // bookkeep follows which credits end with the month. Those are used first.
 func (a *Account) bookkeep(e Entry) error {
-	begins := strings.HasPrefix(e.Operation, monthPrefix)
+	begins := strings.HasPrefix(e.Operation, MonthPrefix)
 	switch {
 	case e.Kind == Grant && begins:
 		a.Stale += a.Monthly

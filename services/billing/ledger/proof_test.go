@@ -24,21 +24,30 @@ func TestProofs(t *testing.T) {
 		if i%7 != 0 {
 			continue
 		}
-		in, err := Proof(t.Context(), b.pool, e.Organization, e.Seq)
+		in, err := NewProver(b.pool, e.Organization).Prove(t.Context(), e.Seq)
 		require.NoError(t, err)
 		require.NoError(t, in.Verify(e, b.trusted))
 		require.Error(t, in.Verify(e, chain.NewTrusted()))
 		e.Amount++
 		require.Error(t, in.Verify(e, b.trusted))
 	}
+	provers := map[uuid.UUID]*Prover{} // that go on from entry to entry
+	for _, e := range b.library.entries {
+		if provers[e.Organization] == nil {
+			provers[e.Organization] = NewProver(b.pool, e.Organization)
+		}
+		in, err := provers[e.Organization].Prove(t.Context(), e.Seq)
+		require.NoError(t, err)
+		require.NoError(t, in.Verify(e, b.trusted))
+	}
 	for _, seq := range []int64{0, -1, 10_000} {
-		_, err := Proof(t.Context(), b.pool, b.library.ids[0], seq)
+		_, err := NewProver(b.pool, b.library.ids[0]).Prove(t.Context(), seq)
 		require.True(t, services.Is(err, services.NotFound), seq)
 	}
-	_, err := Proof(t.Context(), b.pool, uuid.New(), 1)
+	_, err := NewProver(b.pool, uuid.New()).Prove(t.Context(), 1)
 	require.True(t, services.Is(err, services.NotFound))
 	b.exec(t, `DELETE FROM uaol_billing.journal`)
-	_, err = Proof(t.Context(), b.pool, b.library.ids[0], 1)
+	_, err = NewProver(b.pool, b.library.ids[0]).Prove(t.Context(), 1)
 	require.Error(t, err)
 }
 
