@@ -9,8 +9,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
+	"uaol/providers/postgres"
 	"uaol/services"
 )
 
@@ -190,6 +193,36 @@ func TestARefreshThatFailsIsNoEnd(t *testing.T) {
 	require.NotEmpty(t, b.carried(t, tool, ada).Headers["Authorization"])
 }
 
+// askers are told apart by their contexts; seen has those whose look at the
+// grants has been answered.
+type askers struct {
+	mu   sync.Mutex
+	seen map[int]bool
+}
+
+type askerKey struct{}
+
+func (a *askers) TraceQueryStart(ctx context.Context, _ *pgx.Conn, query pgx.TraceQueryStartData) context.Context {
+	if !strings.Contains(query.SQL, "FROM uaol_registry.grants") {
+		return context.WithValue(ctx, askerKey{}, nil)
+	}
+	return ctx
+}
+
+func (a *askers) TraceQueryEnd(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryEndData) {
+	if n, ok := ctx.Value(askerKey{}).(int); ok {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.seen[n] = true
+	}
+}
+
+func (a *askers) count() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.seen)
+}
+
 // TestThoseWhoWaitLearnOfAFailure without each asking a server that is away.
 func TestThoseWhoWaitLearnOfAFailure(t *testing.T) {
 	t.Parallel()
@@ -197,22 +230,30 @@ func TestThoseWhoWaitLearnOfAFailure(t *testing.T) {
 	tool, ada := b.oauthTool(t, user(), p), user()
 	b.consent(t, ada, tool, ofUser)
 	b.due(t, true)
-	arrived, answer := make(chan struct{}), make(chan struct{})
+	traced, seen := b.pool.Config(), &askers{seen: map[int]bool{}} // a copy
+	traced.ConnConfig.Tracer, traced.AfterConnect = seen, postgres.KnowUUIDs
+	pool, err := pgxpool.NewWithConfig(t.Context(), traced)
+	require.NoError(t, err)
+	t.Cleanup(pool.Close)
+	b.service.repository.pool = pool
+	arrived, answer := make(chan struct{}, 21), make(chan struct{})
 	p.failing(func(w http.ResponseWriter, r *http.Request) bool {
-		close(arrived)
+		arrived <- struct{}{}
 		<-answer
 		fails(http.StatusBadGateway, "")(w, r)
 		return true
 	})
 	errs := make(chan error, 21)
-	ask := func() { _, err := b.service.For(context.Background(), tool, ada); errs <- err }
-	go ask()
-	<-arrived
-	for range 20 {
-		go ask()
+	ask := func(n int) {
+		_, err := b.service.For(context.WithValue(context.Background(), askerKey{}, n), tool, ada)
+		errs <- err
 	}
-	// All of them have seen the lease once each has asked the database.
-	require.Eventually(t, func() bool { return b.pool.Stat().AcquireCount() > 60 }, 10*time.Second, 5*time.Millisecond)
+	go ask(0)
+	<-arrived // it has the turn: from here on, whoever looks sees that
+	for n := range 20 {
+		go ask(n + 1)
+	}
+	require.Eventually(t, func() bool { return seen.count() == 21 }, 10*time.Second, 5*time.Millisecond)
 	close(answer)
 	for range 21 {
 		require.Equal(t, services.Unavailable, services.KindOf(<-errs))
