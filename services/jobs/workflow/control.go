@@ -1,7 +1,6 @@
 package workflow
 
 import (
-	"context"
 	"encoding/json"
 	"math"
 	"time"
@@ -135,11 +134,3 @@ func (r *stepReader) onError() {
 	}
 	r.fault("on_error", `must be "fail", "continue" or {"compensate": a step's id}`)
 }
-
-// Condition decides whether a step runs.
-type Condition struct{}
-
-func (r *stepReader) condition(string) *Condition { return &Condition{} }
-
-// True evaluates the condition.
-func (c *Condition) True(context.Context, Scope) (bool, error) { return true, nil }
