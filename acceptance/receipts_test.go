@@ -16,6 +16,7 @@ import (
 // ledger has sealed what they name.
 func receiptsCanBeChecked(t *testing.T, s *suite) {
 	alice := s.user(t)
+	me := alice.Do(t, http.MethodGet, "/auth/me", nil).Text("data.id")
 	tool := s.tool(t, alice, "/mcp", 7)
 	require.Equal(t, http.StatusOK, call(t, alice, tool, "echo", object{"text": "x"}).Status)
 	var made string
@@ -49,6 +50,9 @@ func receiptsCanBeChecked(t *testing.T, s *suite) {
 		require.Len(t, got.Charges, 1)
 		require.Equal(t, tool, got.Charges[0].Tool.String())
 		require.Contains(t, string(got.Charges[0].Facts), `"method":"echo"`)
+
+		require.Equal(t, me, got.Account.String())
+		require.True(t, got.Committed(), "its entries commit to who asked")
 
 		got.Charged--
 		require.Error(t, got.Verify(chain.NewTrusted(key)))

@@ -98,8 +98,8 @@ func newLedgerVerify() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "verify",
 		Short: "Check balances, sums, holds and the chain of seals",
-		Long: `Check balances, sums, holds and the chain of seals over the books of credits,
-in the database or in a copy that uaol ledger export made.
+		Long: `Check balances, sums, holds, who spent, and the chain of seals over the books of
+credits, in the database or in a copy that uaol ledger export made.
 
 A history that was written anew with full access to the database is found by the
 signatures, which need a key that is not in there. Written anew with the key as
@@ -187,7 +187,8 @@ func newLedgerExport() *cobra.Command {
 		Short: "Copy the books to a file that can be checked elsewhere",
 		Long: `Copy the books of credits to a file, as lines of JSON, compressed if its name
 ends in .gz; - writes to standard output. It names organisations by their ids and
-people by none. Check it with uaol ledger verify --file.`,
+people by the ids of their accounts and keys, until they are erased: then a copy made
+before still does. Check it with uaol ledger verify --file.`,
 		Example: `  uaol ledger export books.jsonl.gz`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -245,8 +246,8 @@ func newReceipt() *cobra.Command {
 	check := &cobra.Command{
 		Use:   "verify FILE",
 		Short: "Check a receipt, without asking anybody",
-		Long: `Check a receipt that GET /receipts/ID gave: its signature, its sums, and that its
-entries are in the chain over the books. - reads standard input. Elsewhere than
+		Long: `Check a receipt that GET /receipts/ID gave: its signature, its sums, that its
+entries are in the chain over the books, and that who asked is whom they commit to. - reads standard input. Elsewhere than
 on the server's machine, --key names the server's public key, which
 uaol ledger key and GET /receipts/key tell.`,
 		Example: `  curl -s localhost:3000/receipts/$ID -H "X-API-Key: $KEY" | uaol receipt verify - --key ed25519:…`,
@@ -271,14 +272,29 @@ uaol ledger key and GET /receipts/key tell.`,
 			if !receipt.Sealed {
 				sealed = "some of them not sealed yet when it was issued"
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "The receipt of %s %s is good: %d credits charged of %d held, %d released, %d refunded; %d entries, %s.\n",
-				receipt.Kind, receipt.ID, receipt.Charged, receipt.Held, receipt.Released, receipt.Refunded, len(receipt.Entries), sealed)
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "The receipt of %s %s is good: %d credits charged of %d held, %d released, %d refunded; %d entries, %s.\n%s\n",
+				receipt.Kind, receipt.ID, receipt.Charged, receipt.Held, receipt.Released, receipt.Refunded, len(receipt.Entries), sealed, askedBy(receipt))
 			return err
 		},
 	}
 	t.add(check)
 	command.AddCommand(check)
 	return command
+}
+
+// askedBy says who asked, and on whose word.
+func askedBy(r receipts.Receipt) string {
+	if r.Account == nil {
+		return "Who asked is not named."
+	}
+	who := "account " + r.Account.String()
+	if r.Key != nil {
+		who += " with key " + r.Key.String()
+	}
+	if r.Committed() {
+		return "Its entries commit to who asked: " + who + "."
+	}
+	return "Who asked is the server's word alone: " + who + "."
 }
 
 const receiptMost = 64 << 20 // bytes

@@ -2,12 +2,14 @@
 -- The journal names spenders only, so that a person can be forgotten without
 -- changing what has been written down.
 CREATE TABLE uaol_billing.spenders (
-    spender_id      uuid PRIMARY KEY,
+    spender_id      uuid PRIMARY KEY, -- commits to all the rest
     organization_id uuid NOT NULL,
-    account_id      uuid, -- null once it is forgotten
-    key_id          uuid, -- null as well
-    UNIQUE (organization_id, account_id, key_id)
+    account_id      uuid,  -- null once it is forgotten
+    key_id          uuid,  -- null as well
+    salt            bytea  -- null as well, and where the id is random: see 0008
 );
+CREATE UNIQUE INDEX spenders_once ON uaol_billing.spenders (organization_id, account_id, key_id) WHERE salt IS NOT NULL;
+CREATE INDEX spenders_organization ON uaol_billing.spenders (organization_id, spender_id);
 CREATE INDEX spenders_account ON uaol_billing.spenders (account_id);
 
 -- What happened to credits; only ever added to. An entry moves an amount from one

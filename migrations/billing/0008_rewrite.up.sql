@@ -1,4 +1,5 @@
--- The entries so far, as a journal.
+-- The entries so far, as a journal. Their spenders' ids are random and commit to
+-- nothing: there is no SHA-256 that all databases write alike.
 INSERT INTO uaol_billing.spenders (spender_id, organization_id, account_id, key_id)
 SELECT gen_random_uuid(), organization_id, account_id, key_id FROM (
     SELECT DISTINCT organization_id, nullif(account_id, '00000000-0000-0000-0000-000000000000') AS account_id,

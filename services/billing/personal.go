@@ -130,13 +130,13 @@ func (r *Repository) closeAccounts(ctx context.Context, organizations []uuid.UUI
 
 // disown takes the names out of the books, and the caps and customers of who is
 // gone. The journal itself names nobody: whom its spenders stand for is forgotten,
-// once no open hold needs it.
+// once no open hold needs it, and with the salt what could be tried to find it out.
 func (r *Repository) disown(ctx context.Context, who services.Person) error {
 	organizations := postgres.UUIDs(who.Organizations)
 	for _, sql := range []string{
 		`DELETE FROM uaol_billing.caps WHERE organization_id = ANY ($1::text[]::uuid[])`,
 		`DELETE FROM uaol_billing.customers WHERE organization_id = ANY ($1::text[]::uuid[])`,
-		`UPDATE uaol_billing.spenders s SET account_id = NULL, key_id = NULL
+		`UPDATE uaol_billing.spenders s SET account_id = NULL, key_id = NULL, salt = NULL
 			WHERE s.organization_id = ANY ($1::text[]::uuid[]) AND s.account_id IS NOT NULL AND ` + unheld,
 	} {
 		if _, err := postgres.Exec(ctx, r.pool, sql, organizations); err != nil {
@@ -148,7 +148,7 @@ func (r *Repository) disown(ctx context.Context, who services.Person) error {
 	}
 	for _, sql := range []string{
 		`DELETE FROM uaol_billing.caps WHERE scope = 'member' AND subject_id = $1`,
-		`UPDATE uaol_billing.spenders s SET account_id = NULL, key_id = NULL WHERE s.account_id = $1 AND ` + unheld,
+		`UPDATE uaol_billing.spenders s SET account_id = NULL, key_id = NULL, salt = NULL WHERE s.account_id = $1 AND ` + unheld,
 	} {
 		if _, err := postgres.Exec(ctx, r.pool, sql, who.Account); err != nil {
 			return err

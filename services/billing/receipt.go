@@ -3,6 +3,7 @@ package billing
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -46,17 +47,19 @@ func (r *Receipts) Receipt(ctx context.Context, caller services.Caller, id uuid.
 	if len(entries) == 0 {
 		return receipt, errNoReceipt
 	}
-	if who := entries[0].Spender; who != nil {
-		type row struct {
-			Account *uuid.UUID `db:"account_id"`
-			Key     *uuid.UUID `db:"key_id"`
-		}
-		known, err := postgres.One[row](ctx, r.pool, `
-			SELECT account_id, nullif(key_id, '00000000-0000-0000-0000-000000000000') AS key_id FROM uaol_billing.spenders WHERE spender_id = $1`, *who)
+	type spenderRow struct {
+		Account *uuid.UUID  `db:"account_id"`
+		Key     *uuid.UUID  `db:"key_id"`
+		Salt    chain.Bytes `db:"salt"`
+	}
+	if i := slices.IndexFunc(entries, func(e chain.Entry) bool { return e.Spender != nil }); i >= 0 {
+		known, err := postgres.One[spenderRow](ctx, r.pool, `
+			SELECT account_id, nullif(key_id, '00000000-0000-0000-0000-000000000000') AS key_id, salt FROM uaol_billing.spenders WHERE spender_id = $1`,
+			*entries[i].Spender)
 		if err != nil && !services.Is(err, services.NotFound) {
 			return receipt, err
 		}
-		receipt.Account, receipt.Key = known.Account, known.Key
+		receipt.Account, receipt.Key, receipt.Salt = known.Account, known.Key, known.Salt
 	}
 	if !seesAll(caller) && (receipt.Account == nil || *receipt.Account != caller.Account) {
 		return receipt, errNoReceipt

@@ -82,6 +82,7 @@ func TestReceiptOfACall(t *testing.T) {
 	require.False(t, receipt.Sealed)
 	require.Equal(t, [4]int64{8, 6, 2, 0}, [4]int64{receipt.Held, receipt.Charged, receipt.Released, receipt.Refunded})
 	require.Equal(t, [3]uuid.UUID{in.ID, caller.Account, caller.Key}, [3]uuid.UUID{receipt.ID, *receipt.Account, *receipt.Key})
+	require.True(t, receipt.Committed())
 	require.Len(t, receipt.Charges, 1)
 	require.Equal(t, tool, *receipt.Charges[0].Tool)
 	require.JSONEq(t, `{"method":"m","version":2}`, string(receipt.Charges[0].Facts))
@@ -101,6 +102,8 @@ func TestReceiptOfACall(t *testing.T) {
 	_, receipt = s.receipt(t, caller, in.ID)
 	require.Nil(t, receipt.Account)
 	require.Nil(t, receipt.Key)
+	require.Empty(t, receipt.Salt)
+	require.False(t, receipt.Committed())
 	b.audit(t)
 }
 
@@ -243,6 +246,21 @@ func TestAChangedReceiptIsRefused(t *testing.T) {
 			"another organisation":      func(r *receipts.Receipt) { r.Organization = uuid.New() },
 			"sealed though it is not":   func(r *receipts.Receipt) { r.Sealed, r.Entries[0].Inclusion = true, nil },
 			"an entry of another kind":  func(r *receipts.Receipt) { r.Entries[0].Kind = chain.Grant },
+			"another account":           func(r *receipts.Receipt) { r.Account = new(uuid.New()) },
+			"another key":               func(r *receipts.Receipt) { r.Key = new(uuid.New()) },
+			"another salt":              func(r *receipts.Receipt) { r.Salt = append(slices.Clone(r.Salt[1:]), 1) },
+			"no salt":                   func(r *receipts.Receipt) { r.Salt = nil },
+			"a salt alone":              func(r *receipts.Receipt) { r.Account, r.Key = nil, nil },
+			"a key alone":               func(r *receipts.Receipt) { r.Account, r.Key, r.Salt = nil, new(uuid.New()), nil },
+			"nobody's entries": func(r *receipts.Receipt) {
+				for i := range r.Entries {
+					r.Entries[i].Spender, r.Entries[i].Inclusion = nil, nil
+				}
+				r.Sealed = false
+			},
+			"another spender's entry": func(r *receipts.Receipt) {
+				r.Entries[1].Spender, r.Entries[1].Inclusion, r.Sealed = new(uuid.New()), nil, false
+			},
 		} {
 			lying := original
 			lying.Charges, lying.Entries = slices.Clone(original.Charges), slices.Clone(original.Entries)
@@ -261,6 +279,25 @@ func TestAChangedReceiptIsRefused(t *testing.T) {
 		}
 	}
 	b.audit(t)
+}
+
+// TestAReceiptOfSomebodyElses: whoever has all of the database says that somebody
+// else asked. The server knows no better and signs it; whoever checks it does.
+func TestAReceiptOfSomebodyElses(t *testing.T) {
+	t.Parallel()
+	b, caller := setup(t), user()
+	s, trusted := b.site(t), chain.NewTrusted(testSigner(t).Public())
+	job, _ := b.aJob(t, caller)
+	b.seal(t)
+	s.receipt(t, caller, job)
+	for _, what := range []string{"account_id = $2", "key_id = $2", "account_id = $2, salt = NULL"} {
+		_, err := b.pool.Exec(t.Context(), `UPDATE uaol_billing.spenders SET `+what+` WHERE organization_id = $1`, caller.Organization, uuid.New())
+		require.NoError(t, err)
+		answer := s.raw(t, caller, "/receipts/"+job.String())
+		require.Equal(t, http.StatusOK, answer.Code, answer.Body)
+		_, err = believed(answer.Body.Bytes(), trusted)
+		require.ErrorContains(t, err, "who asked", what)
+	}
 }
 
 // changes changes one part of a tree of JSON after the other, tells, and takes it

@@ -9,6 +9,7 @@ import (
 
 	"uaol/providers/postgres"
 	"uaol/services"
+	"uaol/services/billing/chain"
 )
 
 // spender is who spends: an account, with a key or with none, in an organisation.
@@ -29,18 +30,22 @@ func newSpenders(pool *pgxpool.Pool) *spenders {
 	return &spenders{pool: pool, known: otter.Must(&otter.Options[spender, uuid.UUID]{MaximumSize: spendersKnown})}
 }
 
-// id gives a spender's id and makes one for a new spender.
+// id gives a spender's id and makes one for a new spender. Of several that are made
+// at once, with salts of their own, the one that is in the table counts.
 func (s *spenders) id(ctx context.Context, who spender) (uuid.UUID, error) {
 	if id, ok := s.known.GetIfPresent(who); ok {
 		return id, nil
 	}
+	fresh := chain.NewSpender(who.organization, who.account, who.key)
 	if _, err := postgres.Exec(ctx, s.pool, `
-		INSERT INTO uaol_billing.spenders (spender_id, organization_id, account_id, key_id) VALUES ($1, $2, $3, $4)
-		ON CONFLICT (organization_id, account_id, key_id) DO NOTHING`, uuid.New(), who.organization, who.account, who.key); err != nil {
+		INSERT INTO uaol_billing.spenders (spender_id, organization_id, account_id, key_id, salt) VALUES ($1, $2, $3, $4, $5)
+		ON CONFLICT (organization_id, account_id, key_id) WHERE salt IS NOT NULL DO NOTHING`,
+		fresh.ID(), who.organization, who.account, who.key, []byte(fresh.Salt)); err != nil {
 		return uuid.Nil, err
 	}
 	id, err := postgres.Value[uuid.UUID](ctx, s.pool, `
-		SELECT spender_id FROM uaol_billing.spenders WHERE organization_id = $1 AND account_id = $2 AND key_id = $3`,
+		SELECT spender_id FROM uaol_billing.spenders
+		WHERE organization_id = $1 AND account_id = $2 AND key_id = $3 AND salt IS NOT NULL`,
 		who.organization, who.account, who.key)
 	if err == nil {
 		s.known.Set(who, id)

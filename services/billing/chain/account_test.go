@@ -168,3 +168,18 @@ func TestHolds(t *testing.T) {
 	require.Equal(t, Holds{id: {Amount: 10, Settled: 5, Released: 5}}, h)
 	require.ErrorContains(t, h.Apply(Entry{Kind: Hold, Amount: 1}), "names no hold")
 }
+
+// TestHoldsAreOneSpenders: what is settled and released is whose hold it is.
+func TestHoldsAreOneSpenders(t *testing.T) {
+	t.Parallel()
+	id, ada, bob := uuid.New(), uuid.New(), uuid.New()
+	h := Holds{}
+	require.NoError(t, h.Apply(Entry{Kind: Hold, Amount: 9, Hold: &id, Spender: &ada}))
+	for _, kind := range []Kind{Settle, Release} {
+		for _, who := range []*uuid.UUID{&bob, nil} {
+			require.ErrorContains(t, h.Apply(Entry{Kind: kind, Amount: 1, Hold: &id, Spender: who}), "another spender's")
+		}
+		require.NoError(t, h.Apply(Entry{Kind: kind, Amount: 1, Hold: &id, Spender: &ada}))
+	}
+	require.Equal(t, Held{Spender: ada, Amount: 9, Settled: 1, Released: 1}, h[id])
+}

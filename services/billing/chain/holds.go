@@ -8,7 +8,10 @@ import (
 )
 
 // Held is what the journal says of one hold.
-type Held struct{ Amount, Settled, Released int64 }
+type Held struct {
+	Spender                   uuid.UUID // zeros for none
+	Amount, Settled, Released int64
+}
 
 // Rest is what is still held.
 func (h Held) Rest() int64 { return h.Amount - h.Settled - h.Released }
@@ -26,12 +29,19 @@ func (h Holds) Apply(e Entry) error {
 		return errors.New("it names no hold")
 	}
 	next := h[*e.Hold]
+	var spender uuid.UUID
+	if e.Spender != nil {
+		spender = *e.Spender
+	}
+	if e.Kind != Hold && next.Spender != spender {
+		return fmt.Errorf("the hold %s is another spender's", e.Hold)
+	}
 	switch e.Kind {
 	case Hold:
 		if next != (Held{}) {
 			return fmt.Errorf("the hold %s is there already", e.Hold)
 		}
-		next.Amount = e.Amount
+		next.Spender, next.Amount = spender, e.Amount
 	case Settle:
 		next.Settled += e.Amount
 	case Release:

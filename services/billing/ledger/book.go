@@ -21,6 +21,8 @@ type book struct {
 	broken  bool          // the account is not known from here on
 	torn    bool          // nor are the holds
 
+	spenders map[uuid.UUID]bool // that have a row, or of which was told that they have none
+
 	ranges []Range
 	next   int         // range that is not complete yet
 	tree   *chain.Tree // of its entries
@@ -32,7 +34,7 @@ type book struct {
 }
 
 func newBook(o Organization, report *Report) *book {
-	return &book{organization: o, report: report, holds: chain.Holds{}, tree: chain.NewTree()}
+	return &book{organization: o, report: report, holds: chain.Holds{}, spenders: map[uuid.UUID]bool{}, tree: chain.NewTree()}
 }
 
 func (b *book) at() Finding { return Finding{Organization: b.organization.ID} }
@@ -65,6 +67,7 @@ func (b *book) addEntry(e chain.Entry) {
 			b.report.find(here, "%s", err)
 		}
 	}
+	b.meet(here, e.Spender)
 	b.seal(e)
 }
 
@@ -99,11 +102,12 @@ func (b *book) complete() {
 
 func (b *book) addHold(h Hold) {
 	b.anything = true
+	here := b.at()
+	here.Hold = h.ID
+	b.meet(here, h.Spender)
 	if b.torn {
 		return
 	}
-	here := b.at()
-	here.Hold = h.ID
 	held, there := b.holds[h.ID]
 	if !there {
 		b.report.find(here, "the journal does not have it")
@@ -112,6 +116,9 @@ func (b *book) addHold(h Hold) {
 	delete(b.holds, h.ID)
 	if h.Amount != held.Amount || h.Settled != held.Settled {
 		b.report.find(here, "%d of %d credits are settled, by the journal %d of %d", h.Settled, h.Amount, held.Settled, held.Amount)
+	}
+	if h.Spender == nil && held.Spender != uuid.Nil || h.Spender != nil && held.Spender != *h.Spender {
+		b.report.find(here, "it is not the spender's that the journal names")
 	}
 	switch {
 	case h.State != "open" && h.State != "closed":

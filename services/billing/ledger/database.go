@@ -64,6 +64,7 @@ func nextOrganization(ctx context.Context, q postgres.Querier, from uuid.UUID) (
 			(SELECT organization_id FROM uaol_billing.accounts WHERE organization_id >= $1 ORDER BY organization_id LIMIT 1)
 			UNION ALL (SELECT organization_id FROM uaol_billing.journal WHERE organization_id >= $1 ORDER BY organization_id LIMIT 1)
 			UNION ALL (SELECT organization_id FROM uaol_billing.holds WHERE organization_id >= $1 ORDER BY organization_id LIMIT 1)
+			UNION ALL (SELECT organization_id FROM uaol_billing.spenders WHERE organization_id >= $1 ORDER BY organization_id LIMIT 1)
 			UNION ALL (SELECT organization_id FROM uaol_billing.seal_ranges WHERE organization_id >= $1 ORDER BY organization_id LIMIT 1)) x
 		ORDER BY x.organization_id LIMIT 1`, from)
 }
@@ -114,6 +115,14 @@ func readOrganization(ctx context.Context, tx pgx.Tx, id uuid.UUID, through int6
 		return err
 	}
 	if err := pages(
+		func(last Spender) ([]Spender, error) {
+			return postgres.All[Spender](ctx, tx, `
+				SELECT spender_id, account_id, key_id, salt FROM uaol_billing.spenders
+				WHERE organization_id = $1 AND spender_id > $2 ORDER BY spender_id LIMIT $3`, id, last.ID, page)
+		}, Spender{}, to.Spender); err != nil {
+		return err
+	}
+	if err := pages(
 		func(last chain.Entry) ([]chain.Entry, error) {
 			return postgres.All[chain.Entry](ctx, tx, `
 				SELECT `+entryColumns+` FROM uaol_billing.journal e
@@ -124,7 +133,7 @@ func readOrganization(ctx context.Context, tx pgx.Tx, id uuid.UUID, through int6
 	return pages(
 		func(last holdRow) ([]holdRow, error) {
 			return postgres.All[holdRow](ctx, tx, `
-				SELECT hold_id, amount, settled, state, created_at FROM uaol_billing.holds
+				SELECT hold_id, spender_id, amount, settled, state, created_at FROM uaol_billing.holds
 				WHERE organization_id = $1 AND (created_at, hold_id) > ($2, $3) ORDER BY created_at, hold_id LIMIT $4`,
 				id, last.CreatedAt, last.ID, page)
 		}, holdRow{}, func(h holdRow) error { return to.Hold(h.Hold) })

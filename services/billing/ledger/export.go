@@ -29,6 +29,7 @@ type exportHeader struct {
 type exportEnd struct {
 	Organizations int64       `json:"organizations"`
 	Ranges        int64       `json:"ranges"`
+	Spenders      int64       `json:"spenders"`
 	Entries       int64       `json:"entries"`
 	Holds         int64       `json:"holds"`
 	Seals         int64       `json:"seals"`
@@ -39,6 +40,7 @@ type exportLine struct {
 	Header       *exportHeader `json:"export,omitempty"`
 	Organization *Organization `json:"organization,omitempty"`
 	Range        *Range        `json:"range,omitempty"`
+	Spender      *Spender      `json:"spender,omitempty"`
 	Entry        *chain.Entry  `json:"entry,omitempty"`
 	Hold         *Hold         `json:"hold,omitempty"`
 	Seal         *chain.Seal   `json:"seal,omitempty"`
@@ -92,6 +94,12 @@ func (e *exporter) Organization(o Organization) error {
 func (e *exporter) Range(r Range) error {
 	e.end.Ranges++
 	return e.line(exportLine{Range: &r})
+}
+
+// Spender implements Reader.
+func (e *exporter) Spender(s Spender) error {
+	e.end.Spenders++
+	return e.line(exportLine{Spender: &s})
 }
 
 // Entry implements Reader.

@@ -107,6 +107,7 @@ const (
 	stageStart = iota
 	stageBooks
 	stageRanges
+	stageSpenders
 	stageEntries
 	stageHolds
 	stageSeals
@@ -160,6 +161,8 @@ func (r *exportReader) book(l exportLine) error {
 	switch {
 	case l.Range != nil:
 		stage, of = stageRanges, &l.Range.Organization
+	case l.Spender != nil:
+		stage = stageSpenders
 	case l.Entry != nil:
 		stage, of = stageEntries, &l.Entry.Organization
 	case l.Hold == nil:
@@ -173,6 +176,9 @@ func (r *exportReader) book(l exportLine) error {
 	case stageRanges:
 		r.seen.Ranges++
 		return r.to.Range(*l.Range)
+	case stageSpenders:
+		r.seen.Spenders++
+		return r.to.Spender(*l.Spender)
 	case stageEntries:
 		r.seen.Entries++
 		return r.to.Entry(*l.Entry)

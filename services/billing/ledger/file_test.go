@@ -28,12 +28,14 @@ func (shelf) Read(_ context.Context, to Reader) error {
 	leaf := e.Leaf()
 	r := Range{Number: 1, Range: chain.Range{Organization: one, First: 1, Last: 1, Digest: leaf[:]}}
 	root := r.Leaf()
+	who := chain.Spender{Organization: one, Account: two, Key: one, Salt: make(chain.Bytes, 16)}
 	key, err := chain.NewKey(make([]byte, 32))
 	if err != nil {
 		return err
 	}
 	return errors.Join(to.Begin(Beginning{At: at, Through: 1}),
-		to.Organization(Organization{ID: one, Account: &chain.Account{LastSeq: 1, Available: 5, Grants: 5, Monthly: 5}}), to.Range(r), to.Entry(e),
+		to.Organization(Organization{ID: one, Account: &chain.Account{LastSeq: 1, Available: 5, Grants: 5, Monthly: 5}}), to.Range(r),
+		to.Spender(Spender{ID: who.ID(), Account: &who.Account, Key: &who.Key, Salt: who.Salt}), to.Spender(Spender{ID: two}), to.Entry(e),
 		to.Organization(Organization{ID: two}), to.Hold(Hold{ID: two, Amount: 1, State: "open"}),
 		to.Seal(key.Sign(chain.Seal{Number: 1, Previous: chain.Genesis(), Root: root[:], Entries: 1, SealedAt: at})))
 }
@@ -81,7 +83,7 @@ func TestDamagedExports(t *testing.T) {
 func TestOrderOfExports(t *testing.T) {
 	t.Parallel()
 	lines := strings.SplitAfter(string(copied(t, shelf{})), "\n")
-	header, one, ranges, entry, two, hold, seal := lines[0], lines[1], lines[2], lines[3], lines[4], lines[5], lines[6]
+	header, one, ranges, spender, entry, two, hold, seal := lines[0], lines[1], lines[2], lines[3], lines[5], lines[6], lines[7], lines[8]
 	for name, order := range map[string][]string{
 		"two beginnings":               {header, header},
 		"an entry first":               {header, entry},
@@ -91,6 +93,9 @@ func TestOrderOfExports(t *testing.T) {
 		"organisations backwards":      {header, two, one},
 		"an organisation twice":        {header, one, one},
 		"an entry before its range":    {header, one, entry, ranges},
+		"a spender first":              {header, spender},
+		"a spender before its range":   {header, one, spender, ranges},
+		"a spender after an entry":     {header, one, entry, spender},
 		"an entry after a hold":        {header, one, hold, entry},
 		"an organisation after a seal": {header, one, seal, two},
 		"an entry after a seal":        {header, one, seal, entry},

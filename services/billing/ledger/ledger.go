@@ -15,8 +15,8 @@ import (
 // Source has books to be read, from the first to the last.
 type Source interface {
 	// Read hands over everything in the order of Reader's methods: after Begin the
-	// organisations in the order of their ids, each with its ranges, entries and
-	// holds, and then the seals. An error of the reader's ends it.
+	// organisations in the order of their ids, each with its ranges, spenders, entries
+	// and holds, and then the seals. An error of the reader's ends it.
 	Read(ctx context.Context, to Reader) error
 }
 
@@ -25,7 +25,8 @@ type Reader interface {
 	Begin(Beginning) error
 	Organization(Organization) error
 	Range(Range) error       // of that organisation, by seq
-	Entry(chain.Entry) error // likewise
+	Spender(Spender) error   // of that organisation, in any order
+	Entry(chain.Entry) error // of that organisation, by seq
 	Hold(Hold) error         // of that organisation, in any order
 	Seal(chain.Seal) error   // by number
 }
@@ -49,10 +50,20 @@ type Range struct {
 	chain.Range
 }
 
+// Spender is a row of the spenders: whole, or forgotten, and then without all but
+// its id.
+type Spender struct {
+	ID      uuid.UUID   `db:"spender_id" json:"id"`
+	Account *uuid.UUID  `db:"account_id" json:"accountId"`
+	Key     *uuid.UUID  `db:"key_id" json:"keyId"` // zeros for none
+	Salt    chain.Bytes `db:"salt" json:"salt"`
+}
+
 // Hold is a row of the holds, as far as the books are concerned.
 type Hold struct {
-	ID      uuid.UUID `db:"hold_id" json:"id"`
-	Amount  int64     `db:"amount" json:"amount"`
-	Settled int64     `db:"settled" json:"settled"`
-	State   string    `db:"state" json:"state"`
+	ID      uuid.UUID  `db:"hold_id" json:"id"`
+	Spender *uuid.UUID `db:"spender_id" json:"spenderId"`
+	Amount  int64      `db:"amount" json:"amount"`
+	Settled int64      `db:"settled" json:"settled"`
+	State   string     `db:"state" json:"state"`
 }

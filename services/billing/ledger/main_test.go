@@ -37,6 +37,12 @@ type library struct {
 	entries  []chain.Entry
 	holds    map[uuid.UUID]*bookedHold
 	order    []uuid.UUID // of holds
+	spenders []bookedSpender
+}
+
+type bookedSpender struct {
+	Spender
+	organization uuid.UUID
 }
 
 type bookedHold struct {
@@ -77,6 +83,9 @@ func (l *library) enter(organization uuid.UUID, kind chain.Kind, amount int64, c
 	}
 	if account.Apply(e) != nil {
 		return false
+	}
+	if kind == chain.Hold || kind == chain.Send {
+		l.spent(&e)
 	}
 	l.entries = append(l.entries, e)
 	return true
@@ -137,11 +146,37 @@ func (l *library) transfer(from, to uuid.UUID, amount int64) {
 }
 
 func (l *library) hold(id uuid.UUID, amount int64) {
-	hold, spender := l.id(), l.id()
-	if l.enter(id, chain.Hold, amount, func(e *chain.Entry) { e.Operation, e.Hold, e.Spender = hold.String(), &hold, &spender }) {
-		l.holds[hold] = &bookedHold{Hold: Hold{ID: hold, Amount: amount, State: "open"}, organization: id, at: l.at}
+	hold := l.id()
+	if l.enter(id, chain.Hold, amount, func(e *chain.Entry) { e.Operation, e.Hold = hold.String(), &hold }) {
+		l.holds[hold] = &bookedHold{Hold: Hold{ID: hold, Spender: l.entries[len(l.entries)-1].Spender, Amount: amount, State: "open"}, organization: id, at: l.at}
 		l.order = append(l.order, hold)
 	}
+}
+
+// spent gives the entry a new spender: with a key or with none, and every third
+// one erased by now.
+func (l *library) spent(e *chain.Entry) {
+	salt := l.id()
+	who := chain.Spender{Organization: e.Organization, Account: l.id(), Key: l.id(), Salt: salt[:]}
+	if l.random.IntN(2) == 0 {
+		who.Key = uuid.Nil
+	}
+	s := bookedSpender{Spender: Spender{ID: who.ID(), Account: &who.Account, Key: &who.Key, Salt: who.Salt}, organization: e.Organization}
+	if len(l.spenders)%3 == 2 {
+		s.Spender = Spender{ID: s.ID}
+	}
+	l.spenders = append(l.spenders, s)
+	e.Spender = &s.ID
+}
+
+// erased is how many spenders are.
+func (l *library) erased() (n int64) {
+	for _, s := range l.spenders {
+		if s.Account == nil {
+			n++
+		}
+	}
+	return n
 }
 
 func (l *library) open() *bookedHold {
@@ -163,7 +198,9 @@ func (l *library) settle(amount int64) {
 	}
 	amount = min(amount, h.Amount-h.Settled)
 	tool, job := l.id(), l.id()
-	if l.enter(h.organization, chain.Settle, amount, func(e *chain.Entry) { e.Hold, e.Tool, e.Job, e.Facts = &h.ID, &tool, &job, `{"method":"m"}` }) {
+	if l.enter(h.organization, chain.Settle, amount, func(e *chain.Entry) {
+		e.Hold, e.Spender, e.Tool, e.Job, e.Facts = &h.ID, h.Spender, &tool, &job, `{"method":"m"}`
+	}) {
 		h.Settled += amount
 	}
 }
@@ -174,7 +211,7 @@ func (l *library) release() {
 		return
 	}
 	if rest := h.Amount - h.Settled; rest > 0 {
-		l.enter(h.organization, chain.Release, rest, func(e *chain.Entry) { e.Operation, e.Hold = h.ID.String(), &h.ID })
+		l.enter(h.organization, chain.Release, rest, func(e *chain.Entry) { e.Operation, e.Hold, e.Spender = h.ID.String(), &h.ID, h.Spender })
 		if account := l.accounts[h.organization]; account.Stale > account.Held {
 			l.enter(h.organization, chain.Expire, account.Stale-account.Held, func(e *chain.Entry) { e.Operation = h.ID.String() })
 		}
@@ -186,7 +223,7 @@ func (l *library) release() {
 func (l *library) store(t testing.TB, pool *pgxpool.Pool) {
 	t.Helper()
 	require.NoError(t, pgx.BeginFunc(t.Context(), pool, func(tx pgx.Tx) error {
-		for _, table := range []string{"accounts", "journal", "holds"} {
+		for _, table := range []string{"accounts", "journal", "holds", "spenders"} {
 			if _, err := tx.Exec(t.Context(), "DELETE FROM uaol_billing."+table); err != nil {
 				return err
 			}
@@ -211,8 +248,16 @@ func (l *library) store(t testing.TB, pool *pgxpool.Pool) {
 		for _, id := range l.order {
 			h := l.holds[id]
 			if _, err := tx.Exec(t.Context(), `
-				INSERT INTO uaol_billing.holds (hold_id, organization_id, owner, amount, settled, state, expires_at, created_at) VALUES ($1, $2, 'job', $3, $4, $5, $6, $6)`,
-				h.ID, h.organization, h.Amount, h.Settled, h.State, h.at); err != nil {
+				INSERT INTO uaol_billing.holds (hold_id, organization_id, owner, amount, settled, state, expires_at, created_at, spender_id)
+				VALUES ($1, $2, 'job', $3, $4, $5, $6, $6, $7)`,
+				h.ID, h.organization, h.Amount, h.Settled, h.State, h.at, h.Spender); err != nil {
+				return err
+			}
+		}
+		for _, s := range l.spenders {
+			if _, err := tx.Exec(t.Context(), `
+				INSERT INTO uaol_billing.spenders (spender_id, organization_id, account_id, key_id, salt) VALUES ($1, $2, $3, $4, $5)`,
+				s.ID, s.organization, s.Account, s.Key, []byte(s.Salt)); err != nil {
 				return err
 			}
 		}

@@ -18,6 +18,7 @@ type Finding struct {
 	Organization uuid.UUID `json:"organizationId,omitzero"`
 	Seq          int64     `json:"seq,omitempty"`
 	Hold         uuid.UUID `json:"holdId,omitzero"`
+	Spender      uuid.UUID `json:"spenderId,omitzero"`
 	Seal         int64     `json:"seal,omitempty"`
 	What         string    `json:"what"`
 }
@@ -34,6 +35,9 @@ func (f Finding) String() string {
 	if f.Hold != uuid.Nil {
 		where = append(where, "hold "+f.Hold.String())
 	}
+	if f.Spender != uuid.Nil {
+		where = append(where, "spender "+f.Spender.String())
+	}
 	if f.Seal != 0 {
 		where = append(where, fmt.Sprintf("seal %d", f.Seal))
 	}
@@ -49,12 +53,20 @@ type Unsealed struct {
 	Oldest  *time.Time `json:"oldest,omitempty"`
 }
 
+// Spenders are those that the books name.
+type Spenders struct {
+	All         int64 `json:"all"`
+	Erased      int64 `json:"erased"`      // forgotten, with whom they stood for
+	Uncommitted int64 `json:"uncommitted"` // whose ids commit to nothing: whom they stand for is the database's word
+}
+
 // Report is what came of looking at the books.
 type Report struct {
 	At            time.Time        `json:"at"` // when reading began, or the copy was made
 	Organizations int64            `json:"organizations"`
 	Entries       int64            `json:"entries"`
 	Holds         int64            `json:"holds"`
+	Spenders      Spenders         `json:"spenders"`
 	Seals         int64            `json:"seals"`
 	Head          *chain.Head      `json:"head,omitempty"` // the last seal's
 	Heads         int64            `json:"heads"`          // published ones that are in the chain
@@ -90,6 +102,11 @@ func (r *Report) String() string {
 	if r.Head != nil {
 		fmt.Fprintf(&b, "last seal: %d of %s, %s\n", r.Head.Number, r.Head.SealedAt.Format(time.RFC3339), r.Head.Digest)
 	}
+	fmt.Fprintf(&b, "%d spenders, %d of them erased", r.Spenders.All, r.Spenders.Erased)
+	if r.Spenders.Uncommitted > 0 {
+		fmt.Fprintf(&b, ", %d of before their ids committed to whom they stand for", r.Spenders.Uncommitted)
+	}
+	b.WriteString("\n")
 	if r.Unsealed.Entries > 0 {
 		fmt.Fprintf(&b, "not sealed yet: %d entries, the oldest of %s\n", r.Unsealed.Entries, r.Unsealed.Oldest.UTC().Format(time.RFC3339))
 	}

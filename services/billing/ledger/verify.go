@@ -108,6 +108,13 @@ func (v *verifier) Range(r Range) error {
 	return nil
 }
 
+// Spender implements Reader.
+func (v *verifier) Spender(s Spender) error {
+	v.report.Spenders.All++
+	v.book.addSpender(s)
+	return nil
+}
+
 // Entry implements Reader.
 func (v *verifier) Entry(e chain.Entry) error {
 	v.report.Entries++

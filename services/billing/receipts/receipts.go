@@ -25,6 +25,7 @@ type Receipt struct {
 	Organization uuid.UUID    `json:"organizationId"`
 	Account      *uuid.UUID   `json:"accountId"` // who asked, as the server knew it when it signed; null once that is forgotten
 	Key          *uuid.UUID   `json:"keyId"`     // with which API key
+	Salt         chain.Bytes  `json:"salt"`      // with which the entries' spender commits to both; empty when it does not
 	Held         int64        `json:"held"`
 	Charged      int64        `json:"charged"`
 	Released     int64        `json:"released"`
@@ -120,6 +121,9 @@ func (r Receipt) Verify(trusted chain.Trusted) error {
 	if err := trusted.CheckText(purpose, text, r.PublicKey.ID(), r.Signature); err != nil {
 		return fmt.Errorf("the receipt: %w", err)
 	}
+	if err := r.caller(); err != nil {
+		return err
+	}
 	var held, charged, released, refunded int64
 	operations := map[string]int64{}
 	for _, e := range r.Entries {
@@ -162,3 +166,38 @@ func (r Receipt) Verify(trusted chain.Trusted) error {
 	}
 	return nil
 }
+
+// caller says why who is said to have asked is not the spender that the entries
+// name: these commit to whom that stands for.
+func (r Receipt) caller() error {
+	var spender *uuid.UUID
+	for _, e := range r.Entries {
+		switch {
+		case e.Spender == nil:
+		case spender == nil:
+			spender = e.Spender
+		case *spender != *e.Spender:
+			return fmt.Errorf("entry %d is another spender's", e.Seq)
+		}
+	}
+	switch {
+	case r.Account == nil && r.Key == nil && len(r.Salt) == 0:
+		return nil // it is forgotten
+	case r.Account == nil || spender == nil:
+		return errors.New("whom it says to have asked, its entries do not")
+	case chain.Uncommitted(*spender) && len(r.Salt) == 0:
+		return nil
+	}
+	who := chain.Spender{Organization: r.Organization, Account: *r.Account, Salt: r.Salt}
+	if r.Key != nil {
+		who.Key = *r.Key
+	}
+	if err := who.Check(*spender); err != nil {
+		return fmt.Errorf("who asked: %w", err)
+	}
+	return nil
+}
+
+// Committed reports whether the entries of a receipt that was verified commit to
+// who asked. Otherwise that is the server's word alone, or forgotten.
+func (r Receipt) Committed() bool { return r.Account != nil && len(r.Salt) > 0 }
