@@ -22,8 +22,8 @@ import (
 
 const signing = "whsec_nobody_knows"
 
-// shop is billing's routes with a Stripe that only tells things.
-func (b *bench) shop(t testing.TB) *site {
+// shopping is billing with a Stripe that only tells things.
+func (b *bench) shopping(t testing.TB) *Handler {
 	t.Helper()
 	cfg, err := config.Parse[payments.Config](config.Of(map[string]string{
 		"STRIPE_SECRET_KEY": "sk_test_nobody", "STRIPE_WEBHOOK_SECRET": signing, "UAOL_STRIPE_URL": "http://127.0.0.1:1",
@@ -34,9 +34,15 @@ func (b *bench) shop(t testing.TB) *site {
 	t.Cleanup(service.Close)
 	h := b.handler(t)
 	h.payments = service
+	return h
+}
+
+// shop is its routes.
+func (b *bench) shop(t testing.TB) *site {
+	t.Helper()
 	gin.SetMode(gin.ReleaseMode)
 	s := &site{engine: gin.New()}
-	api.Mount(s.engine, api.Guards{Authenticator: s, Auditor: s}, true, h.operations()...)
+	api.Mount(s.engine, api.Guards{Authenticator: s, Auditor: s}, true, b.shopping(t).operations()...)
 	return s
 }
 
