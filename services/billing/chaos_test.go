@@ -129,6 +129,7 @@ func (m *books) release(h *modelHold) {
 	m.counted -= rest
 	m.enter(chain.Release, "x", rest)
 	m.enter(chain.Expire, "x", max(m.account.Stale-m.account.Held, 0))
+	m.enter(chain.Repay, "x", min(m.account.Debt, m.account.Available))
 }
 
 func (m *books) settle(h *modelHold, amount int64) {

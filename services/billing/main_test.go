@@ -137,6 +137,7 @@ func (b *bench) expire(t testing.TB, ids ...uuid.UUID) {
 func (b *bench) audit(t require.TestingT) {
 	b.auditAccounts(t)
 	b.auditTransfers(t)
+	b.auditDebts(t)
 	b.auditCaps(t)
 	b.verify(t)
 }
@@ -160,6 +161,13 @@ func (b *bench) auditTransfers(t require.TestingT) {
 			SELECT operation_id FROM uaol_billing.journal WHERE kind IN ('send', 'receive')
 			GROUP BY operation_id HAVING sum(CASE kind WHEN 'send' THEN amount ELSE -amount END) <> 0 OR count(*) <> 2) x`).Scan(&lopsided))
 	require.Zero(t, lopsided, "a transfer has two sides that add up to nothing")
+}
+
+// auditDebts: nobody owes who could pay.
+func (b *bench) auditDebts(t require.TestingT) {
+	var could int
+	require.NoError(t, b.pool.QueryRow(context.Background(), `SELECT count(*) FROM uaol_billing.accounts WHERE debt > 0 AND available > 0`).Scan(&could))
+	require.Zero(t, could)
 }
 
 // auditCaps counts the holds of each cap's period anew.

@@ -14,6 +14,7 @@ import (
 //
 // What is given back after its month has ended expires, unless other holds of the
 // account can still use it up: it stays as long as what is held is enough for it.
+// Of what is left then a debt is paid, as of all that comes in.
 func (r *Repository) releaseAll(ctx context.Context, batch []ReleaseRequest) (map[int]Hold, error) {
 	at := make(map[uuid.UUID]int, len(batch))
 	var ids []string
@@ -32,15 +33,17 @@ func (r *Repository) releaseAll(ctx context.Context, batch []ReleaseRequest) (ma
 			UPDATE uaol_billing.holds h SET state = 'closed', memo = '' FROM found f WHERE h.hold_id = f.hold_id
 		), getting AS (
 			SELECT a.organization_id, a.available, a.last_seq, a.caps_set, s.rest, s.calls, s.entries, s.last,
-				greatest(a.stale - (a.held - s.rest), 0) AS ending, clock_timestamp() AS at
+				greatest(a.stale - (a.held - s.rest), 0) AS ending,
+				least(a.debt, a.available + s.rest - greatest(a.stale - (a.held - s.rest), 0)) AS repaid, clock_timestamp() AS at
 			FROM uaol_billing.accounts a
 			JOIN (SELECT organization_id, sum(rest)::bigint AS rest, sum(calls)::bigint AS calls, count(*) AS entries, max(hold_id::text) AS last FROM found WHERE rest > 0
 				GROUP BY organization_id) s ON s.organization_id = a.organization_id
 			ORDER BY a.organization_id FOR UPDATE OF a
 		), moved AS (
-			UPDATE uaol_billing.accounts a SET held = a.held - g.rest, available = a.available + g.rest - g.ending,
+			UPDATE uaol_billing.accounts a SET held = a.held - g.rest, available = a.available + g.rest - g.ending - g.repaid,
 				calls_left = a.calls_left + g.calls, expired = a.expired + g.ending, stale = a.stale - g.ending,
-				last_seq = a.last_seq + g.entries + CASE WHEN g.ending > 0 THEN 1 ELSE 0 END, `+capsSeen+`
+				debt = a.debt - g.repaid, monthly = least(a.monthly, a.available + a.held - a.stale - g.repaid),
+				last_seq = a.last_seq + g.entries + CASE WHEN g.ending > 0 THEN 1 ELSE 0 END + CASE WHEN g.repaid > 0 THEN 1 ELSE 0 END, `+capsSeen+`
 			FROM getting g WHERE a.organization_id = g.organization_id
 		), counted AS (
 			UPDATE uaol_billing.caps c SET spent = c.spent - d.rest, ceiling = greatest(c.amount, c.spent - d.rest)
@@ -68,6 +71,10 @@ func (r *Repository) releaseAll(ctx context.Context, batch []ReleaseRequest) (ma
 			UNION ALL
 			SELECT g.organization_id, g.last_seq + g.entries + 1, g.last, 'expire', g.ending, g.available + g.rest - g.ending, NULL, NULL, NULL, g.at
 			FROM getting g WHERE g.ending > 0
+			UNION ALL
+			SELECT g.organization_id, g.last_seq + g.entries + CASE WHEN g.ending > 0 THEN 2 ELSE 1 END, g.last, 'repay', g.repaid,
+				g.available + g.rest - g.ending - g.repaid, NULL, NULL, NULL, g.at
+			FROM getting g WHERE g.repaid > 0
 		)
 		SELECT hold_id, amount, settled, false AS open FROM found`, ids)
 	if err != nil {

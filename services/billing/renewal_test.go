@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"uaol/providers/api"
 	"uaol/providers/postgres"
 	"uaol/services"
 )
@@ -485,15 +486,11 @@ func TestDebt(t *testing.T) {
 	_, err := b.service.Hold(t.Context(), callOf(caller, 1))
 	owed(err)
 	require.ErrorContains(t, err, "owes 3100 credits")
-	b.release(t, open) // makes something available, which can't be spent either
-	require.Equal(t, Balance{Tier: Free, Available: 100, Debt: 3_100}, b.balance(t, caller))
-	done, err := b.repository.holdAll(t.Context(), b.askedBy(t, callOf(caller, 1)))
-	require.NoError(t, err)
-	require.Empty(t, done)
-	_, err = b.service.Hold(t.Context(), callOf(caller, 1))
-	owed(err)
-
-	b.buy(t, caller, 1_000) // of this and the 100
+	for range 2 {
+		b.release(t, open) // pays some of it
+		require.Equal(t, Balance{Tier: Free, Debt: 3_000}, b.balance(t, caller))
+	}
+	b.buy(t, caller, 1_000)
 	require.Equal(t, Balance{Tier: Free, Debt: 2_000}, b.balance(t, caller))
 	b.give(t, caller, 500)
 	require.Equal(t, Balance{Tier: Free, Debt: 1_500}, b.balance(t, caller))
@@ -514,6 +511,85 @@ func TestDebt(t *testing.T) {
 	b.audit(t)
 }
 
+// TestReleasesPayDebts, of each account in a batch its own and no more than it owes,
+// after what ends with its month.
+func TestReleasesPayDebts(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	deep, shallow, none, late, spent, ended := user(), user(), user(), user(), user(), user()
+	releases := ReleasesRequest{}
+	holds := func(caller services.Caller, amounts ...int64) {
+		b.balance(t, caller)
+		for _, amount := range amounts {
+			releases.Releases = append(releases.Releases, ReleaseRequest{HoldID: b.hold(t, caller, OwnerJob, amount)})
+		}
+	}
+	for _, caller := range []services.Caller{deep, shallow, none, late, spent, ended} {
+		b.balance(t, caller)
+		b.buy(t, caller, 1_000)
+	}
+	holds(deep, 300, 400)
+	b.settle(t, b.hold(t, deep, OwnerJob, 10_300), 10_300)
+	holds(shallow, 5_000, 6_000)
+	holds(none, 10)
+	holds(late, 11_000)
+	b.pass(t, late.Organization) // of what it holds 10,000 are of the month before
+	b.settle(t, b.hold(t, late, OwnerJob, 5_000), 4_000)
+	deduct := func(caller services.Caller, amount int64) {
+		_, err := b.service.Deduct(t.Context(), Correction{Organization: caller.Organization, Operation: uuid.New(), Amount: amount})
+		require.NoError(t, err)
+	}
+	deduct(late, 5_000)
+	b.settle(t, b.hold(t, spent, OwnerJob, 11_000), 11_000)
+	b.pass(t, spent.Organization)
+	holds(spent, 10_000) // what it owes it can only pay with the month's
+	holds(ended, 10_000)
+	deduct(ended, 1_000)
+	b.pass(t, ended.Organization) // 9,000 of what it holds end with the release
+	b.buy(t, ended, 1_000)
+	deduct(ended, 11_000)
+	b.takeBack(t, ended, "too", 1_000)
+	for _, caller := range []services.Caller{deep, shallow, late, spent, ended} {
+		b.takeBack(t, caller, "re", 1_000)
+	}
+	require.Equal(t, Balance{Tier: Free, Held: 700, Debt: 1_000}, b.balance(t, deep))
+	require.Equal(t, Balance{Tier: Free, Held: 11_000, Debt: 1_000}, b.balance(t, shallow))
+	require.Equal(t, Balance{Tier: Free, Held: 12_000, Debt: 1_000}, b.balance(t, late))
+	require.Equal(t, Balance{Tier: Free, Held: 10_000, Debt: 1_000}, b.balance(t, spent))
+	require.Equal(t, Balance{Tier: Free, Held: 10_000, Debt: 2_000}, b.balance(t, ended))
+	outcomes, err := b.service.ReleaseMany(t.Context(), releases)
+	require.NoError(t, err)
+	for _, o := range outcomes {
+		require.Nil(t, o.Error)
+	}
+	require.Equal(t, Balance{Tier: Free, Debt: 300}, b.balance(t, deep))
+	require.Equal(t, Balance{Tier: Free, Available: 10_000}, b.balance(t, shallow))
+	require.Equal(t, Balance{Tier: Free, Available: 11_000}, b.balance(t, none))
+	require.Equal(t, Balance{Tier: Free, Available: 5_000, Held: 1_000}, b.balance(t, late))
+	require.Equal(t, Balance{Tier: Free, Available: 9_000}, b.balance(t, spent))
+	require.Equal(t, Balance{Tier: Free, Debt: 1_000}, b.balance(t, ended))
+	b.audit(t)
+}
+
+// TestWhoOwesSpendsNothing, whatever there is: nothing that comes in leaves both, so
+// the test does it by hand.
+func TestWhoOwesSpendsNothing(t *testing.T) {
+	t.Parallel()
+	b, caller := setup(t), user()
+	b.balance(t, caller)
+	_, err := b.pool.Exec(t.Context(), `UPDATE uaol_billing.accounts SET available = available + 5, debt = 5`)
+	require.NoError(t, err)
+	done, err := b.repository.holdAll(t.Context(), b.askedBy(t, callOf(caller, 1)))
+	require.NoError(t, err)
+	require.Empty(t, done)
+	_, err = b.service.Hold(t.Context(), callOf(caller, 1))
+	require.Equal(t, "CREDITS_OWED", api.CodeOf(err))
+	shared := uuid.New()
+	_, _, err = b.service.Transfer(t.Context(), actingFor(caller, shared), TransferRequest{Organization: shared, Amount: 1, Operation: uuid.New()})
+	require.Equal(t, "CREDITS_OWED", api.CodeOf(err))
+	require.Equal(t, Balance{Tier: Free, Available: 10_005, Debt: 5}, b.balance(t, caller))
+}
+
 // TestDebtIsNotMovedAwayFrom: an account that owes sends nothing to another one,
 // and what another sends it pays what it owes.
 func TestDebtIsNotMovedAwayFrom(t *testing.T) {
@@ -525,10 +601,9 @@ func TestDebtIsNotMovedAwayFrom(t *testing.T) {
 	open := b.hold(t, caller, OwnerJob, 10_500)
 	b.takeBack(t, caller, "re_1", 500)
 	b.release(t, open)
-	require.Equal(t, Balance{Tier: Free, Available: 10_500, Debt: 500}, b.balance(t, caller))
-	_, _, err := b.service.Transfer(t.Context(), acting, TransferRequest{Organization: shared, Amount: 10_500, Operation: uuid.New()})
+	_, _, err := b.service.Transfer(t.Context(), acting, TransferRequest{Organization: shared, Amount: 10_001, Operation: uuid.New()})
 	require.Equal(t, services.Insufficient, services.KindOf(err), "%v", err)
-	require.Equal(t, Balance{Tier: Free, Available: 10_500, Debt: 500}, b.balance(t, caller))
+	require.Equal(t, Balance{Tier: Free, Available: 10_000}, b.balance(t, caller), "what it owed is paid")
 
 	b.buy(t, acting, 50)
 	b.settle(t, b.hold(t, acting, OwnerJob, 50), 50)
