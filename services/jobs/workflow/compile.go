@@ -4,14 +4,13 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/ast"
-	"cel.dev/cel-go/common/cost"
 	"cel.dev/cel-go/common/operators"
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/ext"
-	"cel.dev/cel-go/interpreter"
 )
 
 // What a condition may take.
@@ -20,12 +19,12 @@ const (
 	maxNesting   = 50      // of its parts in each other
 	maxNodes     = 5_000   // of its tree, macros written out
 
-	// maxCost is in CEL's units: about one for each operation, variable and member
-	// that is read, and for each ten bytes of text that are compared. That is a few
-	// thousand rounds of a loop, in some milliseconds.
-	maxCost = 100_000
+	stringsVersion = 0 // of CEL's strings library, whose functions allowed and costs know
 
-	checkEvery = 100 // rounds of a loop, whether the context has ended
+	// maxTime is for what no cost tells, as input[input.name] with a name that is
+	// megabytes long.
+	maxTime    = 5 * time.Second
+	checkEvery = 100 // rounds of a loop: whether the context has ended
 )
 
 // environment is what conditions are written in: CEL with its macros and the
@@ -41,8 +40,9 @@ func environment(more ...cel.EnvOption) (*cel.Env, error) {
 		cel.ParserRecursionLimit(maxNesting),
 		cel.ExpressionNodeLimit(maxNodes),
 		// The cost of comparing two values is of all that is in them.
-		cel.CostSizingStrategy(cost.AggregateSizingStrategy()),
-		ext.Strings(ext.StringsVersion(0)),
+		cel.CostSizingStrategy(sizes),
+		cel.RegexProgramSizeLimit(maxPattern),
+		ext.Strings(ext.StringsVersion(stringsVersion)),
 	}, more...)...)
 }
 
@@ -102,8 +102,8 @@ func (r *stepReader) compileCondition(text string) (c *Condition, faults []strin
 		return nil, faults
 	}
 	c.program, err = env.Program(checked,
-		cel.CostLimit(maxCost), cel.InterruptCheckFrequency(checkEvery),
-		cel.OptimizeRegex(interpreter.MatchesRegexOptimization))
+		cel.CostTracking(costs{}), cel.CostLimit(maxCost), cel.InterruptCheckFrequency(checkEvery),
+		cel.CustomDecoratorV2(boundedCall), cel.OptimizeRegex(patterns))
 	if err != nil {
 		return nil, []string{"cannot be compiled: " + err.Error()}
 	}
@@ -127,6 +127,12 @@ func (r *stepReader) read(c *Condition, node ast.NavigableExpr) (fault string) {
 			switch name {
 			case "steps", "input", "item", "index":
 				return fmt.Sprintf("%s cannot be the name of a loop's variable", name)
+			}
+		}
+	case ast.MapKind: // of a long key much is read for the price of one
+		for _, entry := range node.AsMap().Entries() {
+			if entry.AsMapEntry().Key().Kind() != ast.LiteralKind {
+				return "the keys of a map have to be written out"
 			}
 		}
 	case ast.CallKind:
@@ -179,7 +185,7 @@ func (r *stepReader) readStep(c *Condition, steps ast.NavigableExpr) (fault stri
 // call, would not bound, and those that look at the machine.
 func allowed(call ast.CallExpr) (fault string) {
 	switch name := call.FunctionName(); name {
-	case "replace", "split":
+	case "indexOf", "lastIndexOf", "replace", "split":
 		return fmt.Sprintf("the function %s is not there", name)
 	case "matches":
 		if args := call.Args(); args[len(args)-1].Kind() != ast.LiteralKind {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/types"
@@ -27,14 +28,19 @@ type Condition struct {
 func (c *Condition) PerItem() bool { return c.perItem }
 
 // True evaluates the condition. It is an Invalid error when that fails, takes
-// more than maxCost, or is no boolean, and ctx's when ctx ended meanwhile.
+// too long, or gives no boolean, and ctx's when ctx ended meanwhile.
 func (c *Condition) True(ctx context.Context, scope Scope) (bool, error) {
-	value, _, err := c.program.ContextEval(ctx, &variables{condition: c, scope: scope})
+	return c.within(ctx, scope, maxTime)
+}
+
+func (c *Condition) within(ctx context.Context, scope Scope, most time.Duration) (bool, error) {
+	limited, cancel := context.WithTimeout(ctx, most)
+	defer cancel()
+	value, _, err := c.program.ContextEval(limited, &variables{condition: c, scope: scope})
 	if ctx.Err() != nil {
 		return false, fmt.Errorf("evaluating the condition: %w", ctx.Err())
 	}
-	var cancelled interpreter.EvalCancelledError
-	if errors.As(err, &cancelled) && cancelled.Cause == interpreter.CostLimitExceeded {
+	if cancelled := (interpreter.EvalCancelledError{}); errors.As(err, &cancelled) || limited.Err() != nil {
 		return false, services.Errorf(services.Invalid, "the condition takes too many operations")
 	}
 	if err != nil {

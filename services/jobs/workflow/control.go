@@ -12,10 +12,8 @@ const maxTimeout = 24 * time.Hour // of one attempt, and of a pause between two
 
 // control reads what every kind of step may have.
 func (r *stepReader) control() {
-	if when := r.text("when"); when != "" {
+	if when, ok := r.text("when"); ok {
 		r.s.When = r.condition(when)
-	} else if _, empty := r.members["when"].(string); empty {
-		r.fault("when", "must not be empty")
 	}
 	r.forEach()
 	r.retry()

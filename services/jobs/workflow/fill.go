@@ -98,7 +98,7 @@ func (f *filler) fill(t *Template) (json.RawMessage, error) {
 
 func bounded(size int) error {
 	if size > maxFilled {
-		return services.Errorf(services.Invalid, "the parameters grew beyond %d bytes", maxFilled)
+		return services.Errorf(services.Invalid, "filled in, the value is more than %d bytes", maxFilled)
 	}
 	return nil
 }

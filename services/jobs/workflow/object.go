@@ -27,12 +27,13 @@ func (o object) fault(name, format string, args ...any) {
 	o.p.fault(o.path(name), format, args...)
 }
 
-func (o object) text(name string) string {
-	text, ok := o.members[name].(string)
-	if !ok && o.has(name) {
-		o.fault(name, "must be a text")
+// text reads a text that is not empty.
+func (o object) text(name string) (string, bool) {
+	text, _ := o.members[name].(string)
+	if text == "" && o.has(name) {
+		o.fault(name, "must be a text that is not empty")
 	}
-	return text
+	return text, text != ""
 }
 
 func (o object) object(name string) (map[string]any, bool) {

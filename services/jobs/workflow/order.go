@@ -28,6 +28,9 @@ func (p *parser) approvals() {
 			continue
 		}
 		switch s := &p.d.Steps[a.Approves]; {
+		case p.d.Steps[i].Compensation:
+			p.fault(StepPath(i)+".approves", "is not for a compensation step, for which nobody waits")
+		case s.Kind == "": // that was told
 		case s.Kind != Tool:
 			p.fault(StepPath(i)+".approves", "%q is no step of the kind %q", s.ID, Tool)
 		case s.Compensation:

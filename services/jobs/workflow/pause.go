@@ -25,7 +25,7 @@ func (r *stepReader) literalOr(name string, check func(string) (string, bool)) *
 	if !r.has(name) {
 		return nil
 	}
-	text := r.text(name)
+	text, _ := r.members[name].(string)
 	t := r.template(name, text, false)
 	if t.isReference() {
 		return t
@@ -59,7 +59,7 @@ func (p Pause) End(scope Scope, from time.Time) (time.Time, error) {
 		return time.Time{}, err
 	}
 	if reason, ok := check(text); !ok {
-		return time.Time{}, services.Errorf(services.Invalid, "the pause %q %s", text, reason)
+		return time.Time{}, services.Errorf(services.Invalid, "the pause %.100q %s", text, reason)
 	}
 	end := from
 	if p.Duration != nil {

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -84,10 +83,11 @@ func (r *stepReader) compile(name string, value any, items bool) (t *Template, o
 
 // prose reads a text with references; nil when there is none.
 func (r *stepReader) prose(name string) *Template {
-	if text := r.text(name); text != "" {
-		return r.template(name, text, r.items)
+	text, ok := r.text(name)
+	if !ok {
+		return nil
 	}
-	return nil
+	return r.template(name, text, r.items)
 }
 
 const maxAction = 256 // bytes of a method's name
@@ -105,12 +105,8 @@ func (r *stepReader) tool() {
 	}
 	call.Parameters = r.template("parameters", parameters, r.items)
 	r.s.Tool = call
-	if !r.has("idempotency_key") {
-		return
-	}
-	key := r.text("idempotency_key")
-	if key == "" {
-		r.fault("idempotency_key", "must be a text that is not empty")
+	key, ok := r.text("idempotency_key")
+	if !ok {
 		return
 	}
 	t, ofItem := r.compile("idempotency_key", key, r.items)
@@ -127,13 +123,17 @@ const (
 )
 
 func (r *stepReader) llm() {
-	ask := &Prompt{Provider: r.text("provider"), Model: r.text("model"), System: r.prose("system"), Prompt: r.prose("prompt")}
-	switch ask.Provider {
-	case "", "openai", "anthropic", "gemini":
-	default:
-		r.fault("provider", `must be "openai", "anthropic" or "gemini"`)
+	ask := &Prompt{}
+	if r.has("provider") {
+		switch ask.Provider, _ = r.members["provider"].(string); ask.Provider {
+		case "openai", "anthropic", "gemini":
+		default:
+			r.fault("provider", `must be "openai", "anthropic" or "gemini"`)
+		}
 	}
-	if ask.Prompt == nil {
+	ask.Model, _ = r.text("model")
+	ask.System, ask.Prompt = r.prose("system"), r.prose("prompt")
+	if !r.has("prompt") {
 		r.fault("prompt", "must be a text that is not empty")
 	}
 	ask.MaxTokens = int(r.whole("max_tokens", 0, 1, maxTokens))
@@ -153,7 +153,7 @@ func (r *stepReader) approval() {
 		if i, ok := r.named("approves", r.members["approves"]); ok {
 			a.Approves = i
 		}
-	} else if a.Message == nil {
+	} else if !r.has("message") {
 		r.fault("message", "must be a text that is not empty, or approves must name a step")
 	}
 	r.s.Approval = a
@@ -196,7 +196,7 @@ func (r *stepReader) named(name string, value any) (int, bool) {
 	}
 	i, ok := r.p.d.index[id]
 	if !ok {
-		r.fault(name, "there is no step %q", strings.ToValidUTF8(id, ""))
+		r.fault(name, "there is no step %q", id)
 		return none, false
 	}
 	return i, true
