@@ -15,9 +15,10 @@ import (
 
 // What a condition may take.
 const (
-	maxCondition = 4 << 10 // bytes of text
-	maxNesting   = 50      // of its parts in each other
-	maxNodes     = 5_000   // of its tree, macros written out
+	maxCondition  = 4 << 10  // bytes of text
+	maxConditions = 64 << 10 // of all in a definition: some cost ten microseconds a byte to compile
+	maxNesting    = 32       // of its parts in each other
+	maxNodes      = 5_000    // of its tree, macros written out
 
 	stringsVersion = 0 // of CEL's strings library, whose functions allowed and costs know
 
@@ -59,6 +60,10 @@ func (r *stepReader) condition(text string) *Condition {
 		r.fault("when", "has more than %d bytes", maxCondition)
 		return nil
 	}
+	if r.p.conditions += len(text); r.p.conditions > maxConditions {
+		r.fault("when", "makes more than %d bytes of all conditions together", maxConditions)
+		return nil
+	}
 	c, faults := r.compileCondition(text)
 	for _, fault := range faults {
 		r.fault("when", "%s", fault)
@@ -73,11 +78,11 @@ func (r *stepReader) condition(text string) *Condition {
 }
 
 func (r *stepReader) compileCondition(text string) (c *Condition, faults []string) {
-	make := plain
+	of := plain
 	if r.items {
-		make = forItem
+		of = forItem
 	}
-	env, err := make()
+	env, err := of()
 	if err != nil {
 		return nil, []string{"cannot be compiled: " + err.Error()}
 	}
@@ -85,7 +90,10 @@ func (r *stepReader) compileCondition(text string) (c *Condition, faults []strin
 	if issues.Err() != nil {
 		for _, e := range issues.Errors() {
 			message := strings.ReplaceAll(e.Message, " (in container '')", "")
-			faults = append(faults, fmt.Sprintf("column %d: %s", e.Location.Column()+1, message))
+			if column := e.Location.Column(); column >= 0 { // else it is about the whole
+				message = fmt.Sprintf("column %d: %s", column+1, message)
+			}
+			faults = append(faults, message)
 		}
 		return nil, faults
 	}

@@ -79,9 +79,9 @@ func (v *variables) ResolveName(name string) (any, bool) {
 	return nil, false
 }
 
-func once(value *ref.Val, make func() any) ref.Val {
+func once(value *ref.Val, read func() any) ref.Val {
 	if *value == nil {
-		*value = types.DefaultTypeAdapter.NativeToValue(make())
+		*value = types.DefaultTypeAdapter.NativeToValue(read())
 	}
 	return *value
 }

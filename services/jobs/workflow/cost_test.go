@@ -14,7 +14,7 @@ import (
 func TestConditionsAreBounded(t *testing.T) {
 	t.Parallel()
 	scope := Scope{Input: json.RawMessage(`{"list":[` + strings.Repeat(`"x",`, 100_000) + `"x"],"text":"` + strings.Repeat("x", maxCompared+1) + `"}`)}
-	doubled := `[input.list]` + strings.Repeat(`.map(x, [x, x])`, 40)
+	doubled := `[input.list]` + strings.Repeat(`.map(x, [x, x])`, 25)
 	for name, text := range map[string]string{
 		"loops in loops":    `input.list.all(x, input.list.all(y, input.list.all(z, true)))`,
 		"lists of lists":    `input.list.map(x, input.list.map(y, input.list)).size() > 0`,

@@ -1,6 +1,7 @@
 package workflow
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -8,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
 	"pgregory.net/rapid"
 )
 
@@ -140,4 +142,26 @@ func readSteps(t require.TestingT, text string) []Step {
 	p.definition(members, steps)
 	require.Len(t, p.faults, 1)
 	return p.d.Steps
+}
+
+// One definition serves many goroutines; the race detector watches.
+func TestDefinitionsAreShared(t *testing.T) {
+	t.Parallel()
+	d := parsed(t, tool("a", `,"when":"input.n == steps.b.result.n","parameters":{"x":["{{b.result.n}}","{{input}}"]}`), tool("b", ""))
+	var all errgroup.Group
+	for n := range 8 {
+		all.Go(func() error {
+			number := json.RawMessage(fmt.Sprintf(`{"n":%d}`, n))
+			scope := Scope{Input: number, Results: results(map[int]string{1: string(number)})}
+			for range 50 {
+				ok, err := d.Steps[0].When.True(context.Background(), scope)
+				filled, failed := d.Steps[0].Tool.Parameters.Fill(scope)
+				if want := fmt.Sprintf(`{"x":[%d,{"n":%d}]}`, n, n); !ok || err != nil || failed != nil || string(filled) != want {
+					return fmt.Errorf("%v %v %v %s", ok, err, failed, filled)
+				}
+			}
+			return nil
+		})
+	}
+	require.NoError(t, all.Wait())
 }

@@ -68,6 +68,8 @@ type parser struct {
 	d      *Definition
 	needs  [][]int // of each step, as they are found
 	faults []services.Fault
+
+	conditions int // bytes of all so far
 }
 
 func (p *parser) fault(path, format string, args ...any) {

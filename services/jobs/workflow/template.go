@@ -52,17 +52,18 @@ type compiler struct {
 	ofItem  bool // {{item}} or {{index}} was used
 }
 
-// segment is a member's name, or a position when the name is "".
+// segment is one part of a path: a member's name, or a position in a list.
 type segment struct {
-	name  string
-	isKey bool
-	i     int
+	name     string
+	isMember bool
+	i        int
 }
 
 func (c *compiler) template(value any) *Template {
 	c.t.value = c.add(value)
 	c.t.literals = append(c.t.literals, c.literal)
-	return &c.t
+	t := c.t // without the compiler, which holds much else
+	return &t
 }
 
 // add writes one value. It gives back what is known of it.
@@ -94,7 +95,7 @@ func (c *compiler) add(value any) any {
 				c.literal = append(c.literal, ',')
 			}
 			c.literal = append(appendText(c.literal, name), ':')
-			c.stack = append(c.stack, segment{name: name, isKey: true})
+			c.stack = append(c.stack, segment{name: name, isMember: true})
 			v[name] = c.add(v[name])
 			c.stack = c.stack[:len(c.stack)-1]
 		}
@@ -154,7 +155,7 @@ func (c *compiler) tooDeep() bool {
 func (c *compiler) path() Path {
 	path := make(Path, len(c.stack))
 	for i, s := range c.stack {
-		if path[i] = s.name; !s.isKey {
+		if path[i] = s.name; !s.isMember {
 			path[i] = strconv.Itoa(s.i)
 		}
 	}
@@ -165,7 +166,7 @@ func (c *compiler) path() Path {
 func (c *compiler) where() string {
 	where := []byte(c.at)
 	for _, s := range c.stack {
-		if s.isKey {
+		if s.isMember {
 			where = append(append(where, '.'), s.name...)
 		} else {
 			where = append(strconv.AppendInt(append(where, '['), int64(s.i), 10), ']')
