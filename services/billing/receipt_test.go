@@ -350,8 +350,14 @@ func FuzzReceipt(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	receipt, err := receipts.Receipt{Kind: "call", Charges: []receipts.Charge{}, Entries: []receipts.Entry{}}.Sign(key)
+	who := chain.NewSpender(uuid.Nil, uuid.New(), uuid.New())
+	spender := who.ID()
+	receipt, err := receipts.Receipt{Kind: "call", Account: &who.Account, Key: &who.Key, Salt: who.Salt, Charges: []receipts.Charge{},
+		Entries: []receipts.Entry{{Entry: chain.Entry{Kind: chain.Hold, Spender: &spender}}}}.Sign(key)
 	if err != nil {
+		f.Fatal(err)
+	}
+	if err := receipt.Verify(chain.NewTrusted(key.Public())); err != nil {
 		f.Fatal(err)
 	}
 	text, err := json.Marshal(receipt)
