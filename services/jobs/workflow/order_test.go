@@ -3,6 +3,7 @@ package workflow
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -157,7 +158,7 @@ func TestDefinitionsAreShared(t *testing.T) {
 				ok, err := d.Steps[0].When.True(context.Background(), scope)
 				filled, failed := d.Steps[0].Tool.Parameters.Fill(scope)
 				if want := fmt.Sprintf(`{"x":[%d,{"n":%d}]}`, n, n); !ok || err != nil || failed != nil || string(filled) != want {
-					return fmt.Errorf("%v %v %v %s", ok, err, failed, filled)
+					return fmt.Errorf("%v and %s: %w", ok, filled, errors.Join(err, failed))
 				}
 			}
 			return nil

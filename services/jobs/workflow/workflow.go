@@ -65,7 +65,7 @@ type Step struct {
 	When           *Condition    // nil: always
 	ForEach        *ForEach      // nil: once
 	Retry          Retry         // with the defaults in place of what was not said
-	Timeout        time.Duration // of one attempt; 0: none
+	Timeout        time.Duration // 0: none
 	OnError        OnError
 	Compensate     int       // the step that undoes this one when it has failed; -1: none
 	Compensation   bool      // it runs only after a step that names it has failed
