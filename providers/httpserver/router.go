@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"sort"
+	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -163,7 +164,11 @@ func access(log *zap.Logger) gin.HandlerFunc {
 			return
 		}
 		status, level := c.Writer.Status(), zap.InfoLevel
-		if status >= http.StatusInternalServerError {
+		switch {
+		case status < http.StatusInternalServerError:
+		case unset(c):
+			level = zap.WarnLevel
+		default:
 			level = zap.ErrorLevel
 		}
 		entry := log.Check(level, "request")
@@ -182,6 +187,13 @@ func access(log *zap.Logger) gin.HandlerFunc {
 		}
 		entry.Write(fields...)
 	}
+}
+
+// unset reports whether a request asked for what the operator has not set up:
+// nothing has gone wrong.
+func unset(c *gin.Context) bool {
+	last := c.Errors.Last()
+	return last != nil && strings.HasSuffix(api.CodeOf(causeOf(last.Err)), "NOT_CONFIGURED")
 }
 
 // causeOf is the innermost error that still says something.

@@ -69,3 +69,23 @@ func TestRefusedDeliveriesAreNoErrors(t *testing.T) {
 		require.Equal(t, zapcore.InfoLevel, e.Level, e.Message)
 	}
 }
+
+// TestWhatIsNotSetUpIsNoError in the log, whoever asks for it.
+func TestWhatIsNotSetUpIsNoError(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	engine, log := (&site{caller: user()}).logged(t, b.handler(t).operations()...)
+	for path, body := range map[string]string{
+		"/billing/webhook/stripe": "{}", "/billing/checkout": `{"pack":"small"}`, "/billing/subscribe": `{"tier":"Pro"}`,
+		"/billing/subscription/cancel": "{}", "/billing/portal": "{}",
+	} {
+		request := httptest.NewRequestWithContext(context.Background(), http.MethodPost, path, strings.NewReader(body))
+		request.Header.Set("Content-Type", "application/json")
+		recorder := httptest.NewRecorder()
+		engine.ServeHTTP(recorder, request)
+		require.Equal(t, http.StatusServiceUnavailable, recorder.Code, recorder.Body)
+		require.Contains(t, recorder.Body.String(), "BILLING_NOT_CONFIGURED")
+	}
+	require.Equal(t, 5, log.FilterMessage("request").FilterLevelExact(zapcore.WarnLevel).Len())
+	require.Equal(t, 5, log.Len())
+}
