@@ -17,6 +17,7 @@ import (
 	"uaol/providers/httpserver"
 	"uaol/providers/instance"
 	"uaol/providers/keyring"
+	"uaol/providers/llm"
 	"uaol/providers/logging"
 	"uaol/providers/metrics"
 	"uaol/providers/peers"
@@ -38,6 +39,7 @@ var shared = fx.Options(
 	peers.Module,
 	httpserver.Module,
 	upstream.Module,
+	llm.Module,
 	config.For[egress.Config](),
 	config.For[Inherited](),
 	fx.Provide(egress.New, events.NewBus, document, instance.New, surroundings),

@@ -7,12 +7,14 @@ import (
 	"uaol/providers/httpserver"
 	"uaol/providers/keyring"
 	"uaol/providers/limits"
+	"uaol/providers/llm"
 	"uaol/providers/logging"
 	"uaol/providers/mail"
 	"uaol/providers/metrics"
 	"uaol/providers/peers"
 	"uaol/providers/postgres"
 	"uaol/services/auth"
+	"uaol/services/auth/modelkeys"
 	"uaol/services/auth/oidc"
 	"uaol/services/billing"
 	"uaol/services/billing/ledger"
@@ -29,7 +31,7 @@ import (
 func Settings() []config.Setting {
 	return config.Describe(
 		config.Process{}, logging.Config{}, postgres.Config{}, migrations.Config{}, httpserver.Config{}, limits.Config{},
-		peers.Config{}, egress.Config{}, auth.Config{}, oidc.Config{}, keyring.Config{}, mail.Config{}, credentials.Config{}, metrics.Config{}, Inherited{}, Remote{},
+		peers.Config{}, egress.Config{}, llm.Config{}, auth.Config{}, oidc.Config{}, modelkeys.Config{}, keyring.Config{}, mail.Config{}, credentials.Config{}, metrics.Config{}, Inherited{}, Remote{},
 		auth.ClientConfig{}, registry.Config{}, registry.ClientConfig{}, proxy.Config{}, proxy.ClientConfig{}, jobs.ClientConfig{}, billing.ClientConfig{}, billing.PlansConfig{}, payments.Config{}, ledger.Config{}, storage.ClientConfig{},
 	)
 }

@@ -5,7 +5,9 @@ import (
 
 	"github.com/google/uuid"
 
+	"uaol/providers/llm"
 	"uaol/services"
+	"uaol/services/auth/modelkeys"
 )
 
 // Verifier is what other services see of auth.
@@ -16,6 +18,15 @@ type Verifier interface {
 	// Forbidden for an organisation that is not the caller's; Limited when the
 	// address has made too many guests; Unavailable.
 	Verify(ctx context.Context, in VerifyRequest) (Verified, error)
+}
+
+// ModelKeys is what other services see of the keys of model providers.
+type ModelKeys interface {
+	// ModelAccess says with which key which model of which provider is asked for
+	// a caller. Kinds: Invalid with code PROVIDER_KEY_MISSING when neither the
+	// caller's organisation nor the platform has a key, Invalid for an unknown
+	// provider, Unauthenticated for nobody, Unavailable.
+	ModelAccess(ctx context.Context, in modelkeys.AccessRequest) (llm.Access, error)
 }
 
 // VerifyRequest holds at most one kind of credentials; the first present counts.

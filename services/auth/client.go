@@ -3,8 +3,10 @@ package auth
 import (
 	"context"
 
+	"uaol/providers/llm"
 	"uaol/providers/peers"
 	"uaol/services"
+	"uaol/services/auth/modelkeys"
 	"uaol/services/billing"
 )
 
@@ -13,7 +15,8 @@ type ClientConfig struct {
 	URL string `env:"UAOL_AUTH_URL" want:"the auth service's URL such as http://host:3001" doc:"where auth runs, for a process that does not run it; several addresses separated by commas"`
 }
 
-// Client is a Verifier, a services.Auditor and a billing.AccountDirectory over HTTP.
+// Client is a Verifier, a ModelKeys, a services.Auditor and a
+// billing.AccountDirectory over HTTP.
 type Client struct{ peer *peers.Peer }
 
 // NewClient makes a Client; a Fault names the variable when no URL is set.
@@ -36,4 +39,9 @@ func (c *Client) Record(ctx context.Context, act services.Act) error {
 // Home implements billing.AccountDirectory.
 func (c *Client) Home(ctx context.Context, in billing.HomeRequest) (billing.Home, error) {
 	return peers.Call[billing.HomeRequest, billing.Home](ctx, c.peer, "home", in)
+}
+
+// ModelAccess implements ModelKeys.
+func (c *Client) ModelAccess(ctx context.Context, in modelkeys.AccessRequest) (llm.Access, error) {
+	return peers.Call[modelkeys.AccessRequest, llm.Access](ctx, c.peer, "model-access", in)
 }

@@ -31,6 +31,8 @@ const jwtSecret = "a JWT secret of a test, 32 characters or more"
 
 const encryptionSecret = "an encryption secret of a test, 32 characters or more"
 
+const platformKey = "AIza-a-key-of-the-platform-itself"
+
 // bench is what a test of this package works with.
 type bench struct {
 	pool          *pgxpool.Pool
@@ -42,6 +44,7 @@ type bench struct {
 	ring          *keyring.Ring
 	signIns       *SignIns
 	profiles      *ProfileHandler
+	modelKeys     *modelkeys.Service
 	engine        *gin.Engine // the routes, as in a process without the gateway
 
 	mu       sync.Mutex
@@ -66,6 +69,7 @@ func setup(t testing.TB, changes ...func(*Config)) *bench {
 	var err error
 	b.ring, err = keyring.New(keyring.Config{Secret: encryptionSecret}, zap.NewNop())
 	require.NoError(t, err)
+	b.modelKeys = modelkeys.NewService(modelkeys.Config{GeminiKey: platformKey, GeminiModel: "gemini-x", OpenAIModel: "gpt-x", AnthropicModel: "claude-x"}, modelkeys.NewRepository(b.pool), b.ring)
 	b.service, err = NewService(
 		cfg, b.repository, billingtest.New(t, b.pool), bus, zap.NewNop())
 	require.NoError(t, err)
@@ -147,7 +151,7 @@ func (b *bench) text(t testing.TB, sql string, args ...any) (text string) {
 func (b *bench) routes() routesParams {
 	return routesParams{
 		Handler: NewHandler(b.service, b.audit, b.signIns), Pool: b.pool,
-		ModelKeys: modelkeys.NewHandler(modelkeys.NewService(modelkeys.NewRepository(b.pool), b.ring)),
+		ModelKeys: modelkeys.NewHandler(b.modelKeys),
 		Profiles:  b.profiles,
 	}
 }

@@ -31,22 +31,25 @@ var Module = fx.Module("auth",
 	logging.Named("auth"),
 	config.For[Config](),
 	config.For[oidc.Config](),
+	config.For[modelkeys.Config](),
 	config.For[mail.Config](),
 	fx.Provide(fx.Private, NewRepository, NewService, NewHandler, NewAuditLog, NewHousekeeper, newProviders, NewSignIns,
 		modelkeys.NewRepository, modelkeys.NewService, modelkeys.NewHandler,
 		NewTeamsHost, teams.NewRepository, teams.NewService, teams.NewHandler,
 		mail.New, newPost, NewProfiles, newExports, NewProfileHandler, newEraser),
-	fx.Provide(local, directory, auditor, NewAuthenticator, asAuthenticator, routes, usageNotes, housekeeping, posting, erasing, outbox),
+	fx.Provide(local, modelKeys, directory, auditor, NewAuthenticator, asAuthenticator, routes, usageNotes, housekeeping, posting, erasing, outbox),
 )
 
 // Remote reaches auth in another process.
 var Remote = fx.Module("auth-remote",
 	config.WhenNeeded[ClientConfig](),
 	fx.Provide(fx.Private, NewClient),
-	fx.Provide(func(c *Client) (Verifier, services.Auditor, billing.AccountDirectory) { return c, c, c }, NewAuthenticator, asAuthenticator),
+	fx.Provide(func(c *Client) (Verifier, ModelKeys, services.Auditor, billing.AccountDirectory) { return c, c, c, c }, NewAuthenticator, asAuthenticator),
 )
 
 func local(s *Service) Verifier { return s }
+
+func modelKeys(s *modelkeys.Service) ModelKeys { return s }
 
 func directory(r *Repository) billing.AccountDirectory { return r }
 
@@ -131,6 +134,7 @@ func routes(p routesParams) httpserver.Out {
 		api.Internal("/internal/auth/verify", p.Handler.service.Verify),
 		api.Internal("/internal/auth/home", p.Handler.service.repository.Home),
 		api.Internal("/internal/auth/record", p.Handler.audit.record))
+	operations = append(operations, p.ModelKeys.Internal()...)
 	operations = append(operations, events.NewOutbox(services.Auth).Operations(services.Auth, p.Pool)...)
 	return httpserver.Out{Routes: httpserver.Routes{Service: services.Auth, Operations: operations}}
 }

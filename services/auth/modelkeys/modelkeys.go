@@ -1,5 +1,6 @@
-// Package modelkeys keeps organisations' keys of model providers. They are
-// sealed for their organisation and provider, and never given out again.
+// Package modelkeys keeps organisations' keys of model providers, and says which
+// key a model is asked with. They are sealed for their organisation and provider,
+// and given to no one but the services that ask models.
 package modelkeys
 
 import (
@@ -27,13 +28,14 @@ var providers = map[string]string{"openai": "sk-", "gemini": "", "claude": "sk-a
 
 // Service is the use cases.
 type Service struct {
+	cfg        Config
 	repository *Repository
 	ring       *keyring.Ring
 }
 
 // NewService makes a Service.
-func NewService(repository *Repository, ring *keyring.Ring) *Service {
-	return &Service{repository: repository, ring: ring}
+func NewService(cfg Config, repository *Repository, ring *keyring.Ring) *Service {
+	return &Service{cfg: cfg, repository: repository, ring: ring}
 }
 
 func checkProvider(path, provider string) error {
@@ -68,8 +70,7 @@ func (s *Service) Set(ctx context.Context, caller services.Caller, provider, sec
 // wellFormed refuses what can't be a key: all providers' are printable ASCII of
 // at least 20 characters.
 func wellFormed(provider, secret string) bool {
-	return len(secret) >= 20 && strings.HasPrefix(secret, providers[provider]) &&
-		!strings.ContainsFunc(secret, func(r rune) bool { return r <= ' ' || r > '~' })
+	return len(secret) >= 20 && strings.HasPrefix(secret, providers[provider]) && sendable(secret)
 }
 
 // mask shows what people tell keys apart by; a key has 20 characters at least.
@@ -119,17 +120,6 @@ func (s *Service) Delete(ctx context.Context, caller services.Caller, provider s
 		return err
 	}
 	return s.repository.delete(ctx, caller.Organization, provider)
-}
-
-// Secret opens the organisation's key of a provider, for a call to it; kind
-// NotFound when there is none.
-func (s *Service) Secret(ctx context.Context, organization uuid.UUID, provider string) (string, error) {
-	sealed, err := s.repository.sealed(ctx, organization, provider)
-	if err != nil {
-		return "", err
-	}
-	secret, err := s.ring.Open(sealed, bond(organization, provider))
-	return string(secret), err
 }
 
 // Rotate seals every key that an older secret sealed with the current one, and

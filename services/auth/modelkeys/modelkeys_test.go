@@ -34,7 +34,7 @@ func setup(t testing.TB) *bench {
 	t.Helper()
 	b := &bench{pool: pgtest.New(t)}
 	b.repository = NewRepository(b.pool)
-	b.service = NewService(b.repository, ring(t, keyring.Config{Secret: before}))
+	b.service = NewService(Config{}, b.repository, ring(t, keyring.Config{Secret: before}))
 	return b
 }
 
@@ -59,6 +59,13 @@ func (b *bench) set(t testing.TB, caller services.Caller, provider, secret strin
 	key, err := b.service.Set(t.Context(), caller, provider, secret, isDefault)
 	require.NoError(t, err)
 	return key
+}
+
+// secret is a key as a service that asks a model gets it.
+func secret(t testing.TB, s *Service, caller services.Caller, provider string) (string, error) {
+	t.Helper()
+	access, err := s.ModelAccess(t.Context(), AccessRequest{Caller: caller, Provider: provider})
+	return string(access.Key), err
 }
 
 func (b *bench) defaults(t testing.TB, caller services.Caller) (names string) {
@@ -98,12 +105,12 @@ func TestModelKeys(t *testing.T) {
 	require.Nil(t, none)
 	require.Equal(t, services.NotFound, services.KindOf(b.service.SetDefault(t.Context(), bob, "openai")))
 	require.NoError(t, b.service.Delete(t.Context(), bob, "openai"))
-	_, err = b.service.Secret(t.Context(), bob.Organization, "openai")
-	require.Equal(t, services.NotFound, services.KindOf(err))
+	_, err = secret(t, b.service, bob, "openai")
+	require.Equal(t, services.Invalid, services.KindOf(err))
 
-	secret, err := b.service.Secret(t.Context(), ada.Organization, "openai")
+	got, err := secret(t, b.service, ada, "openai")
 	require.NoError(t, err)
-	require.Equal(t, openai, secret)
+	require.Equal(t, openai, got)
 	require.NoError(t, b.service.Delete(t.Context(), ada, "openai"))
 	require.NoError(t, b.service.Delete(t.Context(), ada, "openai"), "it may be repeated")
 	require.Equal(t, "claude", b.defaults(t, ada))
@@ -178,7 +185,7 @@ func TestSealedForItsRow(t *testing.T) {
 		require.NoError(t, err)
 	}
 	for _, thief := range []services.Caller{eve, ada} {
-		_, err := b.service.Secret(t.Context(), thief.Organization, "openai")
+		_, err := secret(t, b.service, thief, "openai")
 		require.Error(t, err)
 	}
 }
@@ -200,11 +207,11 @@ func TestRotate(t *testing.T) {
 	n, err = Rotate(t.Context(), b.repository, both)
 	require.NoError(t, err)
 	require.Zero(t, n, "it may be repeated")
-	alone := NewService(b.repository, ring(t, keyring.Config{Secret: after}))
+	alone := NewService(Config{}, b.repository, ring(t, keyring.Config{Secret: after}))
 	for _, owner := range owners {
-		secret, err := alone.Secret(t.Context(), owner.Organization, "claude")
+		got, err := secret(t, alone, owner, "claude")
 		require.NoError(t, err)
-		require.Equal(t, claude, secret)
+		require.Equal(t, claude, got)
 	}
 	_, err = Rotate(t.Context(), b.repository, ring(t, keyring.Config{Secret: before}))
 	require.ErrorContains(t, err, "ENCRYPTION_SECRET_PREVIOUS")

@@ -82,9 +82,13 @@ func (r *Repository) delete(ctx context.Context, organization uuid.UUID, provide
 	return err
 }
 
-func (r *Repository) sealed(ctx context.Context, organization uuid.UUID, provider string) ([]byte, error) {
-	return postgres.Value[[]byte](ctx, r.pool, `
-		SELECT sealed FROM uaol_auth.provider_keys WHERE organization_id = $1 AND provider = $2`, organization, provider)
+// find gives the organisation's key of a provider; of any, its default or the
+// first stored. Kind NotFound when there is none.
+func (r *Repository) find(ctx context.Context, organization uuid.UUID, provider string) (row, error) {
+	return postgres.One[row](ctx, r.pool, `
+		SELECT organization_id, provider, sealed FROM uaol_auth.provider_keys
+		WHERE organization_id = $1 AND ($2::text = '' OR provider = $2::text)
+		ORDER BY is_default DESC, created_at, provider LIMIT 1`, organization, provider)
 }
 
 type row struct {

@@ -29,6 +29,11 @@ func (h *Handler) Operations() []api.Operation {
 	}
 }
 
+// Internal is what other services ask.
+func (h *Handler) Internal() []api.Operation {
+	return []api.Operation{api.Internal("/internal/auth/model-access", h.service.ModelAccess)}
+}
+
 func (h *Handler) list(ctx context.Context, caller services.Caller, _ *struct{}) (api.Page[ModelKey], error) {
 	keys, err := h.service.List(ctx, caller)
 	return api.List(keys, ""), err
