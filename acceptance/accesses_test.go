@@ -148,10 +148,20 @@ var accesses = map[string]access{
 	"POST /jobs": {own: "201 201 403 201 201 201 201", foreign: "201 201 403 201 201 201 201", body: func(t *testing.T, o *organization) any {
 		return workflow(step("a", o.at("owner").newTool(t, 0), "echo", object{"text": "x"}))
 	}},
-	"GET /jobs":                 {own: everybody, foreign: everybody},
-	"GET /jobs/{jobId}":         {own: "403 200 200 200 200 200 200", foreign: "403"},
-	"GET /jobs/{jobId}/steps":   {own: "403 200 200 200 200 200 200", foreign: "403"},
-	"POST /jobs/{jobId}/cancel": {own: "403 200 403 200 200 200 200", foreign: "403"},
+	"POST /jobs/batch": {own: "201 201 403 201 201 201 201", foreign: "201 201 403 201 201 201 201", body: func(t *testing.T, o *organization) any {
+		body := workflow(step("a", o.at("owner").newTool(t, 0), "echo", object{"text": "x"}))
+		body["jobs"] = []object{{}}
+		return body
+	}},
+	"GET /jobs/dead":                             {own: everybody, foreign: everybody},
+	"POST /jobs/dead/redrive":                    {own: "400 400 403 400 400 400 400", foreign: "400 400 403 400 400 400 400", body: says(object{"job_ids": []string{nobodysID}})},
+	"POST /jobs/{jobId}/retry":                   {own: "403 409 403 409 409 409 409", foreign: "403"},
+	"GET /jobs/{jobId}/events":                   {own: "403 200 200 200 200 200 200", foreign: "403"},
+	"POST /jobs/{jobId}/steps/{stepId}/decision": {own: "403 404 403 404 404 404 404", foreign: "403", body: says(object{"decision": "skip"})},
+	"GET /jobs":                                  {own: everybody, foreign: everybody},
+	"GET /jobs/{jobId}":                          {own: "403 200 200 200 200 200 200", foreign: "403"},
+	"GET /jobs/{jobId}/steps":                    {own: "403 200 200 200 200 200 200", foreign: "403"},
+	"POST /jobs/{jobId}/cancel":                  {own: "403 200 403 200 200 200 200", foreign: "403"},
 
 	// Credits
 	"GET /credits/balance":      {own: accounts, foreign: accounts},

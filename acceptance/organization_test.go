@@ -129,6 +129,8 @@ func (p place) thing(t *testing.T, op api.Operation, name string, made map[strin
 		return "latest"
 	case "jobId":
 		return p.newJob(t)
+	case "stepId":
+		return "nothing"
 	case "fileId":
 		if p.role == "guest" {
 			return nobodysID

@@ -32,6 +32,6 @@ func Settings() []config.Setting {
 	return config.Describe(
 		config.Process{}, logging.Config{}, postgres.Config{}, migrations.Config{}, httpserver.Config{}, limits.Config{},
 		peers.Config{}, egress.Config{}, llm.Config{}, auth.Config{}, oidc.Config{}, modelkeys.Config{}, keyring.Config{}, mail.Config{}, credentials.Config{}, metrics.Config{}, Inherited{}, Remote{},
-		auth.ClientConfig{}, registry.Config{}, registry.ClientConfig{}, proxy.Config{}, proxy.ClientConfig{}, jobs.ClientConfig{}, billing.ClientConfig{}, billing.PlansConfig{}, payments.Config{}, ledger.Config{}, storage.ClientConfig{},
+		auth.ClientConfig{}, registry.Config{}, registry.ClientConfig{}, proxy.Config{}, proxy.ClientConfig{}, jobs.Config{}, jobs.ClientConfig{}, billing.ClientConfig{}, billing.PlansConfig{}, payments.Config{}, ledger.Config{}, storage.ClientConfig{},
 	)
 }

@@ -26,6 +26,9 @@ type Annotations struct {
 	Destructive bool   `json:"destructiveHint"`
 	Idempotent  bool   `json:"idempotentHint"`
 	OpenWorld   bool   `json:"openWorldHint"`
+	// TakesKey is ours, not MCP's: calls with the same idempotency key, which every
+	// call has in its _meta and in a header, are one call to the tool.
+	TakesKey bool `json:"idempotencyKeyHint,omitempty"`
 }
 
 // UnmarshalJSON puts the defaults where the tool said nothing.

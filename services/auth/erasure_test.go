@@ -56,12 +56,12 @@ func onPlatform(t testing.TB) *platform {
 	w.registry = registry.NewService(registry.NewRepository(w.pool), policy, nil, nil, w.bus)
 	w.meter = billingtest.New(t, w.pool)
 	repository := jobs.NewRepository(w.pool)
-	w.jobs = jobs.NewService(repository, w.registry, w.meter, w.bus, zap.NewNop())
-	engine := jobs.NewEngine(repository, tools{}, w.meter, w.bus, zap.NewNop())
+	engine := jobs.NewEngine(repository, tools{}, w.meter, w.bus, jobs.Config{Concurrency: 10}, zap.NewNop())
+	w.jobs = jobs.NewService(repository, engine, w.registry, w.meter, w.bus, zap.NewNop())
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { _ = engine.Run(ctx) })
-	t.Cleanup(func() { cancel(); running.Wait() })
+	t.Cleanup(func() { cancel(); running.Wait(); repository.Close() })
 	data := t.TempDir()
 	w.files = filepath.Join(data, "files")
 	store := blobs.New(config.Process{DataDir: data})
@@ -113,8 +113,8 @@ func (w *platform) does(t testing.TB, caller services.Caller, name string) (appr
 	})
 	require.NoError(t, w.till.Flush(t.Context()))
 	if caller.Personal { // a shared organisation has no credits of its own
-		job, err := w.jobs.Create(t.Context(), caller, json.RawMessage(fmt.Sprintf(
-			`{"steps":[{"id":"a","tool_id":"%s","action":"echo","parameters":{"who":"%s"}}]}`, ids[0], name)))
+		job, err := w.jobs.Create(t.Context(), caller, jobs.Request{Definition: json.RawMessage(fmt.Sprintf(
+			`{"steps":[{"id":"a","tool_id":"%s","action":"echo","parameters":{"who":"%s"}}]}`, ids[0], name))})
 		require.NoError(t, err)
 		require.Eventually(t, func() bool {
 			job, err = w.jobs.Get(t.Context(), caller, job.ID)
@@ -207,7 +207,8 @@ func TestNothingIsLeft(t *testing.T) {
 			SELECT gen_random_uuid(), $5, spender_id, 'call', 1, 'closed', now() FROM uaol_billing.spenders WHERE account_id = $1`,
 		`INSERT INTO uaol_billing.journal (organization_id, seq, operation_id, kind, amount, balance, spender_id, created_at)
 			SELECT $5, 1000000, 'x', 'hold', 1, 1, spender_id, now() FROM uaol_billing.spenders WHERE account_id = $1`,
-		`INSERT INTO uaol_jobs.jobs (job_id, organization_id, account_id, workflow_definition, status, cost, claim_at) VALUES (gen_random_uuid(), $5, $1, '{}', 'Success', 0, NULL)`,
+		`INSERT INTO uaol_jobs.jobs (job_id, organization_id, account_id, definition, plan, status, cost, end_time) VALUES (gen_random_uuid(), $5, $1, '{}', '[]', 'Success', 0, now())`,
+		`INSERT INTO uaol_jobs.decisions (job_id, position, item, attempt, decision, account_id) VALUES (gen_random_uuid(), 0, 0, 1, 'skip', $1)`,
 	} {
 		// Every statement has all of the parameters, of which it uses some.
 		_, err := w.pool.Exec(t.Context(), `WITH p AS (SELECT $1::uuid, $2::text, $3::uuid, $4::uuid, $5::uuid, $6::uuid) `+sql, id, email, home, alone, shared, bob.Account.ID)

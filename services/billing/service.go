@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"uaol/providers/batch"
 	"uaol/providers/postgres"
 	"uaol/services"
 )
@@ -16,9 +17,9 @@ type Service struct {
 	repository *Repository
 	spenders   *spenders
 	plans      Plans
-	holds      [holdGroups]group[asked, Hold]
-	settles    group[SettleRequest, settled]
-	releases   group[ReleaseRequest, Hold]
+	holds      [holdGroups]batch.Group[asked, Hold]
+	settles    batch.Group[SettleRequest, settled]
+	releases   batch.Group[ReleaseRequest, Hold]
 }
 
 // holdGroups is how many batches of holds are written at a time. An account's
@@ -29,9 +30,9 @@ const holdGroups = 2
 func NewService(cfg PlansConfig, repository *Repository) *Service {
 	s := &Service{repository: repository, spenders: newSpenders(repository.pool), plans: cfg.plans}
 	for i := range s.holds {
-		s.holds[i].write = lenient(repository.holdAll)
+		s.holds[i].Write = lenient(repository.holdAll)
 	}
-	s.settles.write, s.releases.write = lenient(repository.settleAll), lenient(repository.releaseAll)
+	s.settles.Write, s.releases.Write = lenient(repository.settleAll), lenient(repository.releaseAll)
 	return s
 }
 
@@ -69,7 +70,7 @@ func (s *Service) Hold(ctx context.Context, in HoldRequest) (Hold, error) {
 		return Hold{}, err
 	}
 	wanted := asked{HoldRequest: in, spender: who}
-	if hold, done, err := s.holds[in.Caller.Organization[15]%holdGroups].do(ctx, wanted); done || err != nil {
+	if hold, done, err := s.holds[in.Caller.Organization[15]%holdGroups].Do(ctx, wanted); done || err != nil {
 		return hold, err
 	}
 	return s.holdAlone(ctx, wanted)
@@ -175,7 +176,7 @@ func (s *Service) Settle(ctx context.Context, in SettleRequest) (Hold, error) {
 	if len(in.Charges) == 0 {
 		return s.settleAlone(ctx, in)
 	}
-	if paid, done, err := s.settles.do(ctx, in); err != nil {
+	if paid, done, err := s.settles.Do(ctx, in); err != nil {
 		return Hold{}, err
 	} else if done {
 		return paid.answer()
@@ -206,7 +207,7 @@ func (s *Service) settleAlone(ctx context.Context, in SettleRequest) (Hold, erro
 
 // Release implements Meter.
 func (s *Service) Release(ctx context.Context, in ReleaseRequest) (Hold, error) {
-	if hold, done, err := s.releases.do(ctx, in); done || err != nil {
+	if hold, done, err := s.releases.Do(ctx, in); done || err != nil {
 		return hold, err
 	}
 	return s.releaseAlone(ctx, in)

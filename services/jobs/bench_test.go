@@ -3,6 +3,7 @@ package jobs
 import (
 	"context"
 	"encoding/json"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -26,8 +27,8 @@ import (
 	"uaol/services/registry"
 )
 
-// patience is how long a test waits for what must come.
-const patience = 60 * time.Second
+// longest is how long a test waits for what must come.
+const longest = 60 * time.Second
 
 // bench is what a test of this package works with: everything is real but the
 // tools, and those may be too (see real_test.go).
@@ -43,6 +44,7 @@ type bench struct {
 	tools      *tools
 	caller     services.Caller
 	seen       *seen
+	seq        int64
 }
 
 func setup(t testing.TB) *bench {
@@ -58,7 +60,8 @@ func setup(t testing.TB) *bench {
 	b.catalog = registry.NewService(registry.NewRepository(b.pool), b.policy, nil, nil, b.bus)
 	b.meter = billingtest.New(t, b.pool)
 	b.repository = NewRepository(b.pool)
-	b.service = NewService(b.repository, b.catalog, b.meter, b.bus, zap.NewNop())
+	t.Cleanup(b.repository.Close)
+	b.service = NewService(b.repository, b.engine(b.repository), b.catalog, b.meter, b.bus, zap.NewNop())
 	b.seen = watch(b.bus)
 	return b
 }
@@ -100,7 +103,7 @@ type stepJSON struct {
 	Needs  []string  `json:"depends_on,omitempty"`
 }
 
-func workflow(t testing.TB, steps ...stepJSON) json.RawMessage {
+func definition(t testing.TB, steps ...stepJSON) json.RawMessage {
 	t.Helper()
 	for i := range steps {
 		if steps[i].Action == "" {
@@ -114,7 +117,7 @@ func workflow(t testing.TB, steps ...stepJSON) json.RawMessage {
 
 func (b *bench) create(t testing.TB, steps ...stepJSON) Job {
 	t.Helper()
-	job, err := b.service.Create(t.Context(), b.caller, workflow(t, steps...))
+	job, err := b.service.Create(t.Context(), b.caller, Request{Definition: definition(t, steps...)})
 	require.NoError(t, err)
 	require.Equal(t, Queued, job.Status)
 	return job
@@ -151,7 +154,7 @@ func (b *bench) ended(t testing.TB, id uuid.UUID) Job {
 	t.Helper()
 	b.seen.wait(t, func(all []events.Event) bool {
 		for _, e := range all {
-			if e.Subject == id.String() && (e.Type == "job.succeeded" || e.Type == "job.failed" || e.Type == "job.cancelled") {
+			if e.Subject == id.String() && e.Type == "job.ended" {
 				return true
 			}
 		}
@@ -178,13 +181,15 @@ func (b *bench) number(t testing.TB, sql string, args ...any) int64 {
 // expire lets a job's lease end now.
 func (b *bench) expire(t testing.TB, id uuid.UUID) {
 	t.Helper()
-	b.exec(t, `UPDATE uaol_jobs.jobs SET claim_at = now() WHERE job_id = $1 AND claim_at IS NOT NULL`, id)
+	b.exec(t, `UPDATE uaol_jobs.workers SET lease_until = now() WHERE worker_id = (SELECT worker_id FROM uaol_jobs.runs WHERE job_id = $1)`, id)
 }
 
 // claim takes the only job there is, as a worker does that dies right after.
 func (b *bench) claim(t testing.TB) claimed {
 	t.Helper()
-	taken, err := b.repository.claim(t.Context(), 10, time.Hour)
+	worker := uuid.New()
+	require.NoError(t, b.repository.signIn(t.Context(), worker, time.Hour))
+	taken, _, err := b.repository.claim(t.Context(), worker, uuid.Nil, 10)
 	require.NoError(t, err)
 	require.Len(t, taken, 1)
 	return taken[0]
@@ -233,12 +238,17 @@ func (b *bench) start(t testing.TB, change ...func(*Engine)) *worker {
 func (b *bench) worker(t testing.TB, tracer pgx.QueryTracer, change ...func(*Engine)) *worker {
 	t.Helper()
 	w := &worker{pool: b.open(t, tracer)}
-	w.Engine = NewEngine(NewRepository(w.pool), b.tools, b.meter, b.bus, zap.NewNop())
+	repository := NewRepository(w.pool)
+	w.Engine = b.engine(repository)
 	for _, f := range change {
 		f(w.Engine)
 	}
-	t.Cleanup(w.stop)
+	t.Cleanup(func() { w.stop(); repository.Close() })
 	return w
+}
+
+func (b *bench) engine(repository *Repository) *Engine {
+	return NewEngine(repository, b.tools, b.meter, b.bus, Config{Concurrency: 64}, zap.NewNop())
 }
 
 func (w *worker) begin() {
@@ -246,6 +256,7 @@ func (w *worker) begin() {
 	w.cancel = cancel
 	w.done.Go(func() { _ = w.Run(ctx) })
 	w.done.Go(func() { _ = w.Heartbeat(ctx) })
+	w.done.Go(func() { _ = w.Timers(ctx) })
 }
 
 // stop is the graceful one.
@@ -373,7 +384,7 @@ func receive[T any](t testing.TB, from <-chan T) (value T) {
 	t.Helper()
 	select {
 	case value = <-from:
-	case <-time.After(patience):
+	case <-time.After(longest):
 		require.FailNow(t, "nothing came")
 	}
 	return value
@@ -382,7 +393,7 @@ func receive[T any](t testing.TB, from <-chan T) (value T) {
 // eventually asks again and again until it is so.
 func eventually(t testing.TB, so func() bool) {
 	t.Helper()
-	require.Eventually(t, so, patience, 5*time.Millisecond)
+	require.Eventually(t, so, longest, 5*time.Millisecond)
 }
 
 // seen is what the bus has told.
@@ -406,7 +417,7 @@ func watch(bus *events.Bus) *seen {
 
 func (s *seen) wait(t testing.TB, enough func([]events.Event) bool) {
 	t.Helper()
-	timer := time.NewTimer(patience)
+	timer := time.NewTimer(longest)
 	defer timer.Stop()
 	for {
 		s.mu.Lock()
@@ -433,3 +444,70 @@ func failureOf(t testing.TB, job Job) string {
 
 // admin is who decides about tools.
 var admin = services.Caller{Account: uuid.New(), Role: services.RoleAdmin}
+
+// The most that a definition may hold, and where its faults are told.
+const (
+	maxSteps = 1000
+	maxBytes = 1 << 20
+	at       = "body.workflow_definition"
+)
+
+const aTool = "0190a0b0-0000-7000-8000-000000000000"
+
+func decoded(t require.TestingT, text string) (value any) {
+	decoder := json.NewDecoder(strings.NewReader(text))
+	decoder.UseNumber()
+	require.NoError(t, decoder.Decode(&value), text)
+	return value
+}
+
+func object(t require.TestingT, text string) map[string]any { return decoded(t, text).(map[string]any) }
+
+func faultsOf(t require.TestingT, err error) []services.Fault {
+	var e *services.Error
+	require.ErrorAs(t, err, &e)
+	require.Equal(t, services.Invalid, e.Kind)
+	faults, ok := e.Details.([]services.Fault)
+	require.True(t, ok)
+	return faults
+}
+
+// written stores what a worker says of a step, as it does when the call begins or
+// ends.
+func (b *bench) written(t testing.TB, c claimed, step string, status Status, more func(*stepChange)) bool {
+	t.Helper()
+	d, err := b.repository.definitions.of(c.Definition)
+	require.NoError(t, err)
+	position, ok := d.Index(step)
+	require.True(t, ok)
+	s := stepChange{Position: position, Item: whole, Status: status, Attempt: 1}
+	if more != nil {
+		more(&s)
+	}
+	b.seq++
+	done, err := b.repository.changeAll(t.Context(), []change{{Job: c.ID, Fence: c.Fence, Seq: b.seq, Steps: []stepChange{s}}})
+	require.NoError(t, err)
+	return done[0]
+}
+
+func withResult(text string) func(*stepChange) { return func(s *stepChange) { s.Result = &text } }
+func withError(text string) func(*stepChange)  { return func(s *stepChange) { s.Error = &text } }
+
+// waits until a step has that status.
+func (b *bench) waits(t testing.TB, job uuid.UUID, step string, status Status) {
+	t.Helper()
+	eventually(t, func() bool { return b.steps(t, job)[step].Status == status })
+}
+
+// takeAway gives a job to another worker, which nobody knows of.
+func (b *bench) takeAway(t testing.TB, job uuid.UUID) {
+	t.Helper()
+	b.exec(t, `UPDATE uaol_jobs.runs SET fence = fence + 1, worker_id = gen_random_uuid() WHERE job_id = $1`, job)
+}
+
+// forget lets only count what happens from now on.
+func (s *seen) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.all = nil
+}

@@ -4,24 +4,28 @@ import (
 	"context"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
 	"go.uber.org/zap"
 
+	"uaol/providers/batch"
 	"uaol/providers/events"
 	"uaol/services/billing"
 	"uaol/services/proxy"
 )
 
 const (
-	lease      = 10 * time.Second // how long a silent worker keeps a job
+	lease      = 10 * time.Second // how long a silent worker keeps its jobs
 	heartbeat  = 2 * time.Second
-	maxJobs    = 64 // at once in this process
-	maxParted  = 16 // steps at once in one job
 	pollBusy   = 50 * time.Millisecond
-	pollIdle   = time.Second
-	handBackIn = 5 * time.Second // how long calls in flight may go on when the process stops
+	pollIdle   = 500 * time.Millisecond
+	gather     = time.Millisecond // while there is more work than room: claims grow larger
+	handBackIn = 5 * time.Second  // how long calls in flight may go on when the process stops
+	timersIn   = 250 * time.Millisecond
+	promoted   = 5000 // in one statement
+	reconcile  = 30 * time.Second
 )
 
 // Engine works on jobs.
@@ -31,47 +35,70 @@ type Engine struct {
 	meter      billing.Meter
 	bus        *events.Bus
 	log        *zap.Logger
+	most       int // jobs at once
+	payments   batch.Group[payment, error]
 
 	lease, heartbeat, handBackIn time.Duration // other than the constants only in tests
 
 	wake chan struct{}
-	mu   sync.Mutex
-	held map[uuid.UUID]*run
+
+	mu       sync.Mutex
+	worker   uuid.UUID // of the lease; nil while there is none
+	leased   time.Time // until then, by this process's clock
+	stopping bool
+	held     map[uuid.UUID]*run
+	reserved map[uuid.UUID]struct{} // for jobs that are being made
+	lane     uuid.UUID              // the last one that a claim has looked at
+	jobs     sync.WaitGroup
+	working  context.Context
+
+	busy atomic.Bool // the last claim brought as much as there was room for
 }
 
 // NewEngine makes an Engine; a job made in this process wakes it at once.
-func NewEngine(repository *Repository, invoker proxy.Invoker, meter billing.Meter, bus *events.Bus, log *zap.Logger) *Engine {
+func NewEngine(repository *Repository, invoker proxy.Invoker, meter billing.Meter, bus *events.Bus, cfg Config, log *zap.Logger) *Engine {
 	e := &Engine{
-		repository: repository, invoker: invoker, meter: meter, bus: bus, log: log,
+		repository: repository, invoker: invoker, meter: meter, bus: bus, log: log, most: cfg.Concurrency,
 		lease: lease, heartbeat: heartbeat, handBackIn: handBackIn,
-		wake: make(chan struct{}, 1), held: map[uuid.UUID]*run{},
+		wake: make(chan struct{}, 1), held: map[uuid.UUID]*run{}, reserved: map[uuid.UUID]struct{}{},
 	}
+	e.payments.Write = e.payAll
 	bus.Subscribe(func(event events.Event) {
 		switch event.Type {
 		case "job.created":
 			e.Wake()
-		case cancelling:
-			e.cancel(event.Subject)
+		case signalled:
+			e.signalled(event.Subject)
 		}
 	})
 	return e
 }
 
-// cancelling is handed on inside the process only: it stops a run here at once.
-// Elsewhere the heartbeat brings the request.
-const cancelling = "job.cancelling"
+// signalled is handed on inside the process only: it makes a run here look at
+// once. Elsewhere the heartbeat brings it.
+const signalled = "job.signalled"
 
-func (e *Engine) cancel(subject string) {
+func (e *Engine) signalled(subject string) {
 	id, err := uuid.Parse(subject)
 	if err != nil {
 		return
 	}
 	e.mu.Lock()
-	defer e.mu.Unlock()
-	if r := e.held[id]; r != nil {
-		r.cancel()
-	} else {
-		e.Wake() // a queued job is ended by whoever claims it
+	r := e.held[id]
+	e.mu.Unlock()
+	if r == nil {
+		e.Wake() // whoever claims it finds what it was about
+		return
+	}
+	go e.lookAt(r)
+}
+
+// lookAt brings one run what came from outside.
+func (e *Engine) lookAt(r *run) {
+	ctx, cancel := context.WithTimeout(context.Background(), e.lease/2)
+	defer cancel()
+	if found, err := e.repository.look(ctx, []uuid.UUID{r.job.ID}); err == nil && len(found) == 1 && found[0].Fence == r.job.Fence {
+		r.signal(found[0])
 	}
 }
 
@@ -89,8 +116,10 @@ func (e *Engine) Wake() {
 func (e *Engine) Run(ctx context.Context) error {
 	working, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
-	var jobs sync.WaitGroup
-	defer e.windDown(&jobs, stop)
+	e.mu.Lock()
+	e.working, e.stopping = working, false
+	e.mu.Unlock()
+	defer e.windDown(stop)
 
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -100,9 +129,12 @@ func (e *Engine) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-e.wake:
+			if e.busy.Load() {
+				time.Sleep(gather)
+			}
 		case <-timer.C:
 		}
-		got, err := e.claim(ctx, working, &jobs)
+		got, err := e.claim(ctx)
 		switch {
 		case ctx.Err() != nil:
 			return nil
@@ -119,97 +151,85 @@ func (e *Engine) Run(ctx context.Context) error {
 }
 
 // claim takes as many jobs as there is room for and begins them.
-func (e *Engine) claim(ctx, working context.Context, jobs *sync.WaitGroup) (int, error) {
-	e.mu.Lock()
-	room := maxJobs - len(e.held)
-	e.mu.Unlock()
-	if room <= 0 || ctx.Err() != nil {
+func (e *Engine) claim(ctx context.Context) (int, error) {
+	if ctx.Err() != nil {
 		return 0, nil
 	}
-	// What is claimed while the process begins to stop is handed back, not left
-	// to its lease: the statement is not cut.
+	// What is claimed while the process begins to stop is handed back: the
+	// statement is not cut.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), e.lease/2)
 	defer cancel()
-	taken, err := e.repository.claim(ctx, room, e.lease)
-	for _, job := range taken {
-		r := newRun(e, job)
-		e.mu.Lock()
-		if old := e.held[job.ID]; old != nil {
-			old.lose()
-		}
-		e.held[job.ID] = r
-		e.mu.Unlock()
-		jobs.Go(func() {
-			r.work(working)
-			e.mu.Lock()
-			if e.held[job.ID] == r {
-				delete(e.held, job.ID)
-			}
-			e.mu.Unlock()
-			e.Wake()
-		})
+	worker, err := e.identity(ctx)
+	if err != nil {
+		return 0, err
 	}
-	return len(taken), err
+	e.mu.Lock()
+	room, lane := e.room(), e.lane
+	e.mu.Unlock()
+	if room <= 0 {
+		e.busy.Store(true)
+		return 0, nil
+	}
+	taken, last, err := e.repository.claim(ctx, worker, lane, room)
+	if err != nil { // what it may have claimed is looked for
+		return 0, e.reconcile(ctx, err)
+	}
+	e.mu.Lock()
+	e.lane = last
+	e.mu.Unlock()
+	for i := range taken {
+		e.begin(&taken[i])
+	}
+	e.busy.Store(len(taken) >= room)
+	if len(taken) > 0 || last != uuid.Nil || lane != uuid.Nil {
+		e.Wake() // there may be more
+	}
+	return len(taken), nil
+}
+
+// begin works on a job that was claimed.
+func (e *Engine) begin(job *claimed) {
+	r := newRun(e, job)
+	e.mu.Lock()
+	if old := e.held[job.ID]; old != nil {
+		old.lose()
+	}
+	e.held[job.ID] = r
+	if e.stopping {
+		r.stop()
+	}
+	ctx := e.working
+	e.jobs.Add(1)
+	e.mu.Unlock()
+	go func() {
+		defer e.jobs.Done()
+		r.work(ctx)
+		e.mu.Lock()
+		if e.held[job.ID] == r {
+			delete(e.held, job.ID)
+		}
+		e.mu.Unlock()
+		e.Wake()
+	}()
 }
 
 // windDown tells the runs to begin nothing more, waits for them, and cuts what
 // takes too long.
-func (e *Engine) windDown(jobs *sync.WaitGroup, cut context.CancelFunc) {
+func (e *Engine) windDown(cut context.CancelFunc) {
 	e.mu.Lock()
+	e.stopping = true
 	for _, r := range e.held {
 		r.stop()
 	}
 	e.mu.Unlock()
 	timer := time.AfterFunc(e.handBackIn, cut)
 	defer timer.Stop()
-	jobs.Wait()
-}
-
-// Heartbeat is a workers.Worker's loop: one statement prolongs the leases of
-// all jobs that this process works on, and brings back who shall be cancelled.
-func (e *Engine) Heartbeat(ctx context.Context) error {
-	ticker := time.NewTicker(e.heartbeat)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-ticker.C:
-		}
-		if err := e.beat(ctx); err != nil && ctx.Err() == nil {
-			e.log.Warn("leases could not be prolonged", zap.Error(err))
-		}
-	}
-}
-
-func (e *Engine) beat(ctx context.Context) error {
-	e.mu.Lock()
-	fences := make(map[uuid.UUID]int64, len(e.held))
-	for id, r := range e.held {
-		fences[id] = r.job.Fence
-	}
-	e.mu.Unlock()
-	if len(fences) == 0 {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, e.lease/2)
+	e.jobs.Wait()
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
-	still, err := e.repository.keep(ctx, fences, e.lease)
-	if err != nil {
-		return err
-	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	for _, k := range still {
-		delete(fences, k.ID)
-		if r := e.held[k.ID]; r != nil && k.CancelRequested {
-			r.cancel()
+	if worker := e.resign(); worker != uuid.Nil {
+		if err := e.repository.signOff(ctx, worker); err != nil {
+			e.log.Warn("the worker's lease will end by itself", zap.Error(err))
 		}
 	}
-	for id, fence := range fences {
-		if r := e.held[id]; r != nil && r.job.Fence == fence {
-			r.lose()
-		}
-	}
-	return nil
 }

@@ -31,12 +31,12 @@ func TestGuestsMayMakeSoMuch(t *testing.T) {
 			for i := range test.steps {
 				steps = append(steps, stepJSON{ID: "s" + string(rune('a'+i%26)) + string(rune('a'+i/26)), Tool: tool})
 			}
-			definition := workflow(t, steps...)
+			definition := definition(t, steps...)
 			var made atomic.Int64
 			var group sync.WaitGroup
 			for range 20 {
 				group.Go(func() {
-					_, err := b.service.Create(t.Context(), guest, definition)
+					_, err := b.service.Create(t.Context(), guest, Request{Definition: definition})
 					if err == nil {
 						made.Add(1)
 						return
@@ -54,7 +54,7 @@ func TestGuestsMayMakeSoMuch(t *testing.T) {
 				"what was refused holds nothing")
 
 			guest.Role = services.RoleUser // it has registered
-			_, err := b.service.Create(t.Context(), guest, definition)
+			_, err := b.service.Create(t.Context(), guest, Request{Definition: definition})
 			require.NoError(t, err)
 		})
 	}

@@ -18,8 +18,9 @@ import (
 // Module runs the jobs service in this process.
 var Module = fx.Module("jobs",
 	logging.Named("jobs"),
-	fx.Provide(fx.Private, NewRepository, NewService, NewEngine, NewHandler),
-	fx.Provide(local, routes, engine, heartbeats, outbox, fx.Annotate(keeper, fx.ResultTags(`group:"keepers"`))),
+	config.For[Config](),
+	fx.Provide(fx.Private, repository, NewService, NewEngine, NewHandler),
+	fx.Provide(local, routes, engine, heartbeats, timers, outbox, fx.Annotate(keeper, fx.ResultTags(`group:"keepers"`))),
 )
 
 // Remote reaches the jobs service in another process.
@@ -60,4 +61,14 @@ func engine(e *Engine) workers.Out {
 
 func heartbeats(e *Engine) workers.Out {
 	return workers.Out{Worker: workers.Worker{Name: "jobs-heartbeat", Run: e.Heartbeat}}
+}
+
+func timers(e *Engine) workers.Out {
+	return workers.Out{Worker: workers.Worker{Name: "jobs-timers", Run: e.Timers}}
+}
+
+func repository(pool *pgxpool.Pool, lifecycle fx.Lifecycle) *Repository {
+	r := NewRepository(pool)
+	lifecycle.Append(fx.StopHook(r.Close))
+	return r
 }

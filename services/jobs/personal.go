@@ -39,7 +39,11 @@ func (s *Service) Export(ctx context.Context, in services.ExportRequest) (servic
 			return nil, err
 		}
 		steps, err := s.repository.steps(ctx, jobs[0].ID)
-		return []exportedJob{{Job: jobs[0], Steps: steps}}, err
+		if err != nil {
+			return nil, err
+		}
+		states, err := s.states(jobs[0], steps)
+		return []exportedJob{{Job: jobs[0].Job, Steps: states}}, err
 	}, func(j exportedJob) place { return place{j.CreatedAt.Time, j.ID} })
 }
 
@@ -54,7 +58,7 @@ func (s *Service) Erase(ctx context.Context, who services.Person) error {
 		if _, err := s.repository.requestCancel(ctx, job.ID); err != nil {
 			return err
 		}
-		s.bus.Publish(events.New(cancelling, job.ID.String(), job.Organization, nil))
+		s.bus.Publish(events.New(signalled, job.ID.String(), job.Organization, nil))
 	}
 	for removed := eraseBatch; removed == eraseBatch; {
 		if removed, err = s.repository.removeEnded(ctx, who.Organizations, eraseBatch); err != nil {
@@ -68,11 +72,9 @@ func (s *Service) Erase(ctx context.Context, who services.Person) error {
 	return err
 }
 
-func (r *Repository) held(ctx context.Context, h services.Holding, after place, limit int) ([]Job, error) {
-	return postgres.All[Job](ctx, r.pool, `
-		SELECT j.job_id, j.account_id, j.organization_id, j.workflow_definition, j.status, j.start_time, j.end_time,
-			NULL::jsonb AS final_output, j.error_message, j.retry_count, j.created_at, j.updated_at
-		FROM uaol_jobs.jobs j
+func (r *Repository) held(ctx context.Context, h services.Holding, after place, limit int) ([]jobRow, error) {
+	return postgres.All[jobRow](ctx, r.pool, `
+		SELECT `+jobColumns+ofJobs+`
 		WHERE j.organization_id = $1 AND ($2::uuid IS NULL OR j.account_id = $2::uuid) AND (j.created_at, j.job_id) > ($3::timestamptz, $4::uuid)
 		ORDER BY j.created_at, j.job_id LIMIT $5`, h.Organization, h.Maker, after.At, after.ID, limit)
 }
@@ -86,7 +88,7 @@ type owned struct {
 func (r *Repository) going(ctx context.Context, organizations []uuid.UUID) ([]owned, error) {
 	return postgres.All[owned](ctx, r.pool, `
 		SELECT job_id, organization_id FROM uaol_jobs.jobs
-		WHERE organization_id = ANY ($1::text[]::uuid[]) AND claim_at IS NOT NULL`, postgres.UUIDs(organizations))
+		WHERE organization_id = ANY ($1::text[]::uuid[]) AND end_time IS NULL`, postgres.UUIDs(organizations))
 }
 
 // removeEnded removes some of the organisations' jobs that have ended, with
@@ -96,7 +98,7 @@ func (r *Repository) removeEnded(ctx context.Context, organizations []uuid.UUID,
 	err = postgres.InTx(ctx, r.pool, func(tx pgx.Tx) error {
 		ids, err := postgres.Values[uuid.UUID](ctx, tx, `
 			SELECT job_id FROM uaol_jobs.jobs
-			WHERE organization_id = ANY ($1::text[]::uuid[]) AND claim_at IS NULL
+			WHERE organization_id = ANY ($1::text[]::uuid[]) AND end_time IS NOT NULL
 			ORDER BY job_id LIMIT $2 FOR UPDATE`, postgres.UUIDs(organizations), limit)
 		if removed = len(ids); err != nil || removed == 0 {
 			return err
@@ -107,10 +109,28 @@ func (r *Repository) removeEnded(ctx context.Context, organizations []uuid.UUID,
 				AND o.created_at BETWEEN j.created_at AND j.updated_at`, postgres.UUIDs(ids)); err != nil {
 			return err
 		}
-		_, err = postgres.Exec(ctx, tx, `DELETE FROM uaol_jobs.jobs WHERE job_id = ANY ($1::text[]::uuid[])`, postgres.UUIDs(ids))
-		return err
+		return removeJobs(ctx, tx, ids)
 	})
 	return removed, err
+}
+
+// removeJobs removes jobs that have ended, with all that belongs to them.
+func removeJobs(ctx context.Context, tx pgx.Tx, ids []uuid.UUID) error {
+	texts := postgres.UUIDs(ids)
+	if _, err := postgres.Exec(ctx, tx, `DELETE FROM uaol_jobs.steps WHERE job_id = ANY ($1::text[]::uuid[])`, texts); err != nil {
+		return err
+	}
+	if _, err := postgres.Exec(ctx, tx, `DELETE FROM uaol_jobs.decisions WHERE job_id = ANY ($1::text[]::uuid[])`, texts); err != nil {
+		return err
+	}
+	if _, err := postgres.Exec(ctx, tx, `DELETE FROM uaol_jobs.failures WHERE job_id = ANY ($1::text[]::uuid[])`, texts); err != nil {
+		return err
+	}
+	if _, err := postgres.Exec(ctx, tx, `DELETE FROM uaol_jobs.callbacks WHERE job_id = ANY ($1::text[]::uuid[])`, texts); err != nil {
+		return err
+	}
+	_, err := postgres.Exec(ctx, tx, `DELETE FROM uaol_jobs.jobs WHERE job_id = ANY ($1::text[]::uuid[])`, texts)
+	return err
 }
 
 // disown forgets what a guest had made, and makes jobs in other organisations
@@ -123,8 +143,11 @@ func (r *Repository) disown(ctx context.Context, who services.Person) (left int,
 	organizations := postgres.UUIDs(who.Organizations)
 	if _, err := postgres.Exec(ctx, r.pool, `
 		UPDATE uaol_jobs.jobs SET account_id = $3
-		WHERE account_id = $1 AND NOT organization_id = ANY ($2::text[]::uuid[]) AND claim_at IS NULL`,
+		WHERE account_id = $1 AND NOT organization_id = ANY ($2::text[]::uuid[]) AND end_time IS NOT NULL`,
 		who.Account, organizations, uuid.Nil); err != nil {
+		return 0, err
+	}
+	if _, err := postgres.Exec(ctx, r.pool, `UPDATE uaol_jobs.decisions SET account_id = $2 WHERE account_id = $1`, who.Account, uuid.Nil); err != nil {
 		return 0, err
 	}
 	return postgres.Value[int](ctx, r.pool, `

@@ -11,34 +11,48 @@ import (
 	"go.uber.org/zap"
 
 	"uaol/services"
-	"uaol/services/proxy"
+	"uaol/services/jobs/workflow"
 )
 
-// run is one worker's work on one job, under one lease.
+// run is one worker's work on one job, under one lease. One goroutine decides
+// and writes; calls have goroutines of their own when several go on.
 type run struct {
 	engine *Engine
-	job    claimed
+	job    *claimed
 	caller services.Caller
 	log    *zap.Logger
 
-	cancelled atomic.Bool
-	stopping  atomic.Bool
-	changed   chan struct{} // one of the above
-	lost      chan struct{} // closed when the lease is gone
-	lostOnce  atomic.Bool
+	cancelled, stopping, expired, lost atomic.Bool
+	changed                            chan struct{} // one of the above, or pokes
+	pokes                              atomic.Int64  // the last ones that came
+	cut                                atomic.Pointer[context.CancelFunc]
+	base                               context.Context // of what is not cut with the calls
 
-	states  map[string]*StepState
-	results map[string]json.RawMessage
-	size    atomic.Int64 // of the results, in bytes
+	workflow *workflow.Definition
+	plan     plan
+	units    []unit  // by position
+	ready    []int   // positions whose turn has come
+	timed    []*unit // that wait for a moment
+	fans     []*unit // steps of for_each that have items to begin
+	amends   []int   // compensation steps to run
+	going    int     // calls in flight
+	halted   bool    // a call was cut because the process stops
+	outcomes chan outcome
+	seq      atomic.Int64
+	seen     int64 // pokes that were looked at
+	size     int   // of the results, in bytes
+	failure  string
+	unsaved  []stepChange
 }
 
 const (
-	maxResults = 32 << 20 // bytes of all results of a job, which are read together
-	maxClaims  = 30       // after which nobody waits any more for a tool that can't be asked
+	maxResults = 32 << 20        // bytes of all results of a job, which are read together
+	maxParted  = 16              // calls at once in one job, those of for_each aside
+	maxClaims  = 30              // after which nobody waits any more for a tool that can't be asked
+	inMemory   = 2 * time.Second // a wait as short as that keeps its worker
 
 	// How long a run goes on trying while the database or billing is away.
-	storeIn  = 5 * time.Second
-	finishIn = 10 * time.Second
+	patience = 10 * time.Second
 )
 
 var (
@@ -46,24 +60,45 @@ var (
 	errStopped = errors.New("the process stops")
 )
 
-func newRun(e *Engine, job claimed) *run {
+func newRun(e *Engine, job *claimed) *run {
 	r := &run{
-		engine: e, job: job,
-		caller:  services.Caller{Account: job.Account, Organization: job.Organization, Role: services.RoleUser},
-		log:     e.log.With(zap.Stringer("job", job.ID)),
-		changed: make(chan struct{}, 1), lost: make(chan struct{}),
-		states: map[string]*StepState{}, results: map[string]json.RawMessage{},
+		engine: e, job: job, log: e.log, changed: make(chan struct{}, 1),
+		caller: services.Caller{Account: job.Account, Organization: job.Organization, Role: services.RoleUser},
 	}
-	r.cancelled.Store(job.CancelRequested)
+	if job.Key != nil {
+		r.caller.Key = *job.Key
+	}
+	r.seq.Store(job.Seq)
+	r.cancelled.Store(job.Cancel)
 	return r
 }
 
-func (r *run) cancel() { r.cancelled.Store(true); r.notify() }
-func (r *run) stop()   { r.stopping.Store(true); r.notify() }
-func (r *run) lose() {
-	if r.lostOnce.CompareAndSwap(false, true) {
-		close(r.lost)
+// signal brings what came from outside.
+func (r *run) signal(h held) {
+	if r.pokes.Swap(h.Pokes) < h.Pokes {
+		r.notify()
 	}
+	if h.Cancel && !r.cancelled.Swap(true) {
+		r.interrupt()
+	}
+}
+
+func (r *run) stop() { r.stopping.Store(true); r.notify() }
+
+func (r *run) lose() {
+	if !r.lost.Swap(true) {
+		r.interrupt()
+	}
+}
+
+func (r *run) expire() { r.expired.Store(true); r.interrupt() }
+
+// interrupt cuts the calls in flight.
+func (r *run) interrupt() {
+	if cut := r.cut.Load(); cut != nil {
+		(*cut)()
+	}
+	r.notify()
 }
 
 func (r *run) notify() {
@@ -73,195 +108,213 @@ func (r *run) notify() {
 	}
 }
 
-// work brings the job to its end, unless the lease is lost, the process stops
-// or the database is away: then somebody goes on after the lease.
+// work brings the job to its end or to where it waits, unless the lease is lost,
+// the process stops or the database is away: then somebody goes on later.
 func (r *run) work(ctx context.Context) {
-	ctx, cut := context.WithCancel(ctx)
+	r.base = ctx
+	calls, cut := context.WithCancel(ctx)
 	defer cut()
-	go func() {
-		select {
-		case <-r.lost:
-			cut()
-		case <-ctx.Done():
-		}
-	}()
-	err := guarded(func() error { return r.toTheEnd(ctx) })
+	r.cut.Store(&cut)
+	if r.lost.Load() || r.cancelled.Load() {
+		cut()
+	}
+	if r.job.Deadline != nil {
+		defer time.AfterFunc(time.Until(*r.job.Deadline), r.expire).Stop()
+	}
+	err := guarded(func() error { return r.toTheEnd(calls) })
 	switch {
 	case err == nil:
-	case errors.Is(err, errLost) || r.lostOnce.Load():
-		r.log.Warn("another worker has the job now")
+	case errors.Is(err, errLost) || r.lost.Load():
+		r.log.Warn("another worker has the job now", zap.Stringer("job", r.job.ID))
 	case errors.Is(err, errStopped) || ctx.Err() != nil:
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
-		defer cancel()
-		if err := r.engine.repository.handBack(ctx, r.job); err != nil {
-			r.log.Warn("the job could not be handed back; its lease will end", zap.Error(err))
-		}
+		r.leave(nil)
 	default:
-		r.log.Error("the job waits for its lease to end", zap.Error(err))
+		r.log.Error("the job waits for another try", zap.Stringer("job", r.job.ID), zap.Error(err))
+		later := time.Now().Add(pauseAfterError)
+		r.leave(&later)
+	}
+}
+
+const pauseAfterError = 5 * time.Second
+
+// leave hands the job back. When that fails the worker's next look at what it
+// holds does it.
+func (r *run) leave(wake *time.Time) {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	c := change{Job: r.job.ID, Fence: r.job.Fence, Seq: r.seq.Load(), Leaves: true, Wake: wake, Status: Running, Pokes: r.seen}
+	if _, _, err := r.engine.repository.changes.Do(ctx, c); err != nil {
+		r.log.Warn("the job could not be handed back yet", zap.Stringer("job", r.job.ID), zap.Error(err))
 	}
 }
 
 func (r *run) toTheEnd(ctx context.Context) error {
-	workflow, err := parse(r.job.Definition)
-	if err != nil { // it was good when the job was made
-		return r.finish(ctx, Failed, "the workflow cannot be read any more: "+err.Error())
-	}
-	steps, err := r.engine.repository.steps(ctx, r.job.ID)
-	if err != nil {
+	if err := r.load(r.base); err != nil {
 		return err
 	}
-	for i := range steps {
-		r.states[steps[i].ID] = &steps[i]
-		if steps[i].Status == Success {
-			r.results[steps[i].ID] = steps[i].Result
-			r.size.Add(int64(len(steps[i].Result)))
+	for {
+		begin, err := r.advance(ctx)
+		if err != nil {
+			return err
+		}
+		if len(begin) == 0 && r.going == 0 {
+			done, err := r.rest(ctx)
+			if done || err != nil {
+				return err
+			}
+			continue
+		}
+		if err := r.save(begin); err != nil {
+			return err
+		}
+		if r.going == 0 && len(begin) == 1 {
+			r.take(r.execute(ctx, begin[0]))
+			continue
+		}
+		r.launch(ctx, begin)
+		r.await(nil)
+	}
+}
+
+// launch makes calls side by side.
+func (r *run) launch(ctx context.Context, begin []*unit) {
+	if r.outcomes == nil {
+		r.outcomes = make(chan outcome, maxParted)
+	}
+	for _, u := range begin {
+		r.going++
+		go func() { r.outcomes <- r.execute(ctx, u) }()
+	}
+}
+
+// await waits until something happens, or until the timer, and takes all that
+// has happened by then.
+func (r *run) await(timer <-chan time.Time) {
+	select {
+	case o := <-r.outcomes:
+		r.going--
+		r.take(o)
+	case <-r.changed:
+	case <-timer:
+	}
+	for {
+		select {
+		case o := <-r.outcomes:
+			r.going--
+			r.take(o)
+		default:
+			return
 		}
 	}
-	for _, s := range workflow.Steps {
-		if r.states[s.ID] == nil {
-			return r.finish(ctx, Failed, fmt.Sprintf("the workflow has a step %s that was not there when it was made", s.ID))
-		}
+}
+
+// closing reports whether nothing more shall begin.
+func (r *run) closing() bool {
+	return r.failure != "" || r.cancelled.Load() || r.expired.Load()
+}
+
+// load reads what the job is, and what earlier workers have brought it to.
+func (r *run) load(ctx context.Context) (err error) {
+	if r.workflow, err = r.engine.repository.definitions.of(r.job.Definition); err != nil { // it was good when the job was made
+		r.failure = "the workflow cannot be read any more: " + err.Error()
+		return nil
 	}
-	failure, err := r.recover(ctx, steps)
-	if err != nil {
-		return err
+	if r.plan, err = planOf(r.job.Plan); err != nil || len(r.plan) != len(r.workflow.Steps) {
+		r.failure = "the workflow has other steps than when it was made"
+		return nil
 	}
-	if failure == "" {
-		if failure, err = r.steps(ctx, workflow); err != nil {
+	r.units = make([]unit, len(r.workflow.Steps))
+	for i := range r.units {
+		r.units[i] = unit{position: i, item: whole, status: Pending, waits: len(r.workflow.Steps[i].Needs)}
+	}
+	if r.job.Fence > 1 {
+		if err := r.resume(ctx); err != nil {
 			return err
 		}
 	}
-	switch {
-	case failure != "":
-		return r.finish(ctx, Failed, failure)
-	case r.cancelled.Load() && len(r.results) < len(workflow.Steps):
-		return r.finish(ctx, Cancelled, "")
+	r.ready, r.amends = nil, nil
+	for i := range r.units {
+		u, step := &r.units[i], &r.workflow.Steps[i]
+		switch {
+		case u.status == Pending && u.waits == 0 && !step.Compensation:
+			r.ready = append(r.ready, i)
+		case u.status == Failed && step.OnError == workflow.Compensate && r.units[step.Compensate].status == Pending:
+			r.amends = append(r.amends, step.Compensate)
+		}
 	}
-	return r.finish(ctx, Success, "")
+	return nil
 }
 
-// recover looks at steps that a worker before us began and did not end: they
-// may have reached their tool. Those that may be repeated begin anew.
-func (r *run) recover(ctx context.Context, steps []StepState) (failure string, err error) {
-	for _, s := range steps {
-		if s.Status == Failed && failure == "" {
-			failure = stepFailure(s.ID, *s.Error)
+// save writes what is not written yet, and that calls are about to leave of
+// which nobody could tell afterwards whether they did.
+func (r *run) save(begin []*unit) error {
+	for _, u := range begin {
+		if !r.safe(u) {
+			r.note(u)
 		}
 	}
-	for _, s := range steps {
-		if s.Status != Running {
-			continue
-		}
-		repeatable := false
-		if failure == "" && !r.cancelled.Load() { // else it won't be called again anyway
-			methods, err := r.engine.invoker.Methods(ctx, proxy.MethodsRequest{Caller: r.caller, ToolID: s.ToolID})
-			if ctx.Err() != nil || services.Is(err, services.Unavailable) && r.job.Fence < maxClaims {
-				return "", err // who can't be asked now may be asked after the lease
-			}
-			repeatable = err == nil && proxy.Repeatable(methods, s.Action)
-		}
-		if repeatable {
-			ok, err := r.engine.repository.resetStep(ctx, r.job, s.ID)
-			if err != nil || !ok {
-				return "", lostUnless(ok, err)
-			}
-			r.states[s.ID].Status = Pending
-			continue
-		}
-		const unknown = "OUTCOME_UNKNOWN: the worker died while the tool was called, and the method does not say that calling it twice is harmless"
-		if err := r.end(ctx, s.ID, Failed, nil, unknown); err != nil {
-			return "", err
-		}
-		if failure == "" && !r.cancelled.Load() {
-			failure = stepFailure(s.ID, unknown)
-		}
+	if len(r.unsaved) == 0 {
+		return nil
 	}
-	return failure, nil
+	return r.write(change{})
 }
 
-type outcome struct {
-	step    string
-	result  json.RawMessage
-	failure string
-	err     error // nothing was stored
+// write writes a change with all that is not written yet; errLost when the lease
+// is. What is in hand is stored though the calls are cut.
+func (r *run) write(c change) error {
+	c.Job, c.Fence, c.Seq, c.Steps = r.job.ID, r.job.Fence, r.seq.Add(1), r.unsaved
+	err := patiently(func(ctx context.Context) error {
+		held, done, err := r.engine.repository.changes.Do(ctx, c)
+		if err == nil && !(held && done) {
+			return errLost
+		}
+		return err
+	})
+	if err == nil {
+		r.unsaved = nil
+		r.engine.repository.hub.tell(r.job.ID)
+	}
+	return err
 }
 
-// steps runs what is ready, side by side, until all has been done, a step has
-// failed, or nothing more shall begin.
-func (r *run) steps(ctx context.Context, w Workflow) (failure string, err error) {
-	outcomes := make(chan outcome)
-	going := 0
-	for {
-		if failure == "" && err == nil && !r.stopping.Load() && !r.cancelled.Load() {
-			for _, s := range r.ready(w, maxParted-going) {
-				r.states[s.ID].Status = Running
-				going++
-				results := r.needed(s)
-				go func() {
-					o := outcome{step: s.ID}
-					if err := guarded(func() error { o = r.step(ctx, s, results); return nil }); err != nil {
-						o.err = err
-					}
-					outcomes <- o
-				}()
-			}
-		}
-		if going == 0 {
-			break
-		}
-		select {
-		case o := <-outcomes:
-			going--
-			switch {
-			case o.err != nil:
-				if err = o.err; errors.Is(err, errLost) {
-					r.lose() // the calls still in flight are somebody else's now
-				}
-			case o.failure != "":
-				if failure == "" {
-					failure = stepFailure(o.step, o.failure)
-				}
-			default:
-				r.states[o.step].Status = Success
-				r.results[o.step] = o.result
-			}
-		case <-r.changed:
+// note puts a unit's state among what is to be written.
+func (r *run) note(u *unit) {
+	s := stepChange{Position: u.position, Item: u.item, Status: u.status, Attempt: u.attempt, Took: u.took, Result: storedText(u.result)}
+	if u.failure != "" {
+		text := plain(u.failure)
+		s.Error = &text
+	}
+	if u.detail != "" {
+		s.Detail = &u.detail
+	}
+	for i := range r.unsaved {
+		if r.unsaved[i].Position == s.Position && r.unsaved[i].Item == s.Item {
+			r.unsaved[i] = s
+			return
 		}
 	}
-	if err == nil && failure == "" && r.stopping.Load() && !r.cancelled.Load() && len(r.results) < len(w.Steps) {
-		err = errStopped
-	}
-	return failure, err
+	r.unsaved = append(r.unsaved, s)
 }
 
-// ready lists steps whose turn has come, at most so many.
-func (r *run) ready(w Workflow, most int) []Step {
-	var ready []Step
-	for _, s := range w.Steps {
-		if len(ready) >= most {
-			break
+// scope is what a step's references and conditions see.
+func (r *run) scope() workflow.Scope {
+	return workflow.Scope{Input: rawOf(r.job.Input), Results: func(step int) workflow.Result {
+		u := &r.units[step]
+		result := u.outcome()
+		if result == nil && u.ended() {
+			result = json.RawMessage("null") // it has none, and what depends on it goes on
 		}
-		if r.states[s.ID].Status != Pending {
-			continue
-		}
-		waits := false
-		for _, need := range s.Needs {
-			if _, done := r.results[need]; !done {
-				waits = true
-				break
-			}
-		}
-		if !waits {
-			ready = append(ready, s)
-		}
-	}
-	return ready
+		return workflow.Result{Status: string(u.status), Result: result, Error: u.failure}
+	}}
 }
 
-func (r *run) needed(s Step) map[string]json.RawMessage {
-	results := make(map[string]json.RawMessage, len(s.Needs))
-	for _, need := range s.Needs {
-		results[need] = r.results[need]
+func (r *run) path(u *unit) string {
+	id := r.workflow.Steps[u.position].ID
+	if u.item == whole {
+		return id
 	}
-	return results
+	return fmt.Sprintf("%s/%d", id, u.item)
 }
+
+// operation names a step's charge and its call: the same for all attempts.
+func (r *run) operation(u *unit) string { return r.job.ID.String() + "/" + r.path(u) }

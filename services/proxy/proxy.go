@@ -31,6 +31,7 @@ type CallRequest struct {
 	Method    string          `json:"method"`
 	Params    json.RawMessage `json:"params,omitempty"`    // an object
 	Operation string          `json:"operation,omitempty"` // tells the tool which calls are the same one
+	Key       string          `json:"key,omitempty"`       // tells the tool that instead, in the caller's words
 	Prepaid   *uuid.UUID      `json:"prepaid,omitempty"`   // the job's hold that pays for it
 }
 
@@ -51,7 +52,7 @@ type MethodsRequest struct {
 func Repeatable(methods []upstream.Method, name string) bool {
 	for _, m := range methods {
 		if m.Name == name {
-			return m.Annotations != nil && (m.Annotations.ReadOnly || m.Annotations.Idempotent)
+			return m.Annotations != nil && (m.Annotations.ReadOnly || m.Annotations.Idempotent || m.Annotations.TakesKey)
 		}
 	}
 	return false

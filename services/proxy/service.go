@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"strings"
 	"time"
@@ -151,7 +152,7 @@ func (s *Service) attempt(ctx context.Context, in CallRequest, offer registry.Of
 	call.BytesOut = int64(len(whole.raw))
 	again := look(offer, "")
 	ask := upstream.Ask{
-		Method: in.Method, Arguments: whole.raw, Key: in.Operation, Mirrors: schemas.mirrors,
+		Method: in.Method, Arguments: whole.raw, Key: cmp.Or(in.Key, in.Operation), Mirrors: schemas.mirrors,
 		Repeatable: Repeatable([]upstream.Method{method.Method}, in.Method),
 		Timeout:    time.Duration(limits.TimeoutMS) * time.Millisecond,
 		Changed:    func() { s.views.later(ctx, again) },

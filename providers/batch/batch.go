@@ -1,4 +1,5 @@
-package billing
+// Package batch lets callers that come at once share one statement.
+package batch
 
 import (
 	"context"
@@ -7,18 +8,21 @@ import (
 	"time"
 )
 
-// group lets callers that come at once share one statement. Who comes while
-// none is being written waits for nobody; who comes while one is, is in the next
-// one together with all who came meanwhile. There is no timer: the busier the
+// Group gathers what callers want written. Who comes while nothing is being
+// written waits for nobody; who comes while something is, is in the next batch
+// together with all who came meanwhile. There is no timer: the busier the
 // database, the larger the batches.
-type group[In, Out any] struct {
-	// write writes a batch and answers those that it has done, by their place in
+type Group[In, Out any] struct {
+	// Write writes a batch and answers those that it has done, by their place in
 	// it. The others are as if they had never been in it.
-	write func(ctx context.Context, batch []In) (map[int]Out, error)
+	Write func(ctx context.Context, batch []In) (map[int]Out, error)
+	// Writers is how many batches are written at a time, 1 if it is 0. Members of
+	// different batches must not wait for each other in a circle.
+	Writers int
 
 	mu      sync.Mutex
 	waiting []*ticket[In, Out]
-	writing bool
+	writing int
 }
 
 type ticket[In, Out any] struct {
@@ -30,19 +34,19 @@ type ticket[In, Out any] struct {
 }
 
 const (
-	groupMost = 500              // in one statement
-	groupTime = 30 * time.Second // for one statement, whoever has left meanwhile
+	most   = 500              // in one batch
+	within = 30 * time.Second // for one batch, whoever has left meanwhile
 )
 
-// do takes part in a batch; done is false for what has to be written alone. Who
+// Do takes part in a batch; done is false for what has to be written alone. Who
 // leaves before the batch has begun is not in it. Who leaves later hears all the
 // same what came of it: nobody shall undo what is still to be done.
-func (g *group[In, Out]) do(ctx context.Context, in In) (out Out, done bool, err error) {
+func (g *Group[In, Out]) Do(ctx context.Context, in In) (out Out, done bool, err error) {
 	t := &ticket[In, Out]{in: in, over: make(chan struct{})}
 	g.mu.Lock()
 	g.waiting = append(g.waiting, t)
-	if !g.writing {
-		g.writing = true
+	if g.writing < max(g.Writers, 1) {
+		g.writing++
 		go g.run()
 	}
 	g.mu.Unlock()
@@ -58,7 +62,7 @@ func (g *group[In, Out]) do(ctx context.Context, in In) (out Out, done bool, err
 }
 
 // leave takes a ticket out of the queue if it is still there.
-func (g *group[In, Out]) leave(t *ticket[In, Out]) bool {
+func (g *Group[In, Out]) leave(t *ticket[In, Out]) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	i := slices.Index(g.waiting, t)
@@ -70,30 +74,30 @@ func (g *group[In, Out]) leave(t *ticket[In, Out]) bool {
 }
 
 // run writes batches until nobody waits.
-func (g *group[In, Out]) run() {
+func (g *Group[In, Out]) run() {
 	for {
 		g.mu.Lock()
-		n := min(len(g.waiting), groupMost)
+		n := min(len(g.waiting), most)
 		if n == 0 {
-			g.waiting, g.writing = nil, false
+			g.writing--
 			g.mu.Unlock()
 			return
 		}
 		batch := slices.Clone(g.waiting[:n])
 		g.waiting = slices.Delete(g.waiting, 0, n)
 		g.mu.Unlock()
-		g.writeOne(batch)
+		g.write(batch)
 	}
 }
 
-func (g *group[In, Out]) writeOne(batch []*ticket[In, Out]) {
+func (g *Group[In, Out]) write(batch []*ticket[In, Out]) {
 	in := make([]In, len(batch))
 	for i, t := range batch {
 		in[i] = t.in
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), groupTime)
+	ctx, cancel := context.WithTimeout(context.Background(), within)
 	defer cancel()
-	outs, err := g.write(ctx, in)
+	outs, err := g.Write(ctx, in)
 	for i, t := range batch {
 		t.out, t.done = outs[i]
 		t.err = err

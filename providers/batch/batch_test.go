@@ -1,4 +1,4 @@
-package billing
+package batch
 
 import (
 	"context"
@@ -17,7 +17,7 @@ func TestWhoComesAloneWaitsForNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var batches [][]int
 		open := make(chan struct{})
-		g := &group[int, int]{write: func(_ context.Context, batch []int) (map[int]int, error) {
+		g := &Group[int, int]{Write: func(_ context.Context, batch []int) (map[int]int, error) {
 			batches = append(batches, batch)
 			<-open
 			done := map[int]int{}
@@ -31,7 +31,7 @@ func TestWhoComesAloneWaitsForNobody(t *testing.T) {
 		var callers sync.WaitGroup
 		for n := range 6 {
 			callers.Go(func() {
-				out, done, err := g.do(context.Background(), n)
+				out, done, err := g.Do(context.Background(), n)
 				if err != nil || done != (n%2 == 1) || done && out != 10*n {
 					t.Errorf("%d: %d %t %v", n, out, done, err)
 				}
@@ -43,7 +43,7 @@ func TestWhoComesAloneWaitsForNobody(t *testing.T) {
 		callers.Wait()
 		require.Equal(t, [][]int{{0}, {1, 2, 3, 4, 5}}, batches)
 		synctest.Wait()
-		require.False(t, g.writing)
+		require.Zero(t, g.writing)
 	})
 }
 
@@ -54,7 +54,7 @@ func TestWhoLeavesEarlyIsInNoBatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		open := make(chan struct{})
 		var written []string
-		g := &group[string, string]{write: func(_ context.Context, batch []string) (map[int]string, error) {
+		g := &Group[string, string]{Write: func(_ context.Context, batch []string) (map[int]string, error) {
 			written = append(written, batch...)
 			<-open
 			return map[int]string{0: "done"}, nil
@@ -62,14 +62,14 @@ func TestWhoLeavesEarlyIsInNoBatch(t *testing.T) {
 		ctx, leave := context.WithCancel(t.Context())
 		var callers sync.WaitGroup
 		callers.Go(func() {
-			out, done, err := g.do(ctx, "under way")
+			out, done, err := g.Do(ctx, "under way")
 			if err != nil || !done || out != "done" {
 				t.Errorf("%q %t %v", out, done, err)
 			}
 		})
 		synctest.Wait()
 		callers.Go(func() {
-			if _, _, err := g.do(ctx, "waiting"); !errors.Is(err, context.Canceled) {
+			if _, _, err := g.Do(ctx, "waiting"); !errors.Is(err, context.Canceled) {
 				t.Error(err)
 			}
 		})
@@ -87,15 +87,15 @@ func TestABatchHasAnEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		open := make(chan struct{})
 		var sizes []int
-		g := &group[int, int]{write: func(_ context.Context, batch []int) (map[int]int, error) {
+		g := &Group[int, int]{Write: func(_ context.Context, batch []int) (map[int]int, error) {
 			sizes = append(sizes, len(batch))
 			<-open
 			return nil, errors.New("no")
 		}}
 		var callers sync.WaitGroup
-		for n := range 2*groupMost + 11 {
+		for n := range 2*most + 11 {
 			callers.Go(func() {
-				if _, done, err := g.do(context.Background(), n); done || err == nil {
+				if _, done, err := g.Do(context.Background(), n); done || err == nil {
 					t.Error(done, err)
 				}
 			})
@@ -103,6 +103,38 @@ func TestABatchHasAnEnd(t *testing.T) {
 		}
 		close(open)
 		callers.Wait()
-		require.Equal(t, []int{1, groupMost, groupMost, 10}, sizes)
+		require.Equal(t, []int{1, most, most, 10}, sizes)
+	})
+}
+
+// TestSeveralWriters write a batch each at a time, and no more than they are.
+func TestSeveralWriters(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		open := make(chan struct{})
+		var mu sync.Mutex
+		now, most := 0, 0
+		g := &Group[int, int]{Writers: 2, Write: func(_ context.Context, batch []int) (map[int]int, error) {
+			mu.Lock()
+			now++
+			most = max(most, now)
+			mu.Unlock()
+			<-open
+			mu.Lock()
+			now--
+			mu.Unlock()
+			return map[int]int{0: batch[0]}, nil
+		}}
+		var callers sync.WaitGroup
+		for n := range 5 {
+			callers.Go(func() { _, _, _ = g.Do(context.Background(), n) })
+			synctest.Wait()
+		}
+		require.Equal(t, 2, now)
+		close(open)
+		callers.Wait()
+		synctest.Wait()
+		require.Equal(t, 2, most)
+		require.Zero(t, g.writing)
 	})
 }

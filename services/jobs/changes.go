@@ -1,0 +1,203 @@
+package jobs
+
+import (
+	"bytes"
+	"context"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/jackc/pgx/v5"
+
+	"uaol/providers/postgres"
+)
+
+// change is what a worker writes of its job at once: what steps came to, and
+// whether the job goes on, ends, or leaves the worker.
+type change struct {
+	Job   uuid.UUID
+	Fence int64
+	Seq   int64 // of this change
+	Steps []stepChange
+
+	Ends   Status // Success, Failed, Cancelled, or ""
+	Error  string
+	Output *string
+	Spent  int64
+	Turn   *string // that the job's end passes on
+
+	// Leaves says that the job goes back to the queue, until Wake: nil is now,
+	// forever until somebody signals. What came from outside since Pokes wakes it
+	// at once.
+	Leaves bool
+	Wake   *time.Time
+	Status Status // while it is there
+	Pokes  int64
+}
+
+// forever is how long a job waits for somebody.
+var forever = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// stepChange is a step's new state.
+type stepChange struct {
+	Position int
+	Item     int
+	Status   Status
+	Attempt  int
+	Result   *string
+	Error    *string
+	Detail   *string
+	Took     time.Duration // until now, if it was not written when it began
+}
+
+// changeAll writes changes whose worker still has the job, and answers those with
+// true; the others are answered with nothing. A job's row in runs is locked first,
+// so that a claim and a late write can't pass each other, and in the order of the
+// jobs' ids, so that two batches don't wait for each other. It is looked up for
+// each row of the batch: a database would rather read all that there is of a table
+// that it takes for small, and this one holds more of the dead than of the living.
+func (r *Repository) changeAll(ctx context.Context, all []change) (map[int]bool, error) {
+	turns := turnsOf(all)
+	if len(turns) == 0 {
+		return r.write(ctx, r.pool, all)
+	}
+	var done map[int]bool
+	err := postgres.InTx(ctx, r.pool, func(tx pgx.Tx) (err error) {
+		if done, err = r.write(ctx, tx, all); err != nil {
+			return err
+		}
+		for _, i := range turns {
+			if done[i] {
+				if err := passOn(ctx, tx, *all[i].Turn, all[i].Job); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+	return done, err
+}
+
+func (r *Repository) write(ctx context.Context, q postgres.Querier, all []change) (map[int]bool, error) {
+	order := make([]int, len(all))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(a, b int) int { return bytes.Compare(all[a].Job[:], all[b].Job[:]) })
+	var b changeRows
+	for _, i := range order {
+		b.add(i, &all[i])
+	}
+	held, err := postgres.Values[int32](ctx, q, `
+		WITH held AS MATERIALIZED (
+			SELECT c.*, r.job_id, r.started_at, r.cancel, r.pokes AS poked
+			FROM unnest($1::integer[], $2::text[], $3::bigint[], $4::bigint[], $5::integer[], $6::integer[], $7::text[], $8::integer[],
+				$9::text[], $10::text[], $11::text[], $12::bigint[], $13::text[], $14::text[], $15::text[], $16::bigint[], $17::boolean[], $18::timestamptz[],
+				$19::text[], $20::bigint[])
+				AS c (place, id, fence, seq, position, item, step_status, attempt, result, step_error, detail, took,
+					ends, error, output, spent, leaves, wake_at, waiting_status, pokes)
+			CROSS JOIN LATERAL (
+				SELECT h.job_id, h.started_at, h.cancel, h.pokes FROM uaol_jobs.runs h WHERE h.job_id = c.id::uuid AND h.fence = c.fence FOR UPDATE) r
+		), stepped AS (
+			INSERT INTO uaol_jobs.steps AS s (job_id, position, item, status, attempt, seq, result, error, detail, start_time, end_time)
+			SELECT job_id, position, item, step_status, attempt, seq, result, step_error, detail,
+				CASE WHEN step_status IN ('Pending', 'Skipped') THEN NULL ELSE now() - took * interval '1 microsecond' END,
+				CASE WHEN step_status IN ('Success', 'Failed', 'Cancelled', 'Skipped') THEN now() END
+			FROM held WHERE position IS NOT NULL
+			ON CONFLICT (job_id, position, item) DO UPDATE SET status = excluded.status, attempt = excluded.attempt, seq = excluded.seq,
+				result = excluded.result, error = excluded.error, detail = excluded.detail,
+				start_time = coalesce(s.start_time, excluded.start_time), end_time = excluded.end_time
+				WHERE s.seq < excluded.seq
+		), gone AS (
+			DELETE FROM uaol_jobs.runs WHERE job_id = ANY (ARRAY (SELECT h.job_id FROM held h WHERE h.ends IS NOT NULL OR h.leaves))
+		), ended AS (
+			UPDATE uaol_jobs.jobs j SET status = h.ends, error_message = h.error, output = h.output, spent = h.spent, seq = h.seq,
+				attempts = h.fence, start_time = h.started_at, end_time = now(), updated_at = now()
+			FROM held h WHERE j.job_id = h.job_id AND h.ends IS NOT NULL
+			RETURNING j.organization_id, j.job_id, j.status, j.created_at, j.callback_url
+		), failed AS (
+			INSERT INTO uaol_jobs.failures (job_id, organization_id, status, created_at)
+			SELECT job_id, organization_id, status, created_at FROM ended WHERE status <> 'Success'
+		), calling AS (
+			INSERT INTO uaol_jobs.callbacks (job_id, url, status) SELECT job_id, callback_url, status FROM ended WHERE callback_url IS NOT NULL
+		), queued AS (
+			INSERT INTO uaol_jobs.queue (job_id, lane, priority, wake_at, fence, status, cancel, started_at)
+			SELECT h.job_id, j.account_id, CASE WHEN h.cancel THEN 32767 ELSE j.priority END,
+				CASE WHEN h.cancel OR h.poked > h.pokes THEN NULL ELSE h.wake_at END, h.fence, h.waiting_status, h.cancel, h.started_at
+			FROM held h JOIN uaol_jobs.jobs j ON j.job_id = h.job_id WHERE h.leaves
+		), numbered AS (
+			UPDATE uaol_jobs.jobs j SET seq = greatest(j.seq, h.seq), updated_at = now() FROM held h WHERE j.job_id = h.job_id AND h.leaves
+		), told AS (
+			INSERT INTO uaol_jobs.outbox (event_id, type, subject, organization_id, data)
+			SELECT gen_random_uuid(), 'job.ended', '', organization_id, jsonb_build_object('jobs', jsonb_agg(jsonb_build_array(job_id, status)))
+			FROM ended GROUP BY organization_id
+		)
+		SELECT place FROM held`,
+		b.places, b.ids, b.fences, b.seqs, b.positions, b.items, b.statuses, b.attempts,
+		b.results, b.errors, b.details, b.took, b.ends, b.failures, b.outputs, b.spent, b.leaves, b.wakes, b.waiting, b.pokes)
+	if err != nil {
+		return nil, err
+	}
+	done := make(map[int]bool, len(all))
+	for _, place := range held {
+		done[int(place)] = true
+	}
+	return done, nil
+}
+
+// changeRows are the columns of a batch: a row a step, the first of a change with
+// what it says of the job.
+type changeRows struct {
+	places                     []int32
+	ids                        []string
+	fences, seqs, spent, pokes []int64
+	positions                  []*int32
+	items, attempts            []int32
+	statuses                   []string
+	results, errors, details   []*string
+	took                       []int64
+	ends, failures, outputs    []*string
+	leaves                     []bool
+	wakes                      []*time.Time
+	waiting                    []string
+}
+
+func (b *changeRows) add(place int, c *change) {
+	id := c.Job.String()
+	for i := range max(len(c.Steps), 1) {
+		b.places, b.ids, b.fences, b.seqs = append(b.places, int32(place)), append(b.ids, id), append(b.fences, c.Fence), append(b.seqs, c.Seq)
+		b.step(c, i)
+		var ends, failure, output *string
+		if i == 0 && c.Ends != "" {
+			status := string(c.Ends)
+			ends, output = &status, c.Output
+			if c.Error != "" {
+				text := plain(c.Error)
+				failure = &text
+			}
+		}
+		b.ends, b.failures, b.outputs, b.spent = append(b.ends, ends), append(b.failures, failure), append(b.outputs, output), append(b.spent, c.Spent)
+		b.leaves, b.wakes = append(b.leaves, i == 0 && c.Leaves), append(b.wakes, c.Wake)
+		b.waiting, b.pokes = append(b.waiting, string(c.Status)), append(b.pokes, c.Pokes)
+	}
+}
+
+func (b *changeRows) step(c *change, i int) {
+	var position *int32
+	var s stepChange
+	if i < len(c.Steps) {
+		s = c.Steps[i]
+		at := int32(s.Position)
+		position = &at
+	}
+	b.positions, b.items, b.attempts = append(b.positions, position), append(b.items, int32(s.Item)), append(b.attempts, int32(s.Attempt))
+	b.statuses, b.results, b.errors = append(b.statuses, string(s.Status)), append(b.results, s.Result), append(b.errors, s.Error)
+	b.details, b.took = append(b.details, s.Detail), append(b.took, s.Took.Microseconds())
+}
+
+// handBack lets another worker take a job at once.
+func (r *Repository) handBack(ctx context.Context, job uuid.UUID, fence int64) error {
+	_, err := r.changeAll(ctx, []change{{Job: job, Fence: fence, Leaves: true, Status: Running}})
+	return err
+}

@@ -1,0 +1,158 @@
+package jobs
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"uaol/providers/postgres"
+	"uaol/services"
+)
+
+// creation is a job to be.
+type creation struct {
+	ID           uuid.UUID
+	Organization uuid.UUID
+	Account      uuid.UUID
+	Key          uuid.UUID // API key, or nil
+	Definition   string
+	Plan         string
+	Input        *string
+	Metadata     *string
+	Callback     *string
+	Turn         *string // organisation/concurrency_key
+	Cost         int64
+	Priority     int
+	RunAt        *time.Time
+	Deadline     *time.Time
+	Digest       []byte // of the request with an Idempotency-Key
+	Parent       *parent
+	Workflow     uuid.UUID // saved, or nil
+	Version      int64
+	// Worker takes it at once if it is not nil: then it never waits in the queue.
+	Worker uuid.UUID
+}
+
+// parent is the step that a job is the work of.
+type parent struct {
+	Job      uuid.UUID
+	Position int
+	Item     int
+}
+
+// createAll writes jobs together with what tells of them; those whose id is
+// taken are left as they are and have no answer.
+func (r *Repository) createAll(ctx context.Context, all []creation) (map[int]Status, error) {
+	made, err := r.create(ctx, r.pool, all)
+	if err != nil {
+		return nil, err
+	}
+	done := make(map[int]Status, len(made))
+	for _, place := range made {
+		done[int(place)-1] = Queued
+	}
+	return done, nil
+}
+
+// create gives the places, from 1, of the jobs that it has made. A worker that
+// lost its lease meanwhile takes none: they wait in the queue.
+func (r *Repository) create(ctx context.Context, q postgres.Querier, all []creation) ([]int64, error) {
+	n := len(all)
+	ids, organizations, accounts, keys := make([]string, n), make([]string, n), make([]string, n), make([]*string, n)
+	texts, plans, inputs, metadata := make([]string, n), make([]string, n), make([]*string, n), make([]*string, n)
+	callbacks, turns := make([]*string, n), make([]*string, n)
+	costs, priorities := make([]int64, n), make([]int32, n)
+	runAts, deadlines, digests := make([]*time.Time, n), make([]*time.Time, n), make([][]byte, n)
+	parents, positions, items := make([]*string, n), make([]*int32, n), make([]*int32, n)
+	workflows, versions, workers := make([]*string, n), make([]*int64, n), make([]*string, n)
+	for i := range all {
+		c := &all[i]
+		ids[i], organizations[i], accounts[i], keys[i] = c.ID.String(), c.Organization.String(), c.Account.String(), textOf(c.Key)
+		texts[i], plans[i], inputs[i], metadata[i], callbacks[i], turns[i] = c.Definition, c.Plan, c.Input, c.Metadata, c.Callback, c.Turn
+		costs[i], priorities[i], runAts[i], deadlines[i], digests[i] = c.Cost, int32(c.Priority), c.RunAt, c.Deadline, c.Digest
+		if p := c.Parent; p != nil {
+			position, item := int32(p.Position), int32(p.Item)
+			parents[i], positions[i], items[i] = textOf(p.Job), &position, &item
+		}
+		if c.Workflow != uuid.Nil {
+			workflows[i], versions[i] = textOf(c.Workflow), &c.Version
+		}
+		workers[i] = textOf(c.Worker)
+	}
+	return postgres.Values[int64](ctx, q, `
+		WITH wanted AS (
+			SELECT id::uuid AS job_id, org::uuid AS organization_id, account::uuid AS account_id, api_key::uuid AS key_id,
+				definition, plan, input, metadata, callback, turn, cost, priority, run_at, deadline, digest, parent::uuid AS parent_id, position, item,
+				workflow::uuid AS workflow_id, version, worker::uuid AS worker_id, place
+			FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::bigint[], $10::integer[],
+				$11::timestamptz[], $12::timestamptz[], $13::bytea[], $14::text[], $15::integer[], $16::integer[], $17::text[], $18::bigint[], $19::text[], $20::text[], $21::text[])
+				WITH ORDINALITY AS w (id, org, account, api_key, definition, plan, input, metadata, cost, priority,
+					run_at, deadline, digest, parent, position, item, workflow, version, worker, callback, turn, place)
+			WHERE (SELECT j.job_id FROM uaol_jobs.jobs j WHERE j.job_id = w.id::uuid) IS NULL
+		), made AS (
+			INSERT INTO uaol_jobs.jobs (job_id, organization_id, account_id, key_id, definition, plan, input, metadata, callback_url, turn, cost, priority, deadline,
+				request_digest, parent_id, parent_position, parent_item, workflow_id, workflow_version)
+			SELECT job_id, organization_id, account_id, key_id, definition, plan, input, metadata, callback, turn, cost, priority, deadline,
+				digest, parent_id, position, item, workflow_id, version FROM wanted
+		), taken AS (
+			INSERT INTO uaol_jobs.turns AS t (turn, job_id)
+			SELECT turn, (array_agg(job_id ORDER BY priority DESC, place))[1] FROM wanted WHERE turn IS NOT NULL GROUP BY turn ORDER BY turn
+			ON CONFLICT (turn) DO UPDATE SET waiting = t.waiting + 1
+			RETURNING t.turn, t.job_id
+		), begun AS (
+			INSERT INTO uaol_jobs.runs (job_id, worker_id, fence, started_at)
+			SELECT job_id, worker_id, 1, now() FROM wanted
+			WHERE worker_id IN (SELECT w.worker_id FROM uaol_jobs.workers w WHERE w.lease_until > now())
+			RETURNING job_id
+		), waiting AS (
+			INSERT INTO uaol_jobs.queue (job_id, lane, priority, wake_at, turn)
+			SELECT job_id, account_id, priority, CASE WHEN late THEN timestamptz '9999-01-01 00:00:00Z' WHEN run_at > now() THEN run_at END, CASE WHEN late THEN turn END
+			FROM (SELECT *, turn IS NOT NULL AND job_id NOT IN (SELECT t.job_id FROM taken t) AS late FROM wanted) w
+			WHERE worker_id IS NULL OR worker_id NOT IN (SELECT w.worker_id FROM uaol_jobs.workers w WHERE w.lease_until > now())
+		), told AS (
+			INSERT INTO uaol_jobs.outbox (event_id, type, subject, organization_id, data)
+			SELECT gen_random_uuid(), 'job.created', '', organization_id, jsonb_build_object('jobs', jsonb_agg(job_id)) FROM wanted GROUP BY organization_id
+		)
+		SELECT place FROM wanted`,
+		ids, organizations, accounts, keys, texts, plans, inputs, metadata, costs, priorities,
+		runAts, deadlines, digests, parents, positions, items, workflows, versions, workers, callbacks, turns)
+}
+
+// countGuest takes a guest's workflows and their calls off what a guest may
+// make; the constraints of the table refuse what is too much.
+func countGuest(ctx context.Context, tx pgx.Tx, caller services.Caller, workflows, calls int) error {
+	if caller.Role != services.RoleGuest {
+		return nil
+	}
+	_, err := postgres.Exec(ctx, tx, `
+		INSERT INTO uaol_jobs.guests AS g (account_id, workflows, calls) VALUES ($1, $2, $3)
+		ON CONFLICT (account_id) DO UPDATE SET workflows = g.workflows + $2, calls = g.calls + excluded.calls`, caller.Account, workflows, calls)
+	switch {
+	case postgres.Violates(err, "guests_workflows"):
+		return services.Errorf(services.Forbidden, "A guest may create 10 workflows; register to go on").WithCode("QUOTA_EXCEEDED")
+	case postgres.Violates(err, "guests_calls"):
+		return services.Errorf(services.Forbidden, "A guest may make 100 tool calls; register to go on").WithCode("QUOTA_EXCEEDED")
+	}
+	return err
+}
+
+// textOf is an id as a text parameter; nil for none.
+func textOf(id uuid.UUID) *string {
+	if id == uuid.Nil {
+		return nil
+	}
+	text := id.String()
+	return &text
+}
+
+// storedText is JSON as a text parameter; nil for none.
+func storedText(text json.RawMessage) *string {
+	if len(text) == 0 {
+		return nil
+	}
+	s := string(text)
+	return &s
+}

@@ -1,0 +1,247 @@
+package jobs
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"uaol/providers/upstream"
+	"uaol/services"
+	"uaol/services/proxy"
+)
+
+// failingUntil makes a step's calls fail until it is told to stop.
+func (b *bench) failingUntil(step string) *atomic.Bool {
+	var well atomic.Bool
+	b.tools.answers(func(_ context.Context, in proxy.CallRequest) (proxy.CallResult, error) {
+		if stepOf(in) == step && !well.Load() {
+			return isError("broken")
+		}
+		return echo(in), nil
+	})
+	return &well
+}
+
+func TestRetryGoesOnWhereItFailed(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	tool := b.tool(t, 3)
+	well := b.failingUntil("b")
+	b.start(t)
+	job := b.create(t, stepJSON{ID: "a", Tool: tool}, stepJSON{ID: "b", Tool: tool, Params: map[string]any{"x": "{{a.result.content}}"}}, stepJSON{ID: "c", Tool: tool, Needs: []string{"b"}})
+	require.Equal(t, Failed, b.ended(t, job.ID).Status)
+	require.EqualValues(t, 3, b.spent(t))
+	dead, err := b.service.Dead(t.Context(), b.caller, time.Now().Add(time.Hour), uuid.Max, 10)
+	require.NoError(t, err)
+	require.Len(t, dead, 1)
+	require.Equal(t, job.ID, dead[0].ID)
+
+	well.Store(true)
+	b.seen.forget()
+	again, err := b.service.Retry(t.Context(), b.caller, job.ID)
+	require.NoError(t, err)
+	require.Nil(t, again.ErrorMessage)
+	require.Nil(t, again.EndTime)
+	got := b.ended(t, job.ID)
+	require.Equal(t, Success, got.Status, "%v", got.ErrorMessage)
+	require.Equal(t, []string{"a", "b", "b", "c"}, b.tools.called())
+	require.EqualValues(t, 9, b.spent(t), "each step once")
+	require.EqualValues(t, 9, b.number(t, `SELECT spent FROM uaol_jobs.jobs`))
+	dead, err = b.service.Dead(t.Context(), b.caller, time.Now().Add(time.Hour), uuid.Max, 10)
+	require.NoError(t, err)
+	require.Empty(t, dead)
+	_, err = b.service.Retry(t.Context(), b.caller, job.ID)
+	require.Equal(t, services.Conflict, services.KindOf(err))
+}
+
+// TestRetryAtOnce is one retry, with one hold.
+func TestRetryAtOnce(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	well := b.failingUntil("a")
+	w := b.start(t)
+	job := b.create(t, stepJSON{ID: "a", Tool: b.tool(t, 3)})
+	require.Equal(t, Failed, b.ended(t, job.ID).Status)
+	w.stop()
+	well.Store(true)
+	b.seen.forget()
+	var took atomic.Int64
+	var group sync.WaitGroup
+	for range 10 {
+		group.Go(func() {
+			_, err := b.service.Retry(tContext, b.caller, job.ID)
+			if err == nil {
+				took.Add(1)
+			} else if !services.Is(err, services.Conflict) {
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+	require.EqualValues(t, 1, took.Load())
+	require.EqualValues(t, 3, b.number(t, `SELECT held FROM uaol_billing.accounts WHERE organization_id = $1`, b.caller.Organization))
+	b.start(t)
+	require.Equal(t, Success, b.ended(t, job.ID).Status)
+	require.EqualValues(t, 3, b.spent(t))
+}
+
+// TestRetryDoesNotResendWhatIsUnknown: only somebody's word does.
+func TestRetryDoesNotResendWhatIsUnknown(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	tool := b.tool(t, 3)
+	var lost atomic.Bool
+	b.tools.answers(func(_ context.Context, in proxy.CallRequest) (proxy.CallResult, error) {
+		switch {
+		case stepOf(in) == "a" && !lost.Swap(true):
+			return proxy.CallResult{}, services.Errorf(services.Timeout, "cut").WithCode(upstream.CodeOutcomeUnknown)
+		case stepOf(in) == "b" && b.tools.count[in.Operation] == 1:
+			return isError("broken")
+		}
+		return echo(in), nil
+	})
+	b.start(t)
+	job := b.create(t, stepJSON{ID: "a", Tool: tool}, stepJSON{ID: "b", Tool: tool})
+	require.Equal(t, Failed, b.ended(t, job.ID).Status)
+	require.Equal(t, Unknown, b.steps(t, job.ID)["a"].Status)
+	b.seen.forget()
+	_, err := b.service.Retry(t.Context(), b.caller, job.ID)
+	require.NoError(t, err)
+	b.waits(t, job.ID, "b", Success)
+	require.Equal(t, Unknown, b.steps(t, job.ID)["a"].Status)
+	require.Equal(t, 1, b.tools.count[job.ID.String()+"/a"])
+	require.NoError(t, b.service.Decide(t.Context(), b.caller, job.ID, DecideRequest{Step: "a", Decision: Retry}))
+	require.Equal(t, Success, b.ended(t, job.ID).Status)
+	require.EqualValues(t, 6, b.spent(t))
+}
+
+func TestRedrive(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	tool := b.tool(t, 2)
+	b.tools.answers(func(_ context.Context, in proxy.CallRequest) (proxy.CallResult, error) {
+		if string(in.Params) == `{"to":"nobody"}` {
+			return isError("unknown address")
+		}
+		return echo(in), nil
+	})
+	b.start(t)
+	var ids []uuid.UUID
+	for range 3 {
+		job := b.request(t, Request{Priority: 7, Metadata: json.RawMessage(`{"m":1}`), Input: json.RawMessage(`{"to":"nobody"}`),
+			Definition: b.raw(t, tool, `{"id":"a","tool_id":%q,"action":"do","parameters":{"to":"{{input.to}}"}}`)})
+		require.Equal(t, Failed, b.ended(t, job.ID).Status)
+		ids = append(ids, job.ID)
+	}
+	fine := b.create(t, stepJSON{ID: "a", Tool: tool})
+	require.Equal(t, Success, b.ended(t, fine.ID).Status)
+	_, err := b.service.Redrive(t.Context(), b.caller, RedriveRequest{Jobs: []uuid.UUID{fine.ID}})
+	require.Equal(t, "body.job_ids[0]", faultsOf(t, err)[0].Path)
+	_, err = b.service.Redrive(t.Context(), b.user(), RedriveRequest{Jobs: ids})
+	require.Equal(t, []services.Fault{{Path: "body.job_ids[0]", Message: "Access denied"}}, faultsOf(t, err))
+
+	in := RedriveRequest{Jobs: ids, Input: json.RawMessage(`{"to":"bob"}`)}
+	made, err := b.service.Redrive(t.Context(), b.caller, in)
+	require.NoError(t, err)
+	require.Len(t, made, 3)
+	for i, m := range made {
+		require.Equal(t, ids[i], m.From)
+		require.Equal(t, Success, b.ended(t, m.Job).Status)
+	}
+	require.EqualValues(t, 3, b.number(t, `SELECT count(*) FROM uaol_jobs.jobs WHERE priority = 7 AND metadata = '{"m":1}' AND status = 'Success'`))
+	again, err := b.service.Redrive(t.Context(), b.caller, in)
+	require.NoError(t, err)
+	require.Equal(t, made, again, "a repeated request makes no other jobs")
+	in.Input = json.RawMessage(`{"to":"eve"}`)
+	_, err = b.service.Redrive(t.Context(), b.caller, in)
+	require.Equal(t, services.Conflict, services.KindOf(err))
+	dead, err := b.service.Dead(t.Context(), b.caller, time.Now().Add(time.Hour), uuid.Max, 10)
+	require.NoError(t, err)
+	require.Empty(t, dead)
+	require.EqualValues(t, 8, b.spent(t))
+}
+
+// TestOneAtATime: jobs of one key run one after another, whoever makes them and
+// whoever works on them; others don't wait for them.
+func TestOneAtATime(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	tool := b.tool(t, 1)
+	var mu sync.Mutex
+	now, most := map[string]int{}, map[string]int{}
+	b.tools.answers(func(_ context.Context, in proxy.CallRequest) (proxy.CallResult, error) {
+		key := string(in.Params)
+		mu.Lock()
+		now[key]++
+		most[key] = max(most[key], now[key])
+		mu.Unlock()
+		defer func() { mu.Lock(); now[key]--; mu.Unlock() }()
+		if key == `{"k":"a"}` && len(b.tools.called())%5 == 0 {
+			return isError("some fail") // the turn goes on all the same
+		}
+		return echo(in), nil
+	})
+	b.start(t)
+	b.start(t)
+	definition := b.raw(t, tool, `{"id":"x","tool_id":%q,"action":"do","parameters":{"k":"{{input}}"}}`)
+	ids := make([]uuid.UUID, 60)
+	var group sync.WaitGroup
+	for i := range ids {
+		group.Go(func() {
+			key := []string{"a", "b", ""}[i%3]
+			job, err := b.service.Create(tContext, b.caller, Request{Definition: definition, Turn: key, Input: json.RawMessage(fmt.Sprintf("%q", key))})
+			if err != nil {
+				t.Error(err)
+			}
+			ids[i] = job.ID
+		})
+	}
+	group.Wait()
+	for _, id := range ids {
+		b.ended(t, id)
+	}
+	require.Equal(t, 1, most[`{"k":"a"}`])
+	require.Equal(t, 1, most[`{"k":"b"}`])
+	require.Zero(t, b.number(t, `SELECT count(*) FROM uaol_jobs.turns`), "nobody waits any more")
+	require.Zero(t, b.number(t, `SELECT count(*) FROM uaol_jobs.queue`))
+
+	// One that is cancelled while it waits for its turn does not take it.
+	g := newGate(t)
+	b.tools.answers(g.pass)
+	first := b.request(t, Request{Definition: definition, Turn: "a", Input: json.RawMessage(`1`)})
+	g.wait(t)
+	second := b.request(t, Request{Definition: definition, Turn: "a", Input: json.RawMessage(`2`)})
+	third := b.request(t, Request{Definition: definition, Turn: "a", Input: json.RawMessage(`3`)})
+	_, err := b.service.Cancel(t.Context(), b.caller, second.ID)
+	require.NoError(t, err)
+	require.Equal(t, Cancelled, b.ended(t, second.ID).Status)
+	require.Equal(t, Queued, b.job(t, third.ID).Status)
+	g.release()
+	require.Equal(t, Success, b.ended(t, first.ID).Status)
+	require.Equal(t, Success, b.ended(t, third.ID).Status)
+}
+
+func TestWhatARequestSays(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	good := definition(t, stepJSON{ID: "a", Tool: b.tool(t, 1)})
+	later := time.Now().Add(time.Hour)
+	for path, in := range map[string]Request{
+		"body.timeout":      {Timeout: "forever"},
+		"body.run_at":       {RunAt: &later, Turn: "k"},
+		"body.callback_url": {Callback: "ftp://x"},
+		"body.metadata":     {Metadata: json.RawMessage(`[1]`)},
+	} {
+		in.Definition = good
+		_, err := b.service.Create(t.Context(), b.caller, in)
+		require.Equal(t, path, faultsOf(t, err)[0].Path)
+	}
+	require.Zero(t, b.number(t, `SELECT count(*) FROM uaol_jobs.jobs`))
+}
