@@ -112,6 +112,9 @@ type Charge struct {
 type SettleRequest struct {
 	HoldID  uuid.UUID `json:"holdId"`
 	Charges []Charge  `json:"charges"`
+	// Last says that nothing more will be paid out of the hold: if nothing is left
+	// of it, it is closed. A call's hold always is.
+	Last bool `json:"last,omitempty"`
 }
 
 func (in SettleRequest) check() error {

@@ -127,6 +127,26 @@ func meterContract(t *testing.T, b *bench, meter Meter) {
 	require.NoError(t, err)
 	require.Equal(t, Hold{ID: id, Amount: 600, Settled: 200}, got, "a late repetition opens nothing")
 
+	// The last settlement closes a hold of which nothing is left, and no other.
+	whole, partly := uuid.New(), uuid.New()
+	for _, id := range []uuid.UUID{whole, partly} {
+		_, err = hold(caller, id, 10)
+		require.NoError(t, err)
+	}
+	last := func(id uuid.UUID, operation string, amount int64) Hold {
+		got, err := meter.Settle(ctx, SettleRequest{HoldID: id, Last: true, Charges: []Charge{{Operation: operation, Amount: amount}}})
+		require.NoError(t, err)
+		return got
+	}
+	for range 2 {
+		require.Equal(t, Hold{ID: whole, Amount: 10, Settled: 10}, last(whole, "whole", 10))
+		require.Equal(t, Hold{ID: partly, Amount: 10, Settled: 4, Open: true}, last(partly, "partly", 4))
+	}
+	require.Equal(t, Hold{ID: partly, Amount: 10, Settled: 10}, last(partly, "the rest", 6))
+	require.Equal(t, Balance{Tier: Free, Available: 9_780}, b.balance(t, caller))
+	_, err = meter.Settle(ctx, SettleRequest{HoldID: id, Charges: []Charge{{Operation: "whole", Amount: 10}}})
+	require.NoError(t, err, "paid before, out of another hold")
+
 	unknown := uuid.New()
 	got, err = meter.Release(ctx, ReleaseRequest{HoldID: unknown})
 	require.NoError(t, err)

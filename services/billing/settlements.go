@@ -35,6 +35,7 @@ func (r *Repository) settleAll(ctx context.Context, batch []SettleRequest) (map[
 	at := make(map[uuid.UUID]int, len(batch))
 	var holds, operations, tools, facts []string
 	var amounts []int64
+	var lasts []bool
 	for i, in := range batch {
 		if _, twice := at[in.HoldID]; twice {
 			continue
@@ -48,13 +49,15 @@ func (r *Repository) settleAll(ctx context.Context, batch []SettleRequest) (map[
 			seen[c.Operation] = true
 			holds, operations = append(holds, in.HoldID.String()), append(operations, c.Operation)
 			tools, facts, amounts = append(tools, c.Tool.String()), append(facts, c.Facts.text()), append(amounts, c.Amount)
+			lasts = append(lasts, in.Last)
 		}
 	}
 	rows, err := postgres.All[settled](ctx, r.pool, `
 		WITH found AS (
-			SELECT h.hold_id, h.organization_id, h.spender_id, h.job_id, h.owner, h.state, h.amount AS held, h.settled,
+			SELECT h.hold_id, h.organization_id, h.spender_id, h.job_id, h.owner = 'call' OR c.last AS last, h.state, h.amount AS held, h.settled,
 				c.operation, c.amount, c.facts, c.place, nullif(c.tool_id::uuid, '00000000-0000-0000-0000-000000000000') AS tool_id
-			FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[]) WITH ORDINALITY AS c (hold_id, operation, tool_id, facts, amount, place)
+			FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[], $7::boolean[])
+				WITH ORDINALITY AS c (hold_id, operation, tool_id, facts, amount, last, place)
 			JOIN uaol_billing.holds h ON h.hold_id = c.hold_id::uuid ORDER BY h.hold_id FOR UPDATE OF h
 		), looked AS (
 			SELECT f.*, (SELECT j.seq FROM uaol_billing.journal j
@@ -87,15 +90,15 @@ func (r *Repository) settleAll(ctx context.Context, batch []SettleRequest) (map[
 			WHERE operation IS NOT NULL
 		), paid AS (
 			UPDATE uaol_billing.holds h SET settled = h.settled + p.amount,
-				state = CASE WHEN h.owner = 'call' AND h.settled + p.amount = h.amount THEN 'closed' ELSE h.state END,
-				memo = CASE WHEN h.owner = 'call' AND h.settled + p.amount = h.amount THEN '' ELSE h.memo END
-			FROM (SELECT hold_id, sum(amount)::bigint AS amount FROM payable GROUP BY hold_id) p WHERE h.hold_id = p.hold_id
+				state = CASE WHEN p.last AND h.settled + p.amount = h.amount THEN 'closed' ELSE h.state END,
+				memo = CASE WHEN p.last AND h.settled + p.amount = h.amount THEN '' ELSE h.memo END
+			FROM (SELECT hold_id, sum(amount)::bigint AS amount, bool_or(last) AS last FROM payable GROUP BY hold_id) p WHERE h.hold_id = p.hold_id
 		)
 		SELECT hold_id, held AS amount, (settled + CASE WHEN fits THEN due ELSE 0 END)::bigint AS settled,
-			state = 'open' AND NOT (fits AND owner = 'call' AND settled + due = held) AS open,
+			state = 'open' AND NOT (fits AND last AND settled + due = held) AS open,
 			least(due, $6)::bigint AS fresh, due > 0 AND NOT fits AS refused
-		FROM (SELECT DISTINCT hold_id, held, settled, state, owner, due, due > 0 AND state = 'open' AND due <= held - settled AS fits FROM weighed) w`,
-		holds, operations, tools, facts, amounts, int64(math.MaxInt64))
+		FROM (SELECT DISTINCT hold_id, held, settled, state, last, due, due > 0 AND state = 'open' AND due <= held - settled AS fits FROM weighed) w`,
+		holds, operations, tools, facts, amounts, int64(math.MaxInt64), lasts)
 	if err != nil {
 		return nil, err
 	}

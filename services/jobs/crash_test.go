@@ -322,10 +322,10 @@ func TestACrashWhilePayingIsPaidOnce(t *testing.T) {
 		left  int
 		fails bool
 	}{
-		"before settling":         {0, false},
-		"between the two":         {1, false},
-		"between release and end": {2, false},
-		"a failed job":            {2, true},
+		"before settling":          {0, false},
+		"between settling and end": {2, false},
+		"between the two":          {1, true},
+		"between release and end":  {2, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -360,10 +360,19 @@ func TestACrashWhilePayingIsPaidOnce(t *testing.T) {
 	}
 }
 
-// killing loses the lease right after the release.
+// killing loses the lease right after the release or, where nothing is left to
+// release, the settlement.
 type killing struct {
 	billing.Meter
 	then func()
+}
+
+func (k *killing) SettleMany(ctx context.Context, in billing.SettlesRequest) ([]billing.Outcome, error) {
+	outcomes, err := k.Meter.SettleMany(ctx, in)
+	if err == nil && !outcomes[0].Hold.Open {
+		k.then()
+	}
+	return outcomes, err
 }
 
 func (k *killing) ReleaseMany(ctx context.Context, in billing.ReleasesRequest) ([]billing.Outcome, error) {

@@ -148,7 +148,7 @@ func (p payment) total() (n int64) {
 }
 
 func (r *run) payment() (p payment) {
-	own := billing.SettleRequest{HoldID: holdOf(r.job.ID, r.job.Retries)}
+	own := billing.SettleRequest{HoldID: holdOf(r.job.ID, r.job.Retries), Last: true}
 	for i := range r.units {
 		u, price := &r.units[i], int64(0)
 		if i < len(r.plan) {
@@ -166,7 +166,7 @@ func (r *run) payment() (p payment) {
 		if len(u.items) == 0 {
 			continue
 		}
-		further := billing.SettleRequest{HoldID: furtherHold(r.job.ID, r.job.Retries, i)}
+		further := billing.SettleRequest{HoldID: furtherHold(r.job.ID, r.job.Retries, i), Last: true}
 		for j := range u.items {
 			if u.items[j].status == Success {
 				further.Charges = append(further.Charges, r.charge(&u.items[j], price))
@@ -224,12 +224,13 @@ func (e *Engine) pay(ctx context.Context, p payment) error {
 	return err
 }
 
-// payAll implements the group of payments.
+// payAll implements the group of payments. What settling closes need not be
+// released.
 func (e *Engine) payAll(ctx context.Context, all []payment) (map[int]error, error) {
 	var settles billing.SettlesRequest
 	var releases billing.ReleasesRequest
 	var settling []int
-	done := make(map[int]error, len(all))
+	done, closed := make(map[int]error, len(all)), map[uuid.UUID]bool{}
 	for i, p := range all {
 		done[i] = nil
 		for _, h := range p.Holds {
@@ -246,15 +247,22 @@ func (e *Engine) payAll(ctx context.Context, all []payment) (map[int]error, erro
 		for i, o := range outcomes {
 			if o.Error != nil {
 				done[settling[i]] = o.Error
+			} else if !o.Hold.Open {
+				closed[o.Hold.ID] = true
 			}
 		}
 	}
 	for i, p := range all {
 		if done[i] == nil {
 			for _, h := range p.Holds {
-				releases.Releases = append(releases.Releases, billing.ReleaseRequest{HoldID: h.HoldID})
+				if !closed[h.HoldID] {
+					releases.Releases = append(releases.Releases, billing.ReleaseRequest{HoldID: h.HoldID})
+				}
 			}
 		}
+	}
+	if len(releases.Releases) == 0 {
+		return done, nil
 	}
 	_, err := e.meter.ReleaseMany(ctx, releases)
 	return done, err
