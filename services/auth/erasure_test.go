@@ -61,7 +61,7 @@ func onPlatform(t testing.TB) *platform {
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { _ = engine.Run(ctx) })
-	t.Cleanup(func() { cancel(); running.Wait(); repository.Close() })
+	t.Cleanup(func() { cancel(); running.Wait(); w.jobs.Close(); repository.Close() })
 	data := t.TempDir()
 	w.files = filepath.Join(data, "files")
 	store := blobs.New(config.Process{DataDir: data})

@@ -62,6 +62,7 @@ func setup(t testing.TB) *bench {
 	b.repository = NewRepository(b.pool)
 	t.Cleanup(b.repository.Close)
 	b.service = NewService(b.repository, b.engine(b.repository), b.catalog, b.meter, b.bus, zap.NewNop())
+	t.Cleanup(b.service.Close)
 	b.seen = watch(b.bus)
 	return b
 }

@@ -456,6 +456,7 @@ func (p *pricer) price(ctx context.Context, d *draft) (err error) {
 			faults = append(faults, services.Fault{Path: workflow.StepPath(i) + ".action", Message: message(err)})
 			continue
 		}
+		faults = append(faults, p.arguments(*offer, method, step.Tool, i)...)
 		d.later = d.later || step.ForEach != nil && offer.PriceOf(step.Tool.Action) > 0
 		frozenAs[i] = frozen{Version: offer.Version, Price: offer.PriceOf(step.Tool.Action),
 			Safe: offer.Pinned && proxy.Repeatable([]upstream.Method{method.Method}, step.Tool.Action)}
@@ -466,6 +467,21 @@ func (p *pricer) price(ctx context.Context, d *draft) (err error) {
 	d.Plan = frozenAs.text()
 	d.Cost, d.calls = frozenAs.cost(d.workflow)
 	return nil
+}
+
+// arguments lists what is wrong with a step's arguments, whatever its references
+// will stand for.
+func (p *pricer) arguments(offer registry.Offer, method registry.Method, call *workflow.ToolCall, i int) []services.Fault {
+	value, holes := call.Parameters.Value()
+	given, ok := value.(map[string]any)
+	if !ok {
+		return nil
+	}
+	unknown := make([][]string, len(holes))
+	for i, hole := range holes {
+		unknown[i] = hole
+	}
+	return p.service.checker.Faults(offer, method, given, unknown, workflow.StepPath(i)+".parameters")
 }
 
 func (p *pricer) look(ctx context.Context, d *workflow.Definition) error {

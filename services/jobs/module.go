@@ -3,6 +3,7 @@ package jobs
 import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"go.uber.org/fx"
+	"go.uber.org/zap"
 
 	"uaol/providers/api"
 	"uaol/providers/config"
@@ -13,13 +14,14 @@ import (
 	"uaol/providers/workers"
 	"uaol/services"
 	"uaol/services/billing"
+	"uaol/services/registry"
 )
 
 // Module runs the jobs service in this process.
 var Module = fx.Module("jobs",
 	logging.Named("jobs"),
 	config.For[Config](),
-	fx.Provide(fx.Private, repository, NewService, NewEngine, NewHandler),
+	fx.Provide(fx.Private, repository, service, NewEngine, NewHandler),
 	fx.Provide(local, routes, engine, heartbeats, timers, outbox, fx.Annotate(keeper, fx.ResultTags(`group:"keepers"`))),
 )
 
@@ -71,4 +73,10 @@ func repository(pool *pgxpool.Pool, lifecycle fx.Lifecycle) *Repository {
 	r := NewRepository(pool)
 	lifecycle.Append(fx.StopHook(r.Close))
 	return r
+}
+
+func service(repository *Repository, engine *Engine, catalog registry.Catalog, meter billing.Meter, bus *events.Bus, log *zap.Logger, lifecycle fx.Lifecycle) *Service {
+	s := NewService(repository, engine, catalog, meter, bus, log)
+	lifecycle.Append(fx.StopHook(s.Close))
+	return s
 }

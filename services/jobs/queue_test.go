@@ -373,3 +373,24 @@ func (e *explaining) explain(ctx context.Context, q pgx.TraceQueryStartData) ([]
 }
 
 func (e *explaining) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
+
+// TestArgumentsAreCheckedWhenAJobIsMade, as far as they are known then.
+func TestArgumentsAreCheckedWhenAJobIsMade(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	offer, tool := offered(1)
+	offer.Methods[0].InputSchema = json.RawMessage(`{"type":"object","required":["n"],"properties":{"n":{"type":"integer"}}}`)
+	b.service.catalog = offering{offer: offer}
+	_, err := b.service.Create(t.Context(), b.caller, Request{Definition: b.raw(t, tool, `
+		{"id":"fine","tool_id":%q,"action":"do","parameters":{"n":1}},
+		{"id":"later","tool_id":%q,"action":"do","parameters":{"n":"{{fine.result}}"}},
+		{"id":"wrong","tool_id":%q,"action":"do","parameters":{"n":"one"}},
+		{"id":"none","tool_id":%q,"action":"do"},
+		{"id":"unknown","tool_id":%q,"action":"does"}`)})
+	var paths []string
+	for _, f := range faultsOf(t, err) {
+		paths = append(paths, f.Path)
+	}
+	require.Equal(t, []string{at + ".steps[2].parameters.n", at + ".steps[3].parameters.n", at + ".steps[4].action"}, paths)
+	require.Zero(t, b.number(t, `SELECT count(*) FROM uaol_billing.holds`))
+}

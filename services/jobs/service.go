@@ -12,6 +12,7 @@ import (
 	"uaol/providers/events"
 	"uaol/services"
 	"uaol/services/billing"
+	"uaol/services/proxy"
 	"uaol/services/registry"
 )
 
@@ -21,14 +22,18 @@ type Service struct {
 	engine     *Engine
 	catalog    registry.Catalog
 	meter      billing.Meter
+	checker    *proxy.Checker
 	bus        *events.Bus
 	log        *zap.Logger
 }
 
-// NewService makes a Service.
+// NewService makes a Service, which must be closed.
 func NewService(repository *Repository, engine *Engine, catalog registry.Catalog, meter billing.Meter, bus *events.Bus, log *zap.Logger) *Service {
-	return &Service{repository: repository, engine: engine, catalog: catalog, meter: meter, bus: bus, log: log}
+	return &Service{repository: repository, engine: engine, catalog: catalog, meter: meter, checker: proxy.NewChecker(), bus: bus, log: log}
 }
+
+// Close ends what goes on in the background.
+func (s *Service) Close() { s.checker.Close() }
 
 // Get gives one of the caller's jobs.
 func (s *Service) Get(ctx context.Context, caller services.Caller, id uuid.UUID) (Job, error) {
