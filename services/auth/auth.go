@@ -5,7 +5,6 @@ import (
 
 	"github.com/google/uuid"
 
-	"uaol/providers/llm"
 	"uaol/services"
 	"uaol/services/auth/modelkeys"
 )
@@ -21,13 +20,7 @@ type Verifier interface {
 }
 
 // ModelKeys is what other services see of the keys of model providers.
-type ModelKeys interface {
-	// ModelAccess says with which key which model of which provider is asked for
-	// a caller. Kinds: Invalid with code PROVIDER_KEY_MISSING when neither the
-	// caller's organisation nor the platform has a key, Invalid for an unknown
-	// provider, Unauthenticated for nobody, Unavailable.
-	ModelAccess(ctx context.Context, in modelkeys.AccessRequest) (llm.Access, error)
-}
+type ModelKeys = modelkeys.Keys
 
 // VerifyRequest holds at most one kind of credentials; the first present counts.
 type VerifyRequest struct {

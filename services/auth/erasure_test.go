@@ -56,7 +56,7 @@ func onPlatform(t testing.TB) *platform {
 	w.registry = registry.NewService(registry.NewRepository(w.pool), policy, nil, nil, w.bus)
 	w.meter = billingtest.New(t, w.pool)
 	repository := jobs.NewRepository(w.pool)
-	engine := jobs.NewEngine(repository, tools{}, w.meter, w.bus, jobs.Config{Concurrency: 10}, zap.NewNop())
+	engine := jobs.NewEngine(repository, tools{}, jobs.Models{}, w.meter, w.bus, jobs.Config{Concurrency: 10}, zap.NewNop())
 	w.jobs = jobs.NewService(repository, engine, w.registry, w.meter, w.bus, zap.NewNop())
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup

@@ -42,6 +42,7 @@ type bench struct {
 	repository *Repository
 	service    *Service
 	tools      *tools
+	models     Models
 	caller     services.Caller
 	seen       *seen
 	seq        int64
@@ -249,7 +250,7 @@ func (b *bench) worker(t testing.TB, tracer pgx.QueryTracer, change ...func(*Eng
 }
 
 func (b *bench) engine(repository *Repository) *Engine {
-	return NewEngine(repository, b.tools, b.meter, b.bus, Config{Concurrency: 64}, zap.NewNop())
+	return NewEngine(repository, b.tools, b.models, b.meter, b.bus, Config{Concurrency: 64}, zap.NewNop())
 }
 
 func (w *worker) begin() {

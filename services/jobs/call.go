@@ -33,6 +33,9 @@ var errTool = errors.New("the tool says")
 // failed.
 func (r *run) prepare(u *unit) bool {
 	step := &r.workflow.Steps[u.position]
+	if step.Kind == workflow.LLM {
+		return r.prepareModel(u)
+	}
 	if constant, ok := step.Tool.Parameters.Constant(); ok {
 		u.call = constant
 	} else {
@@ -71,7 +74,9 @@ func (r *run) scopeOf(u *unit) (s workflow.Scope) {
 
 // safe reports whether a unit's call may be made again when nobody knows whether
 // it was made.
-func (r *run) safe(u *unit) bool { return r.plan[u.position].Safe }
+func (r *run) safe(u *unit) bool {
+	return r.plan[u.position].Safe || r.workflow.Steps[u.position].Kind != workflow.Tool
+}
 
 // pauses between attempts at a call that certainly did not reach its tool.
 var pauses = []time.Duration{200 * time.Millisecond, time.Second}
@@ -97,6 +102,9 @@ func (r *run) call(ctx context.Context, u *unit) (json.RawMessage, error) {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, step.Timeout)
 		defer cancel()
+	}
+	if step.Kind == workflow.LLM {
+		return r.askModel(ctx, u)
 	}
 	in := proxy.CallRequest{
 		Caller: r.caller, ToolID: step.Tool.ToolID, Version: frozen.Version, Method: step.Tool.Action, Params: u.call,

@@ -32,6 +32,7 @@ const (
 type Engine struct {
 	repository *Repository
 	invoker    proxy.Invoker
+	models     Models
 	meter      billing.Meter
 	bus        *events.Bus
 	log        *zap.Logger
@@ -56,9 +57,9 @@ type Engine struct {
 }
 
 // NewEngine makes an Engine; a job made in this process wakes it at once.
-func NewEngine(repository *Repository, invoker proxy.Invoker, meter billing.Meter, bus *events.Bus, cfg Config, log *zap.Logger) *Engine {
+func NewEngine(repository *Repository, invoker proxy.Invoker, models Models, meter billing.Meter, bus *events.Bus, cfg Config, log *zap.Logger) *Engine {
 	e := &Engine{
-		repository: repository, invoker: invoker, meter: meter, bus: bus, log: log, most: cfg.Concurrency,
+		repository: repository, invoker: invoker, models: models, meter: meter, bus: bus, log: log, most: cfg.Concurrency,
 		lease: lease, heartbeat: heartbeat, handBackIn: handBackIn,
 		wake: make(chan struct{}, 1), held: map[uuid.UUID]*run{}, reserved: map[uuid.UUID]struct{}{},
 	}

@@ -9,10 +9,12 @@ import (
 	"uaol/providers/config"
 	"uaol/providers/events"
 	"uaol/providers/httpserver"
+	"uaol/providers/llm"
 	"uaol/providers/logging"
 	"uaol/providers/peers"
 	"uaol/providers/workers"
 	"uaol/services"
+	"uaol/services/auth/modelkeys"
 	"uaol/services/billing"
 	"uaol/services/registry"
 )
@@ -21,7 +23,7 @@ import (
 var Module = fx.Module("jobs",
 	logging.Named("jobs"),
 	config.For[Config](),
-	fx.Provide(fx.Private, repository, service, NewEngine, NewHandler),
+	fx.Provide(fx.Private, repository, service, models, NewEngine, NewHandler),
 	fx.Provide(local, routes, engine, heartbeats, timers, outbox, fx.Annotate(keeper, fx.ResultTags(`group:"keepers"`))),
 )
 
@@ -80,3 +82,5 @@ func service(repository *Repository, engine *Engine, catalog registry.Catalog, m
 	lifecycle.Append(fx.StopHook(s.Close))
 	return s
 }
+
+func models(keys modelkeys.Keys, client *llm.Client) Models { return Models{Keys: keys, Client: client} }

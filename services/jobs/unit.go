@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"time"
+
+	"uaol/providers/llm"
 )
 
 // unit is what a step, or one item of a for_each step, has come to.
@@ -21,6 +23,7 @@ type unit struct {
 
 	value json.RawMessage // the item
 	call  json.RawMessage // the filled arguments of the call
+	ask   *llm.Request    // of a model
 	key   string          // the idempotency key that its definition gives it
 	late  *lateNote       // of a call that takes long
 

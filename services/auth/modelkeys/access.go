@@ -10,13 +10,22 @@ import (
 // CodeMissing tells of a provider for which there is no key.
 const CodeMissing = "PROVIDER_KEY_MISSING"
 
+// Keys is what other services see of the keys of model providers.
+type Keys interface {
+	// ModelAccess says with which key which model of which provider is asked for
+	// a caller. Kinds: Invalid with code PROVIDER_KEY_MISSING when neither the
+	// caller's organisation nor the platform has a key, Invalid for an unknown
+	// provider, Unauthenticated for nobody, Unavailable.
+	ModelAccess(ctx context.Context, in AccessRequest) (llm.Access, error)
+}
+
 // AccessRequest asks how a model is asked for somebody.
 type AccessRequest struct {
 	Caller   services.Caller `json:"caller"`
 	Provider string          `json:"provider,omitempty"` // openai, gemini, anthropic or claude; "" for the caller's choice
 }
 
-// ModelAccess implements auth.ModelKeys. The key that the caller's organisation
+// ModelAccess implements Keys. The key that the caller's organisation
 // stored counts; without a provider the one it made its default, or stored first.
 // Where it has none, the platform's own key does.
 func (s *Service) ModelAccess(ctx context.Context, in AccessRequest) (llm.Access, error) {
