@@ -8,6 +8,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/google/uuid"
+
 	"uaol/providers/upstream"
 	"uaol/services"
 	"uaol/services/jobs/workflow"
@@ -55,6 +57,9 @@ func (r *run) due(begin []*unit) []*unit {
 			if r.prepare(u) {
 				begin = append(begin, r.begun(u))
 			}
+		case u.child != uuid.Nil: // the same attempt goes on
+			u.status = Running
+			begin = append(begin, u)
 		case r.workflow.Steps[u.position].Kind == workflow.Sleep:
 			r.succeed(u, []byte("null"))
 		default:
@@ -164,7 +169,7 @@ func (r *run) fanOut(begin []*unit) []*unit {
 
 // begun notes that a unit's call is about to leave.
 func (r *run) begun(u *unit) *unit {
-	u.status, u.attempt, u.wake, u.took = Running, u.attempt+1, time.Time{}, 0
+	u.status, u.attempt, u.wake, u.took, u.child = Running, u.attempt+1, time.Time{}, 0, uuid.Nil
 	return u
 }
 
@@ -237,6 +242,8 @@ func (r *run) take(o outcome) {
 	}
 	step := &r.workflow.Steps[u.position]
 	switch {
+	case o.err == nil && o.child != uuid.Nil:
+		r.awaitChild(u, o.child)
 	case o.err == nil:
 		if r.size+len(o.result) > maxResults {
 			r.fail(u, fmt.Sprintf("the job's results are more than %d bytes together", maxResults))

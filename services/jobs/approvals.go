@@ -38,6 +38,8 @@ type question struct {
 	Message   string    `json:"message,omitempty"`
 	Call      *Call     `json:"call,omitempty"`
 	Digest    string    `json:"digest,omitempty"`
+
+	Child *uuid.UUID `json:"job_id,omitempty"` // instead of a person
 }
 
 // ask lets an approval step wait for a person.

@@ -12,6 +12,8 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/google/uuid"
+
 	"uaol/services"
 	"uaol/services/jobs/workflow"
 	"uaol/services/proxy"
@@ -21,6 +23,7 @@ import (
 type outcome struct {
 	unit   *unit
 	result json.RawMessage
+	child  uuid.UUID // the job that is to be waited for
 	err    error
 	cut    bool // by us: whether it was done is not known
 	took   time.Duration
@@ -33,8 +36,11 @@ var errTool = errors.New("the tool says")
 // failed.
 func (r *run) prepare(u *unit) bool {
 	step := &r.workflow.Steps[u.position]
-	if step.Kind == workflow.LLM {
+	switch step.Kind {
+	case workflow.LLM:
 		return r.prepareModel(u)
+	case workflow.Child:
+		return r.prepareChild(u)
 	}
 	if constant, ok := step.Tool.Parameters.Constant(); ok {
 		u.call = constant
@@ -88,7 +94,14 @@ func (r *run) execute(ctx context.Context, u *unit) (o outcome) {
 		u.late = r.noteLater(u)
 	}
 	o.unit = u
-	if err := guarded(func() (err error) { o.result, err = r.call(ctx, u); return err }); err != nil {
+	if err := guarded(func() (err error) {
+		if r.workflow.Steps[u.position].Kind == workflow.Child {
+			o.result, o.child, err = r.runChild(ctx, u)
+		} else {
+			o.result, err = r.call(ctx, u)
+		}
+		return err
+	}); err != nil {
 		o.err, o.result = err, nil
 		o.cut = ctx.Err() != nil
 	}

@@ -54,7 +54,7 @@ const (
 // with all faults, Insufficient, Conflict for a key that was used for another
 // request.
 func (s *Service) Create(ctx context.Context, caller services.Caller, in Request) (Job, error) {
-	made, err := s.createAll(ctx, caller, []Request{in}, func(int) string { return "body" })
+	made, err := s.createAll(ctx, caller, []Request{in}, func(int) string { return "body" }, nil)
 	if err != nil {
 		return Job{}, err
 	}
@@ -69,7 +69,7 @@ func (s *Service) CreateMany(ctx context.Context, caller services.Caller, all []
 	if len(all) == 0 || len(all) > mostAtOnce {
 		return nil, services.Faults(services.Fault{Path: "body.jobs", Message: fmt.Sprintf("must have 1 to %d jobs", mostAtOnce)})
 	}
-	made, err := s.createAll(ctx, caller, all, func(i int) string { return fmt.Sprintf("body.jobs[%d]", i) })
+	made, err := s.createAll(ctx, caller, all, func(i int) string { return fmt.Sprintf("body.jobs[%d]", i) }, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -96,12 +96,15 @@ func (d *draft) job() Job {
 		StartTime: &now, CreatedAt: now, UpdatedAt: now}
 }
 
-func (s *Service) createAll(ctx context.Context, caller services.Caller, all []Request, at func(int) string) ([]draft, error) {
+func (s *Service) createAll(ctx context.Context, caller services.Caller, all []Request, at func(int) string, of *parent) ([]draft, error) {
 	ctx, cancel := context.WithTimeout(ctx, insertWithin)
 	defer cancel()
 	drafts, err := s.drafts(ctx, caller, all, at)
 	if err != nil {
 		return nil, err
+	}
+	for i := range drafts {
+		drafts[i].Parent = of
 	}
 	if err := s.hold(ctx, caller, drafts); err != nil {
 		return nil, err
@@ -346,6 +349,9 @@ func (s *Service) reserve(drafts []draft) []uuid.UUID {
 func (d *draft) claimed() claimed {
 	c := claimed{ID: d.ID, Account: d.Account, Organization: d.Organization, Definition: d.Definition, Plan: d.Plan, Input: d.Input,
 		Cost: d.Cost, Deadline: d.Deadline, Turn: d.Turn, Fence: 1, StartedAt: time.Now()}
+	if d.Parent != nil {
+		c.Parent = &d.Parent.Job
+	}
 	if d.Key != uuid.Nil {
 		c.Key = &d.Key
 	}

@@ -57,6 +57,7 @@ func (r *run) decide(ctx context.Context) error {
 		return err
 	}
 	r.seen = seen
+	r.lookAtChildren()
 	for _, d := range all {
 		if d.Position >= len(r.units) {
 			continue

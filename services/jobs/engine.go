@@ -33,6 +33,7 @@ type Engine struct {
 	repository *Repository
 	invoker    proxy.Invoker
 	models     Models
+	children   children
 	meter      billing.Meter
 	bus        *events.Bus
 	log        *zap.Logger

@@ -86,6 +86,7 @@ func (r *run) finish(ctx context.Context) error {
 	case r.cancelled.Load() && !r.settled():
 		c.Ends = Cancelled
 	}
+	orphans := r.orphans()
 	if c.Ends != Success {
 		r.close()
 	} else if r.workflow.Output != nil {
@@ -110,6 +111,9 @@ func (r *run) finish(ctx context.Context) error {
 	c.Spent = p.total()
 	if err := r.write(c); err != nil {
 		return err
+	}
+	if r.job.Parent != nil || len(orphans) > 0 {
+		r.told(orphans)
 	}
 	r.engine.bus.Publish(events.Event{ID: r.job.ID, Type: "job.ended", Subject: r.job.ID.String(), Organization: r.job.Organization, Data: json.RawMessage("{}")})
 	return nil

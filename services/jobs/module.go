@@ -83,4 +83,6 @@ func service(repository *Repository, engine *Engine, catalog registry.Catalog, m
 	return s
 }
 
-func models(keys modelkeys.Keys, client *llm.Client) Models { return Models{Keys: keys, Client: client} }
+func models(keys modelkeys.Keys, client *llm.Client) Models {
+	return Models{Keys: keys, Client: client}
+}

@@ -72,6 +72,10 @@ func (r *run) takeUp(u *unit) {
 // waitAgain lets a unit wait for what it was waiting for; one that waits for
 // somebody alone has no moment.
 func (r *run) waitAgain(u *unit) {
+	var q question
+	if json.Unmarshal([]byte(u.detail), &q) == nil && q.Child != nil {
+		u.child = *q.Child
+	}
 	until, err := momentOf(u.detail)
 	if err == nil {
 		u.wake = until

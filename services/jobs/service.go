@@ -29,7 +29,9 @@ type Service struct {
 
 // NewService makes a Service, which must be closed.
 func NewService(repository *Repository, engine *Engine, catalog registry.Catalog, meter billing.Meter, bus *events.Bus, log *zap.Logger) *Service {
-	return &Service{repository: repository, engine: engine, catalog: catalog, meter: meter, checker: proxy.NewChecker(), bus: bus, log: log}
+	s := &Service{repository: repository, engine: engine, catalog: catalog, meter: meter, checker: proxy.NewChecker(), bus: bus, log: log}
+	engine.children = s
+	return s
 }
 
 // Close ends what goes on in the background.
@@ -62,6 +64,10 @@ func (s *Service) find(ctx context.Context, caller services.Caller, id uuid.UUID
 // shown puts the outputs of jobs together that have succeeded: what the
 // definition says, else each step's result by its id.
 func (s *Service) shown(ctx context.Context, rows ...jobRow) ([]Job, error) {
+	return shown(ctx, s.repository, rows...)
+}
+
+func shown(ctx context.Context, repository *Repository, rows ...jobRow) ([]Job, error) {
 	var ids []uuid.UUID
 	for _, row := range rows {
 		if row.Status == Success && row.FinalOutput == nil {
@@ -70,7 +76,7 @@ func (s *Service) shown(ctx context.Context, rows ...jobRow) ([]Job, error) {
 	}
 	by := map[uuid.UUID][]stepRow{}
 	if len(ids) > 0 {
-		steps, err := s.repository.steps(ctx, ids...)
+		steps, err := repository.steps(ctx, ids...)
 		if err != nil {
 			return nil, err
 		}
@@ -84,7 +90,7 @@ func (s *Service) shown(ctx context.Context, rows ...jobRow) ([]Job, error) {
 		if row.Status != Success || row.FinalOutput != nil {
 			continue
 		}
-		definition, err := s.repository.definitions.of(string(row.Definition))
+		definition, err := repository.definitions.of(string(row.Definition))
 		if err != nil {
 			return nil, err
 		}

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"time"
 
+	"github.com/google/uuid"
+
 	"uaol/providers/llm"
 )
 
@@ -24,6 +26,7 @@ type unit struct {
 	value json.RawMessage // the item
 	call  json.RawMessage // the filled arguments of the call
 	ask   *llm.Request    // of a model
+	child uuid.UUID       // the job that it waits for
 	key   string          // the idempotency key that its definition gives it
 	late  *lateNote       // of a call that takes long
 
