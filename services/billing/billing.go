@@ -32,6 +32,14 @@ type Meter interface {
 	// Abandoned gives open holds whose time is up, oldest first. They are their
 	// owner's to end; billing itself ends a call's only after an hour more.
 	Abandoned(ctx context.Context, in AbandonedRequest) ([]AbandonedHold, error)
+	// Plans tells what organisations' plans bring, in the order of asking. One
+	// that billing does not know yet has the smallest.
+	Plans(ctx context.Context, in PlansRequest) ([]Plan, error)
+}
+
+// PlansRequest names organisations, at most 1,000.
+type PlansRequest struct {
+	Organizations []uuid.UUID `json:"organizations"`
 }
 
 // BalanceRequest names whose balance is asked for.

@@ -61,6 +61,11 @@ func (c *Client) Abandoned(ctx context.Context, in AbandonedRequest) ([]Abandone
 	return peers.Call[AbandonedRequest, []AbandonedHold](ctx, c.peer, "abandoned", in)
 }
 
+// Plans implements Meter.
+func (c *Client) Plans(ctx context.Context, in PlansRequest) ([]Plan, error) {
+	return peers.Call[PlansRequest, []Plan](ctx, c.peer, "plans", in)
+}
+
 // Export implements services.Keeper.
 func (c *Client) Export(ctx context.Context, in services.ExportRequest) (services.Part, error) {
 	return peers.Call[services.ExportRequest, services.Part](ctx, c.peer, "export", in)

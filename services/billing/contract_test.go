@@ -127,6 +127,11 @@ func meterContract(t *testing.T, b *bench, meter Meter) {
 	require.NoError(t, err)
 	require.Equal(t, Hold{ID: id, Amount: 600, Settled: 200}, got, "a late repetition opens nothing")
 
+	plans, err := meter.Plans(ctx, PlansRequest{Organizations: []uuid.UUID{caller.Organization, uuid.New()}})
+	require.NoError(t, err)
+	require.Equal(t, []Tier{Free, Free}, []Tier{plans[0].Tier, plans[1].Tier})
+	require.EqualValues(t, 10_000, plans[0].Credits)
+
 	// The last settlement closes a hold of which nothing is left, and no other.
 	whole, partly := uuid.New(), uuid.New()
 	for _, id := range []uuid.UUID{whole, partly} {

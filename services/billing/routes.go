@@ -60,6 +60,7 @@ func (h *Handler) internal() []api.Operation {
 		api.Internal("/internal/billing/settle-many", h.service.SettleMany),
 		api.Internal("/internal/billing/release-many", h.service.ReleaseMany),
 		api.Internal("/internal/billing/abandoned", h.service.Abandoned),
+		api.Internal("/internal/billing/plans", h.service.Plans),
 		api.Internal("/internal/billing/deduct", h.service.Deduct),
 		api.Internal("/internal/billing/refund", h.service.Refund),
 		api.Internal("/internal/billing/export", h.service.Export),

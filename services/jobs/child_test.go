@@ -72,7 +72,9 @@ func TestAWorkflowWithinIsMadeOnce(t *testing.T) {
 	b.tools.answers(func(_ context.Context, in proxy.CallRequest) (proxy.CallResult, error) { return echo(in), nil })
 	b.start(t)
 	b.exec(t, `UPDATE uaol_jobs.queue SET wake_at = NULL`)
-	eventually(t, func() bool { return b.number(t, `SELECT count(*) FROM uaol_jobs.jobs WHERE parent_id = $1`, job.ID) == 1 })
+	eventually(t, func() bool {
+		return b.number(t, `SELECT count(*) FROM uaol_jobs.jobs WHERE parent_id = $1`, job.ID) == 1
+	})
 	var sub uuid.UUID
 	require.NoError(t, b.pool.QueryRow(t.Context(), `SELECT job_id FROM uaol_jobs.jobs WHERE parent_id = $1`, job.ID).Scan(&sub))
 	b.waits(t, sub, "a", Unknown)

@@ -59,7 +59,7 @@ func (s *Service) Redrive(ctx context.Context, caller services.Caller, in Redriv
 		if err != nil {
 			return made, services.Faults(services.Fault{Path: fmt.Sprintf("body.job_ids[%d]", i), Message: message(err)})
 		}
-		request, err := s.repository.requestOf(ctx, id)
+		request, err := s.repository.requestOf(ctx, old)
 		if err != nil {
 			return made, err
 		}
@@ -83,18 +83,28 @@ func (s *Service) Redrive(ctx context.Context, caller services.Caller, in Redriv
 }
 
 type requestRow struct {
-	Definition string  `db:"definition"`
-	Input      *string `db:"input"`
-	Priority   int     `db:"priority"`
-	Turn       *string `db:"turn"`
-	Callback   *string `db:"callback_url"`
-	Metadata   *string `db:"metadata"`
+	Definition string  `db:"definition" json:"definition"`
+	Input      *string `db:"input" json:"input,omitempty"`
+	Priority   int     `db:"priority" json:"priority,omitempty"`
+	Turn       *string `db:"turn" json:"turn,omitempty"`
+	Callback   *string `db:"callback_url" json:"callback_url,omitempty"`
+	Metadata   *string `db:"metadata" json:"metadata,omitempty"`
+}
+
+func requestOf(ctx context.Context, q postgres.Querier, id uuid.UUID) (requestRow, error) {
+	return postgres.One[requestRow](ctx, q, `
+		SELECT definition, input, priority, turn, callback_url, metadata FROM uaol_jobs.jobs WHERE job_id = $1`, id)
 }
 
 // requestOf is what was asked for when a job was made, without its moments.
-func (r *Repository) requestOf(ctx context.Context, id uuid.UUID) (Request, error) {
-	row, err := postgres.One[requestRow](ctx, r.pool, `
-		SELECT definition, input, priority, turn, callback_url, metadata FROM uaol_jobs.jobs WHERE job_id = $1`, id)
+func (r *Repository) requestOf(ctx context.Context, job jobRow) (Request, error) {
+	var row requestRow
+	var err error
+	if job.archived != nil {
+		row = job.archived.Request
+	} else {
+		row, err = requestOf(ctx, r.pool, job.ID)
+	}
 	in := Request{Definition: json.RawMessage(row.Definition), Input: rawOf(row.Input), Priority: row.Priority, Metadata: rawOf(row.Metadata)}
 	if row.Turn != nil {
 		in.Turn = (*row.Turn)[len(uuid.Nil.String())+1:]
@@ -120,6 +130,9 @@ func (s *Service) Retry(ctx context.Context, caller services.Caller, id uuid.UUI
 	}
 	if job.Status != Failed && job.Status != Cancelled {
 		return Job{}, services.Errorf(services.Conflict, "The job is %s: only one that has failed or was cancelled is tried again", job.Status)
+	}
+	if job.archived != nil {
+		return Job{}, errArchived
 	}
 	cost, calls, err := s.left(ctx, job)
 	if err != nil {

@@ -72,10 +72,10 @@ func (r *run) decide(ctx context.Context) error {
 		if d.Attempt != u.attempt {
 			continue
 		}
-		switch {
-		case u.status == Unknown:
+		switch u.status {
+		case Unknown:
 			r.resolve(u, d)
-		case u.status == Waiting:
+		case Waiting:
 			r.answer(u, d)
 		}
 	}

@@ -23,8 +23,8 @@ import (
 var Module = fx.Module("jobs",
 	logging.Named("jobs"),
 	config.For[Config](),
-	fx.Provide(fx.Private, repository, service, models, NewEngine, NewHandler),
-	fx.Provide(local, routes, engine, heartbeats, timers, outbox, fx.Annotate(keeper, fx.ResultTags(`group:"keepers"`))),
+	fx.Provide(fx.Private, repository, service, models, NewEngine, NewHandler, NewArchiver),
+	fx.Provide(local, routes, engine, heartbeats, timers, archiver, outbox, fx.Annotate(keeper, fx.ResultTags(`group:"keepers"`))),
 )
 
 // Remote reaches the jobs service in another process.
@@ -85,4 +85,8 @@ func service(repository *Repository, engine *Engine, catalog registry.Catalog, m
 
 func models(keys modelkeys.Keys, client *llm.Client) Models {
 	return Models{Keys: keys, Client: client}
+}
+
+func archiver(a *Archiver) workers.Out {
+	return workers.Out{Worker: workers.Worker{Name: "jobs-archive", Run: workers.Every(archiveEvery, a.Round)}}
 }

@@ -34,11 +34,11 @@ func (s *Service) Export(ctx context.Context, in services.ExportRequest) (servic
 		if after == nil {
 			after = &place{}
 		}
-		jobs, err := s.repository.held(ctx, h, *after, 1)
+		jobs, err := s.repository.oldest(ctx, h, *after)
 		if err != nil || len(jobs) == 0 {
 			return nil, err
 		}
-		steps, err := s.repository.steps(ctx, jobs[0].ID)
+		steps, err := s.repository.stepsOf(ctx, jobs[0])
 		if err != nil {
 			return nil, err
 		}
@@ -65,6 +65,9 @@ func (s *Service) Erase(ctx context.Context, who services.Person) error {
 			return err
 		}
 	}
+	if err := s.repository.removeArchive(ctx, who.Organizations); err != nil {
+		return err
+	}
 	elsewhere, err := s.repository.disown(ctx, who)
 	if err == nil && len(open)+elsewhere > 0 {
 		err = services.Errorf(services.Conflict, "%d jobs have to end first", len(open)+elsewhere)
@@ -77,6 +80,31 @@ func (r *Repository) held(ctx context.Context, h services.Holding, after place, 
 		SELECT `+jobColumns+ofJobs+`
 		WHERE j.organization_id = $1 AND ($2::uuid IS NULL OR j.account_id = $2::uuid) AND (j.created_at, j.job_id) > ($3::timestamptz, $4::uuid)
 		ORDER BY j.created_at, j.job_id LIMIT $5`, h.Organization, h.Maker, after.At, after.ID, limit)
+}
+
+// oldest gives the first job after a place, wherever it is.
+func (r *Repository) oldest(ctx context.Context, h services.Holding, after place) ([]jobRow, error) {
+	jobs, err := r.held(ctx, h, after, 1)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := postgres.All[archiveRow](ctx, r.pool, `
+		SELECT job_id, organization_id, account_id, created_at, document FROM uaol_jobs.archive
+		WHERE organization_id = $1 AND ($2::uuid IS NULL OR account_id = $2::uuid) AND (created_at, job_id) > ($3::timestamptz, $4::uuid)
+		ORDER BY created_at, job_id LIMIT 1`, h.Organization, h.Maker, after.At, after.ID)
+	if err != nil || len(rows) == 0 {
+		return jobs, err
+	}
+	if len(jobs) > 0 && jobs[0].CreatedAt.Before(rows[0].CreatedAt) {
+		return jobs, nil
+	}
+	away, err := rows[0].open()
+	return []jobRow{away}, err
+}
+
+func (r *Repository) removeArchive(ctx context.Context, organizations []uuid.UUID) error {
+	_, err := postgres.Exec(ctx, r.pool, `DELETE FROM uaol_jobs.archive WHERE organization_id = ANY ($1::text[]::uuid[])`, postgres.UUIDs(organizations))
+	return err
 }
 
 type owned struct {
@@ -144,6 +172,10 @@ func (r *Repository) disown(ctx context.Context, who services.Person) (left int,
 	if _, err := postgres.Exec(ctx, r.pool, `
 		UPDATE uaol_jobs.jobs SET account_id = $3
 		WHERE account_id = $1 AND NOT organization_id = ANY ($2::text[]::uuid[]) AND end_time IS NOT NULL`,
+		who.Account, organizations, uuid.Nil); err != nil {
+		return 0, err
+	}
+	if _, err := postgres.Exec(ctx, r.pool, `UPDATE uaol_jobs.archive SET account_id = $3 WHERE account_id = $1 AND NOT organization_id = ANY ($2::text[]::uuid[])`,
 		who.Account, organizations, uuid.Nil); err != nil {
 		return 0, err
 	}

@@ -54,6 +54,8 @@ type jobRow struct {
 	Job
 	Plan    string `db:"plan"`
 	Retries int    `db:"retries"`
+
+	archived *archived // of a job that was put away
 }
 
 func (r *Repository) byID(ctx context.Context, id uuid.UUID) (jobRow, error) {
@@ -85,7 +87,11 @@ type stepRow struct {
 
 // steps gives the rows of jobs' steps, by job and position.
 func (r *Repository) steps(ctx context.Context, jobs ...uuid.UUID) ([]stepRow, error) {
-	return postgres.All[stepRow](ctx, r.pool, `
+	return stepsOf(ctx, r.pool, jobs...)
+}
+
+func stepsOf(ctx context.Context, q postgres.Querier, jobs ...uuid.UUID) ([]stepRow, error) {
+	return postgres.All[stepRow](ctx, q, `
 		SELECT job_id, position, item, status, attempt, seq, result, error, detail, start_time, end_time
 		FROM uaol_jobs.steps WHERE job_id = ANY ($1::text[]::uuid[]) ORDER BY job_id, position, item`, postgres.UUIDs(jobs))
 }

@@ -265,7 +265,7 @@ func (r *run) write(c change) error {
 	c.Job, c.Fence, c.Seq, c.Steps = r.job.ID, r.job.Fence, r.seq.Add(1), r.unsaved
 	err := patiently(func(ctx context.Context) error {
 		held, done, err := r.engine.repository.changes.Do(ctx, c)
-		if err == nil && !(held && done) {
+		if err == nil && (!held || !done) {
 			return errLost
 		}
 		return err

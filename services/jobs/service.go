@@ -53,6 +53,9 @@ func (s *Service) Get(ctx context.Context, caller services.Caller, id uuid.UUID)
 func (s *Service) find(ctx context.Context, caller services.Caller, id uuid.UUID) (jobRow, error) {
 	row, err := s.repository.byID(ctx, id)
 	if services.Is(err, services.NotFound) {
+		row, err = s.repository.archivedByID(ctx, id)
+	}
+	if services.Is(err, services.NotFound) {
 		return jobRow{}, services.Errorf(services.NotFound, "Job not found")
 	}
 	if err == nil && !caller.Owns(row.Organization) {
@@ -70,11 +73,16 @@ func (s *Service) shown(ctx context.Context, rows ...jobRow) ([]Job, error) {
 func shown(ctx context.Context, repository *Repository, rows ...jobRow) ([]Job, error) {
 	var ids []uuid.UUID
 	for _, row := range rows {
-		if row.Status == Success && row.FinalOutput == nil {
+		if row.Status == Success && row.FinalOutput == nil && row.archived == nil {
 			ids = append(ids, row.ID)
 		}
 	}
 	by := map[uuid.UUID][]stepRow{}
+	for _, row := range rows {
+		if row.archived != nil {
+			by[row.ID] = row.archived.Steps
+		}
+	}
 	if len(ids) > 0 {
 		steps, err := repository.steps(ctx, ids...)
 		if err != nil {
@@ -113,7 +121,11 @@ func (s *Service) List(ctx context.Context, caller services.Caller, before time.
 	if err != nil {
 		return nil, err
 	}
-	return s.shown(ctx, rows...)
+	away, err := s.repository.archivedOf(ctx, caller.Organization, "", before, beforeID, limit)
+	if err != nil {
+		return nil, err
+	}
+	return s.shown(ctx, merged(rows, away, limit)...)
 }
 
 // Cancel asks for a job's end; open is false when it has ended already.

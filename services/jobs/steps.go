@@ -42,11 +42,19 @@ func (s *Service) Steps(ctx context.Context, caller services.Caller, id uuid.UUI
 	if err != nil {
 		return nil, err
 	}
-	rows, err := s.repository.steps(ctx, id)
+	rows, err := s.repository.stepsOf(ctx, job)
 	if err != nil {
 		return nil, err
 	}
 	return s.states(job, rows)
+}
+
+// stepsOf gives a job's rows, also of one that was put away.
+func (r *Repository) stepsOf(ctx context.Context, job jobRow) ([]stepRow, error) {
+	if job.archived != nil {
+		return job.archived.Steps, nil
+	}
+	return r.steps(ctx, job.ID)
 }
 
 func (s *Service) states(job jobRow, rows []stepRow) ([]StepState, error) {

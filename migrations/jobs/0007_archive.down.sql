@@ -1,0 +1,2 @@
+-- What was archived is lost.
+DROP TABLE uaol_jobs.archive;
