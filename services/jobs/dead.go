@@ -89,18 +89,24 @@ type requestRow struct {
 	Turn       *string `db:"turn"`
 	Callback   *string `db:"callback_url"`
 	Metadata   *string `db:"metadata"`
+
+	Workflow *uuid.UUID `db:"workflow_id"`
+	Version  *int64     `db:"workflow_version"`
 }
 
 // requestOf is what was asked for when a job was made, without its moments.
 func (r *Repository) requestOf(ctx context.Context, id uuid.UUID) (Request, error) {
 	row, err := postgres.One[requestRow](ctx, r.pool, `
-		SELECT definition, input, priority, turn, callback_url, metadata FROM uaol_jobs.jobs WHERE job_id = $1`, id)
+		SELECT definition, input, priority, turn, callback_url, metadata, workflow_id, workflow_version FROM uaol_jobs.jobs WHERE job_id = $1`, id)
 	in := Request{Definition: json.RawMessage(row.Definition), Input: rawOf(row.Input), Priority: row.Priority, Metadata: rawOf(row.Metadata)}
 	if row.Turn != nil {
 		in.Turn = (*row.Turn)[len(uuid.Nil.String())+1:]
 	}
 	if row.Callback != nil {
 		in.Callback = *row.Callback
+	}
+	if row.Workflow != nil && row.Version != nil {
+		in.was = version{*row.Workflow, *row.Version}
 	}
 	return in, err
 }
