@@ -163,6 +163,20 @@ var accesses = map[string]access{
 	"GET /jobs/{jobId}/steps":                    {own: "403 200 200 200 200 200 200", foreign: "403"},
 	"POST /jobs/{jobId}/cancel":                  {own: "403 200 403 200 200 200 200", foreign: "403"},
 
+	// Saved workflows: the organisation's own
+	"GET /workflows": {own: accounts, foreign: accounts},
+	"POST /workflows": {own: "401 401 403 201 201 201 201", foreign: "401 401 403 201 201 201 201", body: func(t *testing.T, o *organization) any {
+		body := workflow(step("a", o.at("owner").newTool(t, 0), "echo", object{"text": "x"}))
+		body["name"] = email()
+		return body
+	}},
+	"GET /workflows/templates":                       {own: accounts, foreign: accounts},
+	"GET /workflows/{workflowId}":                    {own: accounts, foreign: nothingThere},
+	"PUT /workflows/{workflowId}":                    {own: members, foreign: "401 401 403 404 404 404 404", body: says(object{"description": "x"})},
+	"DELETE /workflows/{workflowId}":                 {own: members, foreign: "401 401 403 404 404 404 404"},
+	"GET /workflows/{workflowId}/versions":           {own: accounts, foreign: nothingThere},
+	"GET /workflows/{workflowId}/versions/{version}": {own: accounts, foreign: nothingThere},
+
 	// Credits
 	"GET /credits/balance":      {own: accounts, foreign: accounts},
 	"GET /credits/history":      {own: accounts, foreign: accounts},

@@ -126,7 +126,17 @@ func (p place) thing(t *testing.T, op api.Operation, name string, made map[strin
 		}
 		return p.admin().Do(t, http.MethodGet, "/tools/"+p.newTool(t, 0), nil).Text("data.slug")
 	case "version":
+		if strings.HasPrefix(op.Path, "/workflows") {
+			return "1"
+		}
 		return "latest"
+	case "workflowId":
+		if p.role == "guest" {
+			return nobodysID
+		}
+		body := workflow(step("a", p.newTool(t, 0), "echo", object{"text": p.canary}))
+		body["name"] = p.canary + email()
+		return p.newThing(t, "/workflows", body, "data.workflow_id")
 	case "jobId":
 		return p.newJob(t)
 	case "stepId":

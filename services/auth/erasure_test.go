@@ -112,6 +112,9 @@ func (w *platform) does(t testing.TB, caller services.Caller, name string) (appr
 		ID: uuid.New(), Organization: caller.Organization, Account: caller.Account, Key: &key, ToolID: ids[0], Method: "echo", Outcome: proxy.Succeeded,
 	})
 	require.NoError(t, w.till.Flush(t.Context()))
+	_, err = w.jobs.SaveWorkflow(t.Context(), caller, jobs.WorkflowRequest{Name: name, Description: "by " + name, Definition: json.RawMessage(fmt.Sprintf(
+		`{"steps":[{"id":"a","tool_id":"%s","action":"echo","parameters":{"who":"%s"}}]}`, ids[0], name))})
+	require.NoError(t, err)
 	if caller.Personal { // a shared organisation has no credits of its own
 		job, err := w.jobs.Create(t.Context(), caller, jobs.Request{Definition: json.RawMessage(fmt.Sprintf(
 			`{"steps":[{"id":"a","tool_id":"%s","action":"echo","parameters":{"who":"%s"}}]}`, ids[0], name))})
@@ -230,7 +233,7 @@ func TestNothingIsLeft(t *testing.T) {
 		}
 	}
 	for _, owned := range []string{"auth.accounts", "auth.organizations", "auth.members", "auth.invitations", "auth.api_keys", "auth.sessions", "auth.identities",
-		"auth.provider_keys", "auth.links", "auth.audit", "auth.group_roles", "registry.tools", "jobs.jobs", "jobs.steps", "jobs.guests",
+		"auth.provider_keys", "auth.links", "auth.audit", "auth.group_roles", "registry.tools", "jobs.jobs", "jobs.steps", "jobs.guests", "jobs.workflows", "jobs.workflow_versions",
 		"billing.accounts", "billing.journal", "billing.spenders", "billing.caps", "storage.files", "auth.outbox", "registry.outbox", "jobs.outbox"} {
 		require.Contains(t, before, "uaol_"+owned, "this test looks where something is")
 	}

@@ -250,7 +250,9 @@ func (b *bench) worker(t testing.TB, tracer pgx.QueryTracer, change ...func(*Eng
 }
 
 func (b *bench) engine(repository *Repository) *Engine {
-	return NewEngine(repository, b.tools, b.models, b.meter, b.bus, Config{Concurrency: 64}, zap.NewNop())
+	e := NewEngine(repository, b.tools, b.models, b.meter, b.bus, Config{Concurrency: 64}, zap.NewNop())
+	e.children = b.service
+	return e
 }
 
 func (w *worker) begin() {

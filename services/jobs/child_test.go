@@ -12,10 +12,10 @@ import (
 	"uaol/services/proxy"
 )
 
-// saved saves a workflow of raw steps.
-func (b *bench) saved(t testing.TB, tool uuid.UUID, steps string) uuid.UUID {
+// saves saves a workflow of raw steps.
+func (b *bench) saves(t testing.TB, tool uuid.UUID, steps string) uuid.UUID {
 	t.Helper()
-	made, err := b.service.Save(t.Context(), b.caller, SaveRequest{Name: uuid.NewString(), Definition: b.raw(t, tool, steps)})
+	made, err := b.service.SaveWorkflow(t.Context(), b.caller, WorkflowRequest{Name: uuid.NewString(), Definition: b.raw(t, tool, steps)})
 	require.NoError(t, err)
 	return made.ID
 }
@@ -28,7 +28,7 @@ func TestAWorkflowWithinAWorkflow(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	tool := b.tool(t, 3)
-	id := b.saved(t, tool, `{"id":"a","tool_id":%q,"action":"do","parameters":{"x":"{{input.n}}"}}`)
+	id := b.saves(t, tool, `{"id":"a","tool_id":%q,"action":"do","parameters":{"x":"{{input.n}}"}}`)
 	b.start(t)
 	job := b.request(t, Request{Input: json.RawMessage(`{"n":7}`), Definition: json.RawMessage(fmt.Sprintf(`{"steps":[
 		{"id":"sub","kind":"workflow","workflow_id":%q,"input":{"n":"{{input.n}}"}},
@@ -45,7 +45,7 @@ func TestAWorkflowWithinAWorkflow(t *testing.T) {
 func TestAWorkflowWithinThatFails(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	id := b.saved(t, b.tool(t, 3), `{"id":"a","tool_id":%q,"action":"do"}`)
+	id := b.saves(t, b.tool(t, 3), `{"id":"a","tool_id":%q,"action":"do"}`)
 	b.failingUntil("a")
 	b.start(t)
 	job := b.request(t, Request{Definition: child(id, `,"retry":{"attempts":2,"backoff":"1ms"}`)})
@@ -59,7 +59,7 @@ func TestAWorkflowWithinThatFails(t *testing.T) {
 func TestAWorkflowWithinIsMadeOnce(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	id := b.saved(t, b.tool(t, 3), `{"id":"a","tool_id":%q,"action":"do"}`)
+	id := b.saves(t, b.tool(t, 3), `{"id":"a","tool_id":%q,"action":"do"}`)
 	g := newGate(t)
 	b.tools.answers(g.pass)
 	first := b.start(t, handingBackIn(0))
@@ -89,11 +89,11 @@ func TestAWorkflowWithinIsMadeOnce(t *testing.T) {
 func TestWorkflowsAreNotWithinEachOtherForEver(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	id := b.saved(t, b.tool(t, 0), `{"id":"a","tool_id":%q,"action":"do"}`)
-	_, err := b.service.Update(t.Context(), b.caller, id, UpdateRequest{Definition: child(id, "")})
+	id := b.saves(t, b.tool(t, 0), `{"id":"a","tool_id":%q,"action":"do"}`)
+	_, err := b.service.ChangeWorkflow(t.Context(), b.caller, id, WorkflowChange{Definition: child(id, "")})
 	require.NoError(t, err)
 	b.start(t)
 	job := b.request(t, Request{Workflow: &id})
 	require.Contains(t, failureOf(t, b.ended(t, job.ID)), "within each other more than 8 deep")
-	require.EqualValues(t, deepest+1, b.number(t, `SELECT count(*) FROM uaol_jobs.jobs`))
+	require.EqualValues(t, deepest, b.number(t, `SELECT count(*) FROM uaol_jobs.jobs`))
 }

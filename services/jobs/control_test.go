@@ -375,6 +375,25 @@ func TestUnknownIsDecided(t *testing.T) {
 	}
 }
 
+// TestWhatComesWhileAJobLeavesWakesIt: somebody decides after the worker has
+// looked and before the job is back in the queue.
+func TestWhatComesWhileAJobLeavesWakesIt(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	job := b.create(t, stepJSON{ID: "a", Tool: b.tool(t, 2)})
+	held := b.claim(t)
+	unknown := "OUTCOME_UNKNOWN"
+	require.True(t, b.written(t, held, "a", Unknown, withError(unknown)))
+	require.NoError(t, b.service.Decide(t.Context(), b.caller, job.ID, DecideRequest{Step: "a", Decision: Retry}))
+	leave := change{Job: held.ID, Fence: held.Fence, Seq: 5, Leaves: true, Wake: &forever, Status: Running}
+	done, err := b.repository.changeAll(t.Context(), []change{leave}) // of the worker that had seen no poke
+	require.NoError(t, err)
+	require.True(t, done[0])
+	b.start(t)
+	require.Equal(t, Success, b.ended(t, job.ID).Status)
+	require.EqualValues(t, 2, b.spent(t))
+}
+
 func TestAJobHasItsTime(t *testing.T) {
 	t.Parallel()
 	for name, definition := range map[string]string{

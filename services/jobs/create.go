@@ -28,6 +28,8 @@ import (
 // Request asks for a job.
 type Request struct {
 	Definition json.RawMessage `json:"workflow_definition,omitempty" doc:"{steps:[{id,tool_id,action,parameters,depends_on}],metadata}"`
+	Workflow   *uuid.UUID      `json:"workflow_id,omitempty" format:"uuid" doc:"a saved workflow, instead of workflow_definition"`
+	Version    int64           `json:"workflow_version,omitempty" minimum:"1" doc:"of the saved workflow; else its newest"`
 	Input      json.RawMessage `json:"input,omitempty" doc:"what {{input}} stands for"`
 	Priority   int             `json:"priority,omitempty" minimum:"-100" maximum:"100" doc:"among the jobs of the same account; higher goes first"`
 	RunAt      *time.Time      `json:"run_at,omitempty" doc:"not before then"`
@@ -38,6 +40,8 @@ type Request struct {
 
 	// Key tells which requests are the same one.
 	Key string `json:"-"`
+
+	was version // the saved workflow that Definition was taken from
 }
 
 const (
@@ -92,8 +96,12 @@ type draft struct {
 
 func (d *draft) job() Job {
 	now := services.Now()
-	return Job{ID: d.ID, Account: d.Account, Organization: d.Organization, Definition: json.RawMessage(d.Definition), Status: Queued,
+	job := Job{ID: d.ID, Account: d.Account, Organization: d.Organization, Definition: json.RawMessage(d.Definition), Status: Queued,
 		StartTime: &now, CreatedAt: now, UpdatedAt: now}
+	if d.Workflow != uuid.Nil {
+		job.Workflow, job.Version = &d.Workflow, &d.Version
+	}
+	return job
 }
 
 func (s *Service) createAll(ctx context.Context, caller services.Caller, all []Request, at func(int) string, of *parent) ([]draft, error) {
@@ -120,14 +128,21 @@ func (s *Service) createAll(ctx context.Context, caller services.Caller, all []R
 func (s *Service) drafts(ctx context.Context, caller services.Caller, all []Request, at func(int) string) ([]draft, error) {
 	drafts, faults := make([]draft, len(all)), []services.Fault(nil)
 	var last string // of a batch most have the same definition
+	texts := sources{service: s}
 	pricing := pricer{service: s, caller: caller, known: map[uuid.UUID]*registry.Offer{}}
 	for i := range all {
 		d, in := &drafts[i], &all[i]
 		d.Organization, d.Account, d.Key = caller.Organization, caller.Account, caller.Key
-		d.Definition, d.Input, d.Priority, d.RunAt = string(in.Definition), storedText(in.Input), in.Priority, in.RunAt
+		d.Input, d.Priority, d.RunAt = storedText(in.Input), in.Priority, in.RunAt
 		d.ID = newID()
 		if in.Key != "" {
 			d.ID, d.Digest = derivedID("job", caller.Organization.String(), caller.Account.String(), in.Key), in.digest()
+		}
+		if wrong, err := texts.fill(ctx, d, in, at(i)); err != nil {
+			return nil, err
+		} else if len(wrong) > 0 {
+			faults, last = append(faults, wrong...), ""
+			continue
 		}
 		if i > 0 && d.Definition == last {
 			d.workflow, d.Plan, d.Cost, d.calls, d.later = drafts[i-1].workflow, drafts[i-1].Plan, drafts[i-1].Cost, drafts[i-1].calls, drafts[i-1].later
@@ -450,6 +465,7 @@ func (p *pricer) price(ctx context.Context, d *draft) (err error) {
 	for i := range d.workflow.Steps {
 		step := &d.workflow.Steps[i]
 		if step.Tool == nil {
+			d.later = d.later || step.Kind == workflow.Child // which may cost something
 			continue
 		}
 		offer := p.known[step.Tool.ToolID]

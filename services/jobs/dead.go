@@ -89,11 +89,14 @@ type requestRow struct {
 	Turn       *string `db:"turn" json:"turn,omitempty"`
 	Callback   *string `db:"callback_url" json:"callback_url,omitempty"`
 	Metadata   *string `db:"metadata" json:"metadata,omitempty"`
+
+	Workflow *uuid.UUID `db:"workflow_id" json:"workflow_id,omitempty"`
+	Version  *int64     `db:"workflow_version" json:"workflow_version,omitempty"`
 }
 
 func requestOf(ctx context.Context, q postgres.Querier, id uuid.UUID) (requestRow, error) {
 	return postgres.One[requestRow](ctx, q, `
-		SELECT definition, input, priority, turn, callback_url, metadata FROM uaol_jobs.jobs WHERE job_id = $1`, id)
+		SELECT definition, input, priority, turn, callback_url, metadata, workflow_id, workflow_version FROM uaol_jobs.jobs WHERE job_id = $1`, id)
 }
 
 // requestOf is what was asked for when a job was made, without its moments.
@@ -111,6 +114,9 @@ func (r *Repository) requestOf(ctx context.Context, job jobRow) (Request, error)
 	}
 	if row.Callback != nil {
 		in.Callback = *row.Callback
+	}
+	if row.Workflow != nil && row.Version != nil {
+		in.was = version{*row.Workflow, *row.Version}
 	}
 	return in, err
 }

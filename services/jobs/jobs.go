@@ -38,6 +38,8 @@ type Job struct {
 	Account      uuid.UUID       `json:"user_id" db:"account_id"`
 	Organization uuid.UUID       `json:"-" db:"organization_id"`
 	Definition   json.RawMessage `json:"workflow_definition" db:"definition"`
+	Workflow     *uuid.UUID      `json:"workflow_id,omitempty" db:"workflow_id" doc:"the saved workflow that it was made of"`
+	Version      *int64          `json:"workflow_version,omitempty" db:"workflow_version"`
 	Status       Status          `json:"status" db:"status"`
 	StartTime    *services.Time  `json:"start_time" db:"start_time"`
 	EndTime      *services.Time  `json:"end_time" db:"end_time"`

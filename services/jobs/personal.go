@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -27,9 +28,26 @@ type place struct {
 	ID uuid.UUID
 }
 
-// Export implements services.Keeper, with one job at a time: each may hold
-// maxResults.
+// Export implements services.Keeper: the jobs, then what was saved.
 func (s *Service) Export(ctx context.Context, in services.ExportRequest) (services.Part, error) {
+	after, further := strings.CutPrefix(in.After, thenWorkflows)
+	if !further {
+		part, err := s.exportJobs(ctx, in)
+		if err == nil && part.Next == "" {
+			part.Next = thenWorkflows
+		}
+		return part, err
+	}
+	in.After = after
+	part, err := s.exportWorkflows(ctx, in)
+	if part.Next != "" {
+		part.Next = thenWorkflows + part.Next
+	}
+	return part, err
+}
+
+// exportJobs hands out one job at a time: each may hold maxResults.
+func (s *Service) exportJobs(ctx context.Context, in services.ExportRequest) (services.Part, error) {
 	return services.PartOf(in, "jobs", func(h services.Holding, after *place) ([]exportedJob, error) {
 		if after == nil {
 			after = &place{}
@@ -50,6 +68,9 @@ func (s *Service) Export(ctx context.Context, in services.ExportRequest) (servic
 // Erase implements services.Keeper: it cancels what goes on and removes what has
 // ended, with its events; kind Conflict until all of it has ended.
 func (s *Service) Erase(ctx context.Context, who services.Person) error {
+	if err := s.repository.eraseSaved(ctx, who); err != nil {
+		return err
+	}
 	open, err := s.repository.going(ctx, who.Organizations)
 	if err != nil {
 		return err

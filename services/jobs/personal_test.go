@@ -65,7 +65,9 @@ func keeperContract(t *testing.T, b *bench, keeper services.Keeper) {
 	for {
 		part, err := keeper.Export(ctx, in)
 		require.NoError(t, err)
-		require.Equal(t, "jobs", part.Section)
+		if part.Section != "jobs" { // workflows_test.go and schedules_test.go look at the rest
+			require.Empty(t, part.Items)
+		}
 		require.LessOrEqual(t, len(part.Items), 1, "each may be large")
 		for _, item := range part.Items {
 			var job struct {

@@ -42,7 +42,7 @@ func (r *Repository) Close() {
 
 // jobColumns are a job's as others see it: what it is doing while it has not
 // ended is said by the queue and by whoever works on it.
-const jobColumns = `j.job_id, j.account_id, j.organization_id, j.definition, j.plan, j.retries, j.output, j.error_message, j.end_time, j.created_at, j.updated_at,
+const jobColumns = `j.job_id, j.account_id, j.organization_id, j.definition, j.workflow_id, j.workflow_version, j.plan, j.retries, j.output, j.error_message, j.end_time, j.created_at, j.updated_at,
 	CASE WHEN j.end_time IS NOT NULL THEN j.status ELSE coalesce(q.status, 'Running') END AS status,
 	coalesce(j.start_time, r.started_at, q.started_at, j.created_at) AS start_time,
 	greatest(coalesce(CASE WHEN j.end_time IS NULL THEN coalesce(r.fence, q.fence) END, j.attempts) - 1, 0)::integer AS retry_count`

@@ -114,7 +114,7 @@ func (r *run) restoreItems(ctx context.Context, u *unit, rows []stepRow) {
 			r.settle(item)
 		case item.status == Failed:
 			r.fail(item, item.failure)
-		case item.status == Retrying:
+		case item.status == Retrying, item.status == Waiting:
 			r.waitAgain(item)
 		}
 	}

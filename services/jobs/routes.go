@@ -23,7 +23,7 @@ func NewHandler(service *Service) *Handler { return &Handler{service: service} }
 func Operations() []api.Operation { return (*Handler)(nil).operations() }
 
 func (h *Handler) operations() []api.Operation {
-	return []api.Operation{
+	return append([]api.Operation{
 		api.Post("/jobs", "Run a workflow", h.create, api.Allow(api.Guest), api.Status(http.StatusCreated),
 			api.Says("body.workflow_definition", "workflow_definition with steps is required")),
 		api.Get("/jobs", "The caller's jobs, newest first", h.list, api.Allow(api.Guest)),
@@ -36,7 +36,7 @@ func (h *Handler) operations() []api.Operation {
 		api.Post("/jobs/{jobId}/steps/{stepId}/decision", "Decide about a step that waits for somebody", h.decide, api.Allow(api.Guest)),
 		api.Raw(http.MethodGet, "/jobs/{jobId}/events", "What becomes of a job, as server-sent events until its end", h.events, api.Allow(api.Guest)),
 		api.Post("/jobs/{jobId}/cancel", "Stop a job", h.cancel, api.Allow(api.Guest)),
-	}
+	}, h.workflowOperations()...)
 }
 
 type createInput struct {
@@ -54,6 +54,8 @@ type createManyInput struct {
 	Key  string `header:"Idempotency-Key" maxLength:"255" doc:"requests with the same one are the same request"`
 	Body struct {
 		Definition json.RawMessage `json:"workflow_definition,omitempty" doc:"of those jobs that have none of their own"`
+		Workflow   *uuid.UUID      `json:"workflow_id,omitempty" format:"uuid" doc:"likewise, instead of workflow_definition"`
+		Version    int64           `json:"workflow_version,omitempty" minimum:"1" doc:"of workflow_id"`
 		Jobs       []Request       `json:"jobs"`
 	}
 }
@@ -66,8 +68,8 @@ type madeJob struct {
 func (h *Handler) createMany(ctx context.Context, caller services.Caller, in *createManyInput) (api.Data[[]madeJob], error) {
 	for i := range in.Body.Jobs {
 		job := &in.Body.Jobs[i]
-		if len(job.Definition) == 0 {
-			job.Definition = in.Body.Definition
+		if !given(job.Definition) && job.Workflow == nil && job.Version == 0 {
+			job.Definition, job.Workflow, job.Version = in.Body.Definition, in.Body.Workflow, in.Body.Version
 		}
 		if in.Key != "" {
 			job.Key = in.Key + "/" + strconv.Itoa(i)
