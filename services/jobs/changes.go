@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"uaol/providers/postgres"
+	"uaol/services"
 )
 
 // change is what a worker writes of its job at once: what steps came to, and
@@ -49,6 +50,37 @@ type stepChange struct {
 	Error    *string
 	Detail   *string
 	Took     time.Duration // until now, if it was not written when it began
+}
+
+// changeMany writes changes; when one of them has something in it that the database
+// does not take, the others are none the worse. Those that are not answered had no
+// lease any more.
+func (r *Repository) changeMany(ctx context.Context, all []change) (map[int]error, error) {
+	written := make(map[int]error, len(all))
+	done, err := r.changeAll(ctx, all)
+	if err == nil {
+		for i := range done {
+			written[i] = nil
+		}
+		return written, nil
+	}
+	if services.Is(err, services.Unavailable) {
+		return nil, err
+	}
+	if len(all) == 1 {
+		written[0] = err
+		return written, nil
+	}
+	for i := range all {
+		one, err := r.changeMany(ctx, all[i:i+1])
+		if err != nil {
+			return nil, err
+		}
+		if failed, ok := one[0]; ok {
+			written[i] = failed
+		}
+	}
+	return written, nil
 }
 
 // changeAll writes changes whose worker still has the job, and answers those with

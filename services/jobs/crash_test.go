@@ -564,3 +564,30 @@ func TestAProcessThatStopsClaimsNothing(t *testing.T) {
 	b.start(t)
 	require.Equal(t, Success, b.ended(t, job.ID).Status)
 }
+
+// TestOneThatCannotBeWrittenHarmsNoOther of the same batch.
+func TestOneThatCannotBeWrittenHarmsNoOther(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	tool := b.tool(t, 0)
+	for range 3 {
+		b.create(t, stepJSON{ID: "a", Tool: tool})
+	}
+	taken, _ := b.claims(t, uuid.Nil, 10)
+	require.Len(t, taken, 3)
+	bad := "not \x00 text"
+	changes := make([]change, 3)
+	for i, c := range taken {
+		changes[i] = change{Job: c.ID, Fence: c.Fence, Seq: 1, Ends: Success}
+	}
+	changes[1].Steps = []stepChange{{Item: whole, Status: Success, Attempt: 1, Result: &bad}}
+	changes[2].Fence++ // somebody else's
+	written, err := b.repository.changeMany(t.Context(), changes)
+	require.NoError(t, err)
+	require.Len(t, written, 2)
+	require.NoError(t, written[0])
+	require.Error(t, written[1])
+	require.Equal(t, Success, b.job(t, taken[0].ID).Status)
+	require.Equal(t, Running, b.job(t, taken[1].ID).Status)
+	require.Equal(t, Running, b.job(t, taken[2].ID).Status)
+}

@@ -22,14 +22,14 @@ type Repository struct {
 	definitions *definitions
 	hub         *hub
 	creations   batch.Group[creation, Status]
-	changes     batch.Group[change, bool]
+	changes     batch.Group[change, error]
 }
 
 // NewRepository makes a Repository, which must be closed.
 func NewRepository(pool *pgxpool.Pool) *Repository {
 	r := &Repository{pool: pool, outbox: events.NewOutbox(services.Jobs), definitions: newDefinitions(), hub: newHub(pool)}
 	r.creations.Write = r.createAll
-	r.changes.Write = r.changeAll
+	r.changes.Write = r.changeMany
 	r.changes.Writers = 2 // one batch is put together while another waits for the disk
 	return r
 }

@@ -264,11 +264,14 @@ func (r *run) save(begin []*unit) error {
 func (r *run) write(c change) error {
 	c.Job, c.Fence, c.Seq, c.Steps = r.job.ID, r.job.Fence, r.seq.Add(1), r.unsaved
 	err := patiently(func(ctx context.Context) error {
-		held, done, err := r.engine.repository.changes.Do(ctx, c)
-		if err == nil && (!held || !done) {
+		failed, held, err := r.engine.repository.changes.Do(ctx, c)
+		switch {
+		case err != nil:
+			return err
+		case !held:
 			return errLost
 		}
-		return err
+		return failed
 	})
 	if err == nil {
 		r.unsaved = nil
