@@ -375,6 +375,34 @@ func TestUnknownIsDecided(t *testing.T) {
 	}
 }
 
+// TestADecisionIsAboutOneAttempt: what was decided about the first is no word about
+// the second.
+func TestADecisionIsAboutOneAttempt(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	var n atomic.Int64
+	b.tools.answers(func(_ context.Context, in proxy.CallRequest) (proxy.CallResult, error) {
+		if n.Add(1) <= 2 {
+			return proxy.CallResult{}, services.Errorf(services.Timeout, "cut").WithCode(upstream.CodeOutcomeUnknown)
+		}
+		return echo(in), nil
+	})
+	b.start(t)
+	job := b.create(t, stepJSON{ID: "a", Tool: b.tool(t, 2)})
+	for attempt := 1; attempt <= 2; attempt++ {
+		eventually(t, func() bool { s := b.steps(t, job.ID)["a"]; return s.Status == Unknown && s.Attempt == attempt })
+		eventually(t, func() bool { return b.number(t, `SELECT count(*) FROM uaol_jobs.queue WHERE wake_at > now()`) == 1 })
+		require.EqualValues(t, attempt, n.Load())
+		_, err := b.repository.signal(t.Context(), job.ID, false) // somebody pokes it, and nothing was decided
+		require.NoError(t, err)
+		eventually(t, func() bool { return b.number(t, `SELECT count(*) FROM uaol_jobs.queue WHERE wake_at > now()`) == 1 })
+		require.EqualValues(t, attempt, n.Load())
+		require.NoError(t, b.service.Decide(t.Context(), b.caller, job.ID, DecideRequest{Step: "a", Decision: Retry}))
+	}
+	require.Equal(t, Success, b.ended(t, job.ID).Status)
+	require.EqualValues(t, 2, b.spent(t))
+}
+
 // TestWhatComesWhileAJobLeavesWakesIt: somebody decides after the worker has
 // looked and before the job is back in the queue.
 func TestWhatComesWhileAJobLeavesWakesIt(t *testing.T) {

@@ -92,6 +92,25 @@ func TestRetryAtOnce(t *testing.T) {
 	require.EqualValues(t, 3, b.spent(t))
 }
 
+// TestARetryThatComesLate, when the job has failed again meanwhile, is none: its
+// hold has ended.
+func TestARetryThatComesLate(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.failingUntil("a")
+	b.start(t)
+	job := b.create(t, stepJSON{ID: "a", Tool: b.tool(t, 3)})
+	require.Equal(t, Failed, b.ended(t, job.ID).Status)
+	b.seen.forget()
+	_, err := b.service.Retry(t.Context(), b.caller, job.ID)
+	require.NoError(t, err)
+	require.Equal(t, Failed, b.ended(t, job.ID).Status)
+	taken, err := b.repository.retry(t.Context(), job.ID, 1, 3)
+	require.NoError(t, err)
+	require.False(t, taken)
+	require.Equal(t, Failed, b.job(t, job.ID).Status)
+}
+
 // TestRetryDoesNotResendWhatIsUnknown: only somebody's word does.
 func TestRetryDoesNotResendWhatIsUnknown(t *testing.T) {
 	t.Parallel()
@@ -226,6 +245,38 @@ func TestOneAtATime(t *testing.T) {
 	g.release()
 	require.Equal(t, Success, b.ended(t, first.ID).Status)
 	require.Equal(t, Success, b.ended(t, third.ID).Status)
+}
+
+// TestATurnIsNotMissed: a job is made while the one before it passes its turn on
+// and finds nobody waiting yet.
+func TestATurnIsNotMissed(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	tool := b.tool(t, 1)
+	in := Request{Definition: b.raw(t, tool, `{"id":"x","tool_id":%q,"action":"do"}`), Turn: "k"}
+	first := b.request(t, in)
+	tx, err := b.pool.Begin(t.Context())
+	require.NoError(t, err)
+	var holder uuid.UUID
+	require.NoError(t, tx.QueryRow(t.Context(), `SELECT job_id FROM uaol_jobs.turns FOR UPDATE`).Scan(&holder))
+	require.Equal(t, first.ID, holder)
+	made := make(chan Job, 1)
+	go func() {
+		job, err := b.service.Create(tContext, b.caller, in)
+		if err != nil {
+			t.Error(err)
+		}
+		made <- job
+	}()
+	eventually(t, func() bool {
+		return b.number(t, `SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid WHERE NOT l.granted AND a.datname = current_database()`) > 0 || len(made) > 0
+	})
+	require.Empty(t, made, "it waits until it is known whose turn it is")
+	_, err = tx.Exec(t.Context(), `DELETE FROM uaol_jobs.turns`) // as passOn does, who found nobody
+	require.NoError(t, err)
+	require.NoError(t, tx.Commit(t.Context()))
+	job := receive(t, made)
+	require.Zero(t, b.number(t, `SELECT count(*) FROM uaol_jobs.queue WHERE job_id = $1 AND turn IS NOT NULL`, job.ID), "now it is its own")
 }
 
 func TestWhatARequestSays(t *testing.T) {
