@@ -260,12 +260,23 @@ func (r *run) take(o outcome) {
 	case uncertain(o.err) && !r.safe(u):
 		u.status, u.failure = Unknown, message(o.err)
 		r.note(u)
+	case services.Is(o.err, services.Limited): // too many at once: it has not left, and its turn will come
+		u.attempt--
+		u.refused++
+		u.failure = message(o.err)
+		r.waitUntil(u, Retrying, time.Now().Add(pauseOfRefused(u.refused)))
 	case u.attempt < step.Retry.Attempts && !final(o.err):
 		u.failure = message(o.err)
 		r.waitUntil(u, Retrying, time.Now().Add(step.Retry.Pause(u.attempt, rand.Float64())))
 	default:
 		r.fail(u, message(o.err))
 	}
+}
+
+// pauseOfRefused is how long a call waits that was one too many.
+func pauseOfRefused(times int) time.Duration {
+	pause := min(250*time.Millisecond<<min(times, 10), 30*time.Second)
+	return pause/2 + rand.N(pause)
 }
 
 func cutText(safe bool) string {

@@ -89,6 +89,8 @@ func (r *Repository) changeMany(ctx context.Context, all []change) (map[int]erro
 // jobs' ids, so that two batches don't wait for each other. It is looked up for
 // each row of the batch: a database would rather read all that there is of a table
 // that it takes for small, and this one holds more of the dead than of the living.
+// The arrays come out of subqueries, so that their length is no reason to plan the
+// statement anew each time; that takes longer than to carry it out.
 func (r *Repository) changeAll(ctx context.Context, all []change) (map[int]bool, error) {
 	turns := turnsOf(all)
 	if len(turns) == 0 {
@@ -124,9 +126,9 @@ func (r *Repository) write(ctx context.Context, q postgres.Querier, all []change
 	held, err := postgres.Values[int32](ctx, q, `
 		WITH held AS MATERIALIZED (
 			SELECT c.*, r.job_id, r.started_at, r.cancel, r.pokes AS poked
-			FROM unnest($1::integer[], $2::text[], $3::bigint[], $4::bigint[], $5::integer[], $6::integer[], $7::text[], $8::integer[],
-				$9::text[], $10::text[], $11::text[], $12::bigint[], $13::text[], $14::text[], $15::text[], $16::bigint[], $17::boolean[], $18::timestamptz[],
-				$19::text[], $20::bigint[])
+			FROM unnest((SELECT $1::integer[]), (SELECT $2::text[]), (SELECT $3::bigint[]), (SELECT $4::bigint[]), (SELECT $5::integer[]), (SELECT $6::integer[]), (SELECT $7::text[]), (SELECT $8::integer[]),
+				(SELECT $9::text[]), (SELECT $10::text[]), (SELECT $11::text[]), (SELECT $12::bigint[]), (SELECT $13::text[]), (SELECT $14::text[]), (SELECT $15::text[]), (SELECT $16::bigint[]), (SELECT $17::boolean[]), (SELECT $18::timestamptz[]),
+				(SELECT $19::text[]), (SELECT $20::bigint[]))
 				AS c (place, id, fence, seq, position, item, step_status, attempt, result, step_error, detail, took,
 					ends, error, output, spent, leaves, wake_at, waiting_status, pokes)
 			CROSS JOIN LATERAL (

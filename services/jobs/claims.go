@@ -55,7 +55,7 @@ func (r *Repository) claim(ctx context.Context, worker, after uuid.UUID, limit i
 	taken, err = postgres.All[claimed](ctx, r.pool, `
 		WITH taken AS (
 			DELETE FROM uaol_jobs.queue q WHERE q.job_id IN (
-				SELECT x.job_id FROM unnest($2::text[]) AS l (lane), LATERAL (
+				SELECT x.job_id FROM unnest((SELECT $2::text[])) AS l (lane), LATERAL (
 					SELECT w.job_id FROM uaol_jobs.queue w WHERE w.lane = l.lane::uuid AND w.wake_at IS NULL
 					ORDER BY w.priority DESC, w.enqueued_at, w.job_id LIMIT $3 FOR UPDATE SKIP LOCKED) x)
 				AND EXISTS (SELECT 1 FROM uaol_jobs.workers a WHERE a.worker_id = $1 AND a.lease_until > now())

@@ -479,3 +479,28 @@ func (b *bench) comes(t testing.TB) {
 	b.exec(t, `UPDATE uaol_jobs.steps SET detail = to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') WHERE status IN ('Waiting', 'Retrying')`)
 	b.exec(t, `UPDATE uaol_jobs.queue SET wake_at = now()`)
 }
+
+// TestTooManyCallsAtOnce wait for their turn, and fail no job: they have not left.
+func TestTooManyCallsAtOnce(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	tool := b.tool(t, 1)
+	var now atomic.Int64
+	b.tools.answers(func(_ context.Context, in proxy.CallRequest) (proxy.CallResult, error) {
+		defer now.Add(-1)
+		if now.Add(1) > 2 {
+			return proxy.CallResult{}, services.Errorf(services.Limited, "busy").WithCode("TOOL_BUSY")
+		}
+		return echo(in), nil
+	})
+	b.start(t)
+	var ids []uuid.UUID
+	for range 30 {
+		ids = append(ids, b.create(t, stepJSON{ID: "a", Tool: tool}).ID)
+	}
+	for _, id := range ids {
+		require.Equal(t, Success, b.ended(t, id).Status)
+		require.Equal(t, 1, b.steps(t, id)["a"].Attempt, "what did not leave is no attempt")
+	}
+	require.EqualValues(t, 30, b.spent(t))
+}

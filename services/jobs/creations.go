@@ -87,8 +87,8 @@ func (r *Repository) create(ctx context.Context, q postgres.Querier, all []creat
 			SELECT id::uuid AS job_id, org::uuid AS organization_id, account::uuid AS account_id, api_key::uuid AS key_id,
 				definition, plan, input, metadata, callback, turn, cost, priority, run_at, deadline, digest, parent::uuid AS parent_id, position, item,
 				workflow::uuid AS workflow_id, version, worker::uuid AS worker_id, place
-			FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::bigint[], $10::integer[],
-				$11::timestamptz[], $12::timestamptz[], $13::bytea[], $14::text[], $15::integer[], $16::integer[], $17::text[], $18::bigint[], $19::text[], $20::text[], $21::text[])
+			FROM unnest((SELECT $1::text[]), (SELECT $2::text[]), (SELECT $3::text[]), (SELECT $4::text[]), (SELECT $5::text[]), (SELECT $6::text[]), (SELECT $7::text[]), (SELECT $8::text[]), (SELECT $9::bigint[]), (SELECT $10::integer[]),
+				(SELECT $11::timestamptz[]), (SELECT $12::timestamptz[]), (SELECT $13::bytea[]), (SELECT $14::text[]), (SELECT $15::integer[]), (SELECT $16::integer[]), (SELECT $17::text[]), (SELECT $18::bigint[]), (SELECT $19::text[]), (SELECT $20::text[]), (SELECT $21::text[]))
 				WITH ORDINALITY AS w (id, org, account, api_key, definition, plan, input, metadata, cost, priority,
 					run_at, deadline, digest, parent, position, item, workflow, version, worker, callback, turn, place)
 			WHERE (SELECT j.job_id FROM uaol_jobs.jobs j WHERE j.job_id = w.id::uuid) IS NULL

@@ -125,9 +125,13 @@ func (c *cluster) stop() error {
 // open more connections at once than a deployment.
 func newServer(dir string) (*embedded.Server, error) {
 	archive, _ := os.LookupEnv("UAOL_POSTGRES_ARCHIVE")
+	buffers := "32MB"
+	if set(durable) {
+		buffers = "128MB" // PostgreSQL's default
+	}
 	return embedded.New(embedded.Config{
-		DataDir: dir, Archive: archive, Fast: !set("UAOL_TEST_DURABLE"), // benchmarks of what must be durable
-		Settings: map[string]string{"max_connections": "300", "shared_buffers": "32MB"},
+		DataDir: dir, Archive: archive, Fast: !set(durable),
+		Settings: map[string]string{"max_connections": "300", "shared_buffers": buffers},
 	}, zap.NewNop())
 }
 
