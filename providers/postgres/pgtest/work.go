@@ -15,8 +15,8 @@ import (
 const (
 	prefix  = "uaol-pgtest-"
 	durable = "UAOL_TEST_DURABLE" // for benchmarks of what must reach the disk
-	memory = "/dev/shm"
-	room   = 4 << 30 // bytes; a test process takes about 100 MB
+	memory  = "/dev/shm"
+	room    = 4 << 30 // bytes; a test process takes about 100 MB
 )
 
 // place is where clusters of tests live: in memory on Linux when there is room,
