@@ -28,6 +28,13 @@ bench: ## benchmarks; BenchmarkStart is the start with data present, BenchmarkMe
 	$(GO) test -run '^$$' -bench Authenticate -benchtime 2000x ./services/auth
 	UAOL_TEST_OPERATIONS=1000 UAOL_TEST_DURABLE=1 $(GO) test -run '^$$' -bench Ledger -benchtime 1x -timeout 30m ./services/billing
 
+bench-jobs: ## the job engine by River, DBOS and Restate on one PostgreSQL, 30 minutes; bench/doc.go tells the variables that shrink it
+	UAOL_BENCH_JOBS=$(or $(UAOL_BENCH_JOBS),100000) UAOL_BENCH_CALLS=$(or $(UAOL_BENCH_CALLS),20000) \
+	UAOL_BENCH_ROUNDS=$(or $(UAOL_BENCH_ROUNDS),3) UAOL_BENCH_RUNS=$(or $(UAOL_BENCH_RUNS),300) \
+	UAOL_BENCH_BACKLOG=$(or $(UAOL_BENCH_BACKLOG),100000) UAOL_BENCH_QUEUED=$(or $(UAOL_BENCH_QUEUED),100000) \
+	UAOL_BENCH_FINISHED=$(or $(UAOL_BENCH_FINISHED),1000000) UAOL_BENCH_RESTATE=$(or $(UAOL_BENCH_RESTATE),1) \
+	$(GO) test -C bench -count=1 -v -timeout 3h .
+
 revocation: ## two processes on one database: how long what was taken away still opens something, 200 trials each
 	UAOL_TEST_TRIALS=200 $(GO) test -count=1 -v -run RevocationReaches ./acceptance
 
@@ -65,4 +72,4 @@ container: ## build the image and run it for real (needs root; no registry, no e
 ci: ## all that a change must pass
 	bash .ci/run
 
-.PHONY: help build demo test race bench revocation decisions kills ledger import-load lint contract compose fuzz container ci
+.PHONY: help build demo test race bench bench-jobs revocation decisions kills ledger import-load lint contract compose fuzz container ci
