@@ -156,7 +156,7 @@ type lateNote struct {
 	done  sync.WaitGroup
 }
 
-const lateAfter = 100 * time.Millisecond
+const lateAfter = 500 * time.Millisecond
 
 func (r *run) noteLater(u *unit) *lateNote {
 	n := &lateNote{}

@@ -33,6 +33,18 @@ func (p plan) text() string {
 	return string(text)
 }
 
+// planOf reads a plan; who reads it leaves it as it is.
+func (d *definitions) planOf(text string) (plan, error) {
+	if known, ok := d.plans.GetIfPresent(text); ok {
+		return known, nil
+	}
+	p, err := planOf(text)
+	if err == nil {
+		d.plans.Set(text, p)
+	}
+	return p, err
+}
+
 func planOf(text string) (plan, error) {
 	var rows [][3]int64
 	err := json.Unmarshal([]byte(text), &rows)
@@ -58,6 +70,7 @@ func (p plan) cost(d *workflow.Definition) (cost, calls int64) {
 // definitions keeps parsed definitions: thousands of jobs have the same one.
 type definitions struct {
 	parsed *otter.Cache[[sha256.Size]byte, parsed]
+	plans  *otter.Cache[string, plan] // likewise
 }
 
 type parsed struct {
@@ -66,16 +79,28 @@ type parsed struct {
 }
 
 // definitionsKept bounds them by the bytes of their texts.
-const definitionsKept = 32 << 20
+const (
+	definitionsKept = 32 << 20
+	plansKept       = 8 << 20
+)
 
 func newDefinitions() *definitions {
-	return &definitions{otter.Must(&otter.Options[[sha256.Size]byte, parsed]{
-		MaximumWeight: definitionsKept,
-		Weigher:       func(_ [sha256.Size]byte, p parsed) uint32 { return p.bytes },
-	})}
+	return &definitions{
+		parsed: otter.Must(&otter.Options[[sha256.Size]byte, parsed]{
+			MaximumWeight: definitionsKept,
+			Weigher:       func(_ [sha256.Size]byte, p parsed) uint32 { return p.bytes },
+		}),
+		plans: otter.Must(&otter.Options[string, plan]{
+			MaximumWeight: plansKept,
+			Weigher:       func(text string, _ plan) uint32 { return uint32(2 * len(text)) },
+		}),
+	}
 }
 
-func (d *definitions) close() { d.parsed.StopAllGoroutines() }
+func (d *definitions) close() {
+	d.parsed.StopAllGoroutines()
+	d.plans.StopAllGoroutines()
+}
 
 // fresh gives a definition that was not accepted yet; kind Invalid with all its
 // faults.

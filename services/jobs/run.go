@@ -219,7 +219,7 @@ func (r *run) load(ctx context.Context) (err error) {
 		r.failure = "the workflow cannot be read any more: " + err.Error()
 		return nil
 	}
-	if r.plan, err = planOf(r.job.Plan); err != nil || len(r.plan) != len(r.workflow.Steps) {
+	if r.plan, err = r.engine.repository.definitions.planOf(r.job.Plan); err != nil || len(r.plan) != len(r.workflow.Steps) {
 		r.failure = "the workflow has other steps than when it was made"
 		return nil
 	}
