@@ -161,6 +161,8 @@ var accesses = map[string]access{
 	"GET /jobs":                                  {own: everybody, foreign: everybody},
 	"GET /jobs/{jobId}":                          {own: "403 200 200 200 200 200 200", foreign: "403"},
 	"GET /jobs/{jobId}/steps":                    {own: "403 200 200 200 200 200 200", foreign: "403"},
+	"GET /jobs/{jobId}/callback":                 {own: "403 404 404 404 404 404 404", foreign: "403"}, // nobody is told of it
+	"GET /jobs/callback-secret":                  {own: admins, foreign: admins},
 	"POST /jobs/{jobId}/cancel":                  {own: "403 200 403 200 200 200 200", foreign: "403"},
 
 	// Saved workflows: the organisation's own

@@ -103,8 +103,9 @@ func TestComposeContainers(t *testing.T) {
 	}
 }
 
-// Only who runs auth holds what signs, and only who opens stored credentials or
-// seals the ledger what that takes: each would refuse to start without it.
+// Only who runs auth holds what signs sign-in tokens, and only who opens stored
+// credentials, seals the ledger or signs callbacks what that takes: each would refuse
+// to start without it.
 func TestComposeSecrets(t *testing.T) {
 	p, err := load(t, "", "apart")
 	if err != nil {
@@ -112,7 +113,7 @@ func TestComposeSecrets(t *testing.T) {
 	}
 	holders := map[string][]string{
 		"JWT_SECRET":        {"auth", "uaol"},
-		"ENCRYPTION_SECRET": {"auth", "registry", "proxy", "billing", "uaol"},
+		"ENCRYPTION_SECRET": {"auth", "registry", "proxy", "jobs", "billing", "uaol"},
 	}
 	for name, s := range p.Services {
 		for secret, who := range holders {

@@ -59,8 +59,11 @@ func newSecrets() *cobra.Command {
 		Long: `Encrypt everything anew that an older secret encrypted.
 
 Move ENCRYPTION_SECRET's value to ENCRYPTION_SECRET_PREVIOUS, set a new
-ENCRYPTION_SECRET, restart the auth and the registry service, and run this. When it is done,
-ENCRYPTION_SECRET_PREVIOUS can go. It may be cut short and run again.`,
+ENCRYPTION_SECRET, restart the services that have it, and run this. When it is done,
+ENCRYPTION_SECRET_PREVIOUS can go. It may be cut short and run again.
+
+Secrets of callbacks (GET /jobs/callback-secret) change with it; until
+ENCRYPTION_SECRET_PREVIOUS goes, callbacks are signed with both.`,
 		Example: `  ENCRYPTION_SECRET=new… ENCRYPTION_SECRET_PREVIOUS=old… uaol secrets rotate`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -77,18 +77,22 @@ CREATE TABLE uaol_jobs.turns (
     waiting bigint NOT NULL DEFAULT 0 -- how many have ever waited
 );
 
--- Who is to be told of a job's end.
+-- Who is to be told of a job's end, and how that went. A job that ends again tells
+-- of it again: its row is then about that end.
 CREATE TABLE uaol_jobs.callbacks (
-    job_id       uuid NOT NULL PRIMARY KEY,
-    url          text NOT NULL,
-    status       text NOT NULL,              -- the job's
-    attempts     integer NOT NULL DEFAULT 0,
-    due_at       timestamptz DEFAULT now(),  -- null once it is delivered, or given up
-    delivered_at timestamptz,
-    last_error   text,
-    created_at   timestamptz NOT NULL DEFAULT now()
+    job_id        uuid NOT NULL PRIMARY KEY,
+    event_id      uuid NOT NULL DEFAULT gen_random_uuid(), -- names the end to the receiver, however often it is told
+    lane          text NOT NULL,              -- organisation/host: whose receivers wait for each other
+    url           text NOT NULL,
+    status        text NOT NULL,              -- the job's
+    error_message text,
+    ended_at      timestamptz NOT NULL DEFAULT now(),
+    attempts      integer NOT NULL DEFAULT 0, -- to tell it
+    due_at        timestamptz DEFAULT now(),  -- ahead while somebody tells it; null once it is told, or given up
+    delivered_at  timestamptz,
+    last_error    text
 );
-CREATE INDEX callbacks_due ON uaol_jobs.callbacks (due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX callbacks_due ON uaol_jobs.callbacks (lane, due_at) WHERE due_at IS NOT NULL;
 
 -- Jobs that have failed, or were cancelled: few, and looked for among many.
 CREATE TABLE uaol_jobs.failures (

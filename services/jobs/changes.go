@@ -149,12 +149,16 @@ func (r *Repository) write(ctx context.Context, q postgres.Querier, all []change
 			UPDATE uaol_jobs.jobs j SET status = h.ends, error_message = h.error, output = h.output, spent = h.spent, seq = h.seq,
 				attempts = h.fence, start_time = h.started_at, end_time = now(), updated_at = now()
 			FROM held h WHERE j.job_id = h.job_id AND h.ends IS NOT NULL
-			RETURNING j.organization_id, j.job_id, j.status, j.created_at, j.callback_url
+			RETURNING j.organization_id, j.job_id, j.status, j.error_message, j.created_at, j.callback_url
 		), failed AS (
 			INSERT INTO uaol_jobs.failures (job_id, organization_id, status, created_at)
 			SELECT job_id, organization_id, status, created_at FROM ended WHERE status <> 'Success'
 		), calling AS (
-			INSERT INTO uaol_jobs.callbacks (job_id, url, status) SELECT job_id, callback_url, status FROM ended WHERE callback_url IS NOT NULL
+			INSERT INTO uaol_jobs.callbacks (job_id, lane, url, status, error_message)
+			SELECT job_id, organization_id::text || '/' || lower(coalesce(substring(callback_url FROM '//([^/?#]*)'), '')), callback_url, status, error_message
+			FROM ended WHERE callback_url IS NOT NULL
+			ON CONFLICT (job_id) DO UPDATE SET event_id = excluded.event_id, status = excluded.status, error_message = excluded.error_message,
+				ended_at = excluded.ended_at, attempts = 0, due_at = excluded.due_at, delivered_at = NULL, last_error = NULL
 		), queued AS (
 			INSERT INTO uaol_jobs.queue (job_id, lane, priority, wake_at, fence, status, cancel, started_at)
 			SELECT h.job_id, j.account_id, CASE WHEN h.cancel THEN 32767 ELSE j.priority END,

@@ -24,6 +24,8 @@ var Module = fx.Module("jobs",
 	logging.Named("jobs"),
 	config.For[Config](),
 	fx.Provide(fx.Private, repository, service, models, NewEngine, NewHandler, NewArchiver),
+	fx.Provide(fx.Private, NewCallbacks, NewCallbacksHandler),
+	fx.Provide(callbackRoutes, callbacks),
 	fx.Provide(local, routes, engine, heartbeats, timers, archiver, outbox, fx.Annotate(keeper, fx.ResultTags(`group:"keepers"`))),
 )
 
@@ -57,6 +59,14 @@ func routes(h *Handler, pool *pgxpool.Pool) httpserver.Out {
 		api.Internal("/internal/jobs/erase", services.ErasedBy(h.service)))
 	operations = append(operations, events.NewOutbox(services.Jobs).Operations(services.Jobs, pool)...)
 	return httpserver.Out{Routes: httpserver.Routes{Service: services.Jobs, Operations: operations}}
+}
+
+func callbackRoutes(h *CallbacksHandler) httpserver.Out {
+	return httpserver.Out{Routes: httpserver.Routes{Service: services.Jobs, Operations: h.operations()}}
+}
+
+func callbacks(c *Callbacks) workers.Out {
+	return workers.Out{Worker: workers.Worker{Name: "jobs-callbacks", Run: c.Run}}
 }
 
 func engine(e *Engine) workers.Out {

@@ -20,7 +20,9 @@ type Handler struct{ service *Service }
 func NewHandler(service *Service) *Handler { return &Handler{service: service} }
 
 // Operations is the jobs service's part of the API, as data.
-func Operations() []api.Operation { return (*Handler)(nil).operations() }
+func Operations() []api.Operation {
+	return append((*Handler)(nil).operations(), (*CallbacksHandler)(nil).operations()...)
+}
 
 func (h *Handler) operations() []api.Operation {
 	return append([]api.Operation{
