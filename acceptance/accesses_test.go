@@ -179,6 +179,19 @@ var accesses = map[string]access{
 	"GET /workflows/{workflowId}/versions":           {own: accounts, foreign: nothingThere},
 	"GET /workflows/{workflowId}/versions/{version}": {own: accounts, foreign: nothingThere},
 
+	// Schedules: likewise
+	"GET /schedules": {own: accounts, foreign: accounts},
+	"POST /schedules": {own: "401 401 403 201 201 201 201", foreign: "401 401 403 201 201 201 201", body: func(t *testing.T, o *organization) any {
+		body := workflow(step("a", o.at("owner").newTool(t, 0), "echo", object{"text": "x"}))
+		body["cron"] = "@yearly"
+		return body
+	}},
+	"GET /schedules/{scheduleId}":      {own: accounts, foreign: nothingThere},
+	"PUT /schedules/{scheduleId}":      {own: members, foreign: "401 401 403 404 404 404 404", body: says(object{"enabled": false})},
+	"DELETE /schedules/{scheduleId}":   {own: members, foreign: "401 401 403 404 404 404 404"},
+	"GET /schedules/{scheduleId}/runs": {own: accounts, foreign: nothingThere},
+	"POST /schedules/{scheduleId}/run": {own: "401 401 403 201 201 201 201", foreign: "401 401 403 404 404 404 404"},
+
 	// Credits
 	"GET /credits/balance":      {own: accounts, foreign: accounts},
 	"GET /credits/history":      {own: accounts, foreign: accounts},

@@ -130,6 +130,13 @@ func (p place) thing(t *testing.T, op api.Operation, name string, made map[strin
 			return "1"
 		}
 		return "latest"
+	case "scheduleId":
+		if p.role == "guest" {
+			return nobodysID
+		}
+		body := workflow(step("a", p.newTool(t, 0), "echo", object{"text": p.canary}))
+		body["cron"] = "@yearly"
+		return p.newThing(t, "/schedules", body, "data.schedule_id")
 	case "workflowId":
 		if p.role == "guest" {
 			return nobodysID

@@ -15,7 +15,7 @@ type ClientConfig struct {
 	URL string `env:"UAOL_AUTH_URL" want:"the auth service's URL such as http://host:3001" doc:"where auth runs, for a process that does not run it; several addresses separated by commas"`
 }
 
-// Client is a Verifier, a ModelKeys, a services.Auditor and a
+// Client is a Verifier, a ModelKeys, a services.Auditor, a services.Standing and a
 // billing.AccountDirectory over HTTP.
 type Client struct{ peer *peers.Peer }
 
@@ -34,6 +34,11 @@ func (c *Client) Verify(ctx context.Context, in VerifyRequest) (Verified, error)
 func (c *Client) Record(ctx context.Context, act services.Act) error {
 	_, err := peers.Call[services.Act, struct{}](ctx, c.peer, "record", act)
 	return err
+}
+
+// Acting implements services.Standing.
+func (c *Client) Acting(ctx context.Context, in services.ActingRequest) (services.Caller, error) {
+	return peers.Call[services.ActingRequest, services.Caller](ctx, c.peer, "acting", in)
 }
 
 // Home implements billing.AccountDirectory.

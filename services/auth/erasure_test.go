@@ -115,6 +115,10 @@ func (w *platform) does(t testing.TB, caller services.Caller, name string) (appr
 	_, err = w.jobs.SaveWorkflow(t.Context(), caller, jobs.WorkflowRequest{Name: name, Description: "by " + name, Definition: json.RawMessage(fmt.Sprintf(
 		`{"steps":[{"id":"a","tool_id":"%s","action":"echo","parameters":{"who":"%s"}}]}`, ids[0], name))})
 	require.NoError(t, err)
+	hourly := "@hourly"
+	_, err = w.jobs.AddSchedule(t.Context(), caller, jobs.ScheduleChange{Cron: &hourly, Input: json.RawMessage(`{"who":"` + name + `"}`),
+		Definition: json.RawMessage(fmt.Sprintf(`{"steps":[{"id":"a","tool_id":"%s","action":"echo"}]}`, ids[0]))})
+	require.NoError(t, err)
 	if caller.Personal { // a shared organisation has no credits of its own
 		job, err := w.jobs.Create(t.Context(), caller, jobs.Request{Definition: json.RawMessage(fmt.Sprintf(
 			`{"steps":[{"id":"a","tool_id":"%s","action":"echo","parameters":{"who":"%s"}}]}`, ids[0], name))})
@@ -233,7 +237,7 @@ func TestNothingIsLeft(t *testing.T) {
 		}
 	}
 	for _, owned := range []string{"auth.accounts", "auth.organizations", "auth.members", "auth.invitations", "auth.api_keys", "auth.sessions", "auth.identities",
-		"auth.provider_keys", "auth.links", "auth.audit", "auth.group_roles", "registry.tools", "jobs.jobs", "jobs.steps", "jobs.guests", "jobs.workflows", "jobs.workflow_versions",
+		"auth.provider_keys", "auth.links", "auth.audit", "auth.group_roles", "registry.tools", "jobs.jobs", "jobs.steps", "jobs.guests", "jobs.workflows", "jobs.workflow_versions", "jobs.schedules",
 		"billing.accounts", "billing.journal", "billing.spenders", "billing.caps", "storage.files", "auth.outbox", "registry.outbox", "jobs.outbox"} {
 		require.Contains(t, before, "uaol_"+owned, "this test looks where something is")
 	}

@@ -37,17 +37,21 @@ var Module = fx.Module("auth",
 		modelkeys.NewRepository, modelkeys.NewService, modelkeys.NewHandler,
 		NewTeamsHost, teams.NewRepository, teams.NewService, teams.NewHandler,
 		mail.New, newPost, NewProfiles, newExports, NewProfileHandler, newEraser),
-	fx.Provide(local, modelKeys, directory, auditor, NewAuthenticator, asAuthenticator, routes, usageNotes, housekeeping, posting, erasing, outbox),
+	fx.Provide(local, standing, modelKeys, directory, auditor, NewAuthenticator, asAuthenticator, routes, usageNotes, housekeeping, posting, erasing, outbox),
 )
 
 // Remote reaches auth in another process.
 var Remote = fx.Module("auth-remote",
 	config.WhenNeeded[ClientConfig](),
 	fx.Provide(fx.Private, NewClient),
-	fx.Provide(func(c *Client) (Verifier, ModelKeys, services.Auditor, billing.AccountDirectory) { return c, c, c, c }, NewAuthenticator, asAuthenticator),
+	fx.Provide(func(c *Client) (Verifier, ModelKeys, services.Auditor, billing.AccountDirectory, services.Standing) {
+		return c, c, c, c, c
+	}, NewAuthenticator, asAuthenticator),
 )
 
 func local(s *Service) Verifier { return s }
+
+func standing(s *Service) services.Standing { return s }
 
 func modelKeys(s *modelkeys.Service) ModelKeys { return s }
 
@@ -132,6 +136,7 @@ func routes(p routesParams) httpserver.Out {
 	operations := slices.Concat(p.Handler.operations(), p.ModelKeys.Operations(), p.Teams.Operations(), p.Profiles.operations())
 	operations = append(operations,
 		api.Internal("/internal/auth/verify", p.Handler.service.Verify),
+		api.Internal("/internal/auth/acting", p.Handler.service.Acting),
 		api.Internal("/internal/auth/home", p.Handler.service.repository.Home),
 		api.Internal("/internal/auth/record", p.Handler.audit.record))
 	operations = append(operations, p.ModelKeys.Internal()...)

@@ -41,7 +41,8 @@ type Request struct {
 	// Key tells which requests are the same one.
 	Key string `json:"-"`
 
-	was version // the saved workflow that Definition was taken from
+	was version   // the saved workflow that Definition was taken from
+	id  uuid.UUID // which job it is: one with the same id is the same one, whatever it says
 }
 
 const (
@@ -137,6 +138,9 @@ func (s *Service) drafts(ctx context.Context, caller services.Caller, all []Requ
 		d.ID = newID()
 		if in.Key != "" {
 			d.ID, d.Digest = derivedID("job", caller.Organization.String(), caller.Account.String(), in.Key), in.digest()
+		}
+		if in.id != uuid.Nil {
+			d.ID, d.Digest = in.id, in.id[:]
 		}
 		if wrong, err := texts.fill(ctx, d, in, at(i)); err != nil {
 			return nil, err

@@ -26,6 +26,8 @@ var Module = fx.Module("jobs",
 	fx.Provide(fx.Private, repository, service, models, NewEngine, NewHandler, NewArchiver),
 	fx.Provide(fx.Private, NewCallbacks, NewCallbacksHandler),
 	fx.Provide(callbackRoutes, callbacks),
+	fx.Provide(fx.Private, NewScheduler),
+	fx.Provide(schedules),
 	fx.Provide(local, routes, engine, heartbeats, timers, archiver, outbox, fx.Annotate(keeper, fx.ResultTags(`group:"keepers"`))),
 )
 
@@ -75,6 +77,10 @@ func engine(e *Engine) workers.Out {
 
 func heartbeats(e *Engine) workers.Out {
 	return workers.Out{Worker: workers.Worker{Name: "jobs-heartbeat", Run: e.Heartbeat}}
+}
+
+func schedules(s *Scheduler) workers.Out {
+	return workers.Out{Worker: workers.Worker{Name: "jobs-schedules", Run: workers.Every(schedulesEvery, s.Round)}}
 }
 
 func timers(e *Engine) workers.Out {

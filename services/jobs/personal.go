@@ -39,7 +39,7 @@ func (s *Service) Export(ctx context.Context, in services.ExportRequest) (servic
 		return part, err
 	}
 	in.After = after
-	part, err := s.exportWorkflows(ctx, in)
+	part, err := s.exportSaved(ctx, in)
 	if part.Next != "" {
 		part.Next = thenWorkflows + part.Next
 	}

@@ -3,6 +3,7 @@ package jobs
 import (
 	"context"
 	"encoding/json"
+	"strings"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -14,6 +15,7 @@ import (
 // An export goes on with these after the jobs.
 const (
 	thenWorkflows = "workflows:"
+	thenSchedules = "schedules:"
 	exportPage    = 20 // workflows, with all versions of each
 )
 
@@ -21,6 +23,24 @@ const (
 type exportedWorkflow struct {
 	Workflow
 	Versions json.RawMessage `json:"versions" db:"versions"`
+}
+
+// exportSaved hands out what was saved: workflows, then schedules.
+func (s *Service) exportSaved(ctx context.Context, in services.ExportRequest) (services.Part, error) {
+	after, further := strings.CutPrefix(in.After, thenSchedules)
+	if !further {
+		part, err := s.exportWorkflows(ctx, in)
+		if err == nil && part.Next == "" {
+			part.Next = thenSchedules
+		}
+		return part, err
+	}
+	in.After = after
+	part, err := s.exportSchedules(ctx, in)
+	if part.Next != "" {
+		part.Next = thenSchedules + part.Next
+	}
+	return part, err
 }
 
 func (s *Service) exportWorkflows(ctx context.Context, in services.ExportRequest) (services.Part, error) {
@@ -48,12 +68,30 @@ func (r *Repository) heldWorkflows(ctx context.Context, h services.Holding, afte
 		ORDER BY w.created_at, w.workflow_id LIMIT $5`, h.Organization, h.Maker, after.At, after.ID, limit)
 }
 
+func (s *Service) exportSchedules(ctx context.Context, in services.ExportRequest) (services.Part, error) {
+	return services.PartOf(in, "schedules", func(h services.Holding, after *place) ([]Schedule, error) {
+		if after == nil {
+			after = &place{}
+		}
+		return s.repository.heldSchedules(ctx, h, *after, exportPage)
+	}, func(s Schedule) place { return place{s.CreatedAt.Time, s.ID} })
+}
+
+func (r *Repository) heldSchedules(ctx context.Context, h services.Holding, after place, limit int) ([]Schedule, error) {
+	return postgres.All[Schedule](ctx, r.pool, `
+		SELECT `+scheduleColumns+`, s.definition FROM uaol_jobs.schedules s
+		WHERE s.organization_id = $1 AND ($2::uuid IS NULL OR s.account_id = $2::uuid) AND (s.created_at, s.schedule_id) > ($3::timestamptz, $4::uuid)
+		ORDER BY s.created_at, s.schedule_id LIMIT $5`, h.Organization, h.Maker, after.At, after.ID, limit)
+}
+
 // eraseSaved removes what organisations that end have saved, and makes what the
-// account saved elsewhere nobody's.
+// account saved elsewhere nobody's; a schedule acts for nobody and is disabled.
 func (r *Repository) eraseSaved(ctx context.Context, who services.Person) error {
 	organizations := postgres.UUIDs(who.Organizations)
 	return postgres.InTx(ctx, r.pool, func(tx pgx.Tx) error {
 		for _, removal := range []string{
+			`DELETE FROM uaol_jobs.schedule_runs u USING uaol_jobs.schedules s WHERE s.schedule_id = u.schedule_id AND s.organization_id = ANY ($1::text[]::uuid[])`,
+			`DELETE FROM uaol_jobs.schedules WHERE organization_id = ANY ($1::text[]::uuid[])`,
 			`DELETE FROM uaol_jobs.workflow_versions v USING uaol_jobs.workflows w WHERE w.workflow_id = v.workflow_id AND w.organization_id = ANY ($1::text[]::uuid[])`,
 			`DELETE FROM uaol_jobs.workflows WHERE organization_id = ANY ($1::text[]::uuid[])`,
 		} {
@@ -69,6 +107,10 @@ func (r *Repository) eraseSaved(ctx context.Context, who services.Person) error 
 				return err
 			}
 		}
-		return nil
+		_, err := postgres.Exec(ctx, tx, `
+			UPDATE uaol_jobs.schedules SET account_id = $2, key_id = NULL, enabled = false, next_at = NULL, as_of = NULL, claimed_until = NULL,
+				last_error = 'Whose account it was is gone', revision = revision + 1
+			WHERE account_id = $1`, who.Account, uuid.Nil)
+		return err
 	})
 }

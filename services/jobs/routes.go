@@ -38,7 +38,7 @@ func (h *Handler) operations() []api.Operation {
 		api.Post("/jobs/{jobId}/steps/{stepId}/decision", "Decide about a step that waits for somebody", h.decide, api.Allow(api.Guest)),
 		api.Raw(http.MethodGet, "/jobs/{jobId}/events", "What becomes of a job, as server-sent events until its end", h.events, api.Allow(api.Guest)),
 		api.Post("/jobs/{jobId}/cancel", "Stop a job", h.cancel, api.Allow(api.Guest)),
-	}, h.workflowOperations()...)
+	}, append(h.workflowOperations(), h.scheduleOperations()...)...)
 }
 
 type createInput struct {

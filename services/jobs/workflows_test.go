@@ -374,7 +374,8 @@ func TestWorkflowRoutes(t *testing.T) {
 	status, _ = ask(me, http.MethodPost, "/workflows", `{"name":"w0","workflow_definition":`+text+`}`)
 	require.Equal(t, http.StatusConflict, status)
 	for i := 1; i < 3; i++ {
-		_, _ = ask(me, http.MethodPost, "/workflows", fmt.Sprintf(`{"name":"w%d","workflow_definition":%s}`, i, text))
+		status, answer = ask(me, http.MethodPost, "/workflows", fmt.Sprintf(`{"name":"w%d","workflow_definition":%s}`, i, text))
+		require.Equal(t, http.StatusCreated, status, answer)
 		status, answer = ask(me, http.MethodPut, "/workflows/"+id, fmt.Sprintf(`{"workflow_definition":%s,"if_version":%d}`, definition(t, stepJSON{ID: fmt.Sprint("s", i), Tool: tool}), i))
 		require.Equal(t, http.StatusOK, status, answer)
 	}
