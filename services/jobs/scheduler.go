@@ -140,7 +140,7 @@ func (s *Scheduler) make(ctx context.Context, caller services.Caller, of *Schedu
 		if !there[ids[i]] {
 			in := of.request(at)
 			in.id = ids[i]
-			_, err := s.service.createAll(ctx, caller, []Request{in}, func(int) string { return "body" })
+			_, err := s.service.createAll(ctx, caller, []Request{in}, func(int) string { return "body" }, nil)
 			if transient(err) {
 				return nil, err
 			}

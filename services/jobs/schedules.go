@@ -217,7 +217,7 @@ func (s *Service) RunSchedule(ctx context.Context, caller services.Caller, id uu
 	if key != "" {
 		in.id = derivedID("schedule", id.String(), caller.Account.String(), key)
 	}
-	made, err := s.createAll(ctx, caller, []Request{in}, func(int) string { return "body" })
+	made, err := s.createAll(ctx, caller, []Request{in}, func(int) string { return "body" }, nil)
 	if err != nil {
 		return Job{}, err
 	}
