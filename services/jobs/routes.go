@@ -100,9 +100,14 @@ func (h *Handler) decide(ctx context.Context, caller services.Caller, in *decide
 	return api.Done("Decision taken"), err
 }
 
-func (h *Handler) list(ctx context.Context, caller services.Caller, in *struct{ api.Paging }) (api.Page[Job], error) {
+type listInput struct {
+	api.Paging
+	Status Status `query:"status" enum:"Queued,Running,Retrying,Success,Failed,Cancelled" doc:"only those"`
+}
+
+func (h *Handler) list(ctx context.Context, caller services.Caller, in *listInput) (api.Page[Job], error) {
 	return api.NewestFirst(in.Paging, func(before time.Time, beforeID uuid.UUID, limit int) ([]Job, error) {
-		return h.service.List(ctx, caller, before, beforeID, limit)
+		return h.service.ListBy(ctx, caller, in.Status, before, beforeID, limit)
 	}, func(row Job) (time.Time, uuid.UUID) { return row.CreatedAt.Time, row.ID })
 }
 
