@@ -16,9 +16,10 @@ import (
 
 // client speaks to a server as any other client does.
 type client struct {
-	base string
-	key  string
-	http http.Client
+	base   string
+	key    string
+	header http.Header // of every request, besides the usual ones
+	http   http.Client
 }
 
 // apiError is a server's refusal.
@@ -27,7 +28,8 @@ type apiError struct {
 	Code    string `json:"code"`
 	Message string `json:"message"`
 	Details []struct {
-		Path string `json:"path"`
+		Path    string `json:"path"`
+		Message string `json:"message"`
 	} `json:"-"`
 }
 
@@ -91,6 +93,9 @@ func (c *client) send(ctx context.Context, method, path string, in any) (int, ht
 	}
 	if in != nil {
 		request.Header.Set("Content-Type", "application/json")
+	}
+	for name, values := range c.header {
+		request.Header[name] = values
 	}
 	if c.key != "" {
 		request.Header.Set("X-API-Key", c.key)

@@ -47,7 +47,7 @@ Without a command it serves everything, like "uaol serve".`,
 	}
 	root.Flags().AddFlagSet(serve.Flags())
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(serve, newConnect(), newTools(), newMigrate(), newAdmin(), newSecrets(), newLedger(), newReceipt(), newBilling(), newDemo(), newConfig(), newGraph(), newHealthcheck())
+	root.AddCommand(serve, newConnect(), newTools(), newJobs(), newMigrate(), newAdmin(), newSecrets(), newLedger(), newReceipt(), newBilling(), newDemo(), newConfig(), newGraph(), newHealthcheck())
 	return root
 }
 

@@ -46,6 +46,9 @@ func TestScripts(t *testing.T) {
 			"registry": startRegistry,
 			"remote":   startRemote,
 			"onlyme":   onlyMine,
+			"capture":  capture,
+			"fill":     fill,
+			"asked":    waitAsked,
 			"takeport": func(ts *testscript.TestScript, _ bool, _ []string) {
 				listener, err := net.Listen("tcp", ":0")
 				ts.Check(err)
