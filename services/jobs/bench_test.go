@@ -503,10 +503,12 @@ func (b *bench) waits(t testing.TB, job uuid.UUID, step string, status Status) {
 	eventually(t, func() bool { return b.steps(t, job)[step].Status == status })
 }
 
-// takeAway gives a job to another worker, which nobody knows of.
+// takeAway gives a job to another worker, which does nothing.
 func (b *bench) takeAway(t testing.TB, job uuid.UUID) {
 	t.Helper()
-	b.exec(t, `UPDATE uaol_jobs.runs SET fence = fence + 1, worker_id = gen_random_uuid() WHERE job_id = $1`, job)
+	worker := uuid.New()
+	require.NoError(t, b.repository.signIn(tContext, worker, time.Hour)) // else it would be taken for dead
+	b.exec(t, `UPDATE uaol_jobs.runs SET fence = fence + 1, worker_id = $2 WHERE job_id = $1`, job, worker)
 }
 
 // forget lets only count what happens from now on.
