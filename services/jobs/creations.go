@@ -32,6 +32,7 @@ type creation struct {
 	Parent       *parent
 	Workflow     uuid.UUID // saved, or nil
 	Version      int64
+	Retries      int // which of its holds it is paid out of
 	// Worker takes it at once if it is not nil: then it never waits in the queue.
 	Worker uuid.UUID
 }
@@ -43,16 +44,30 @@ type parent struct {
 	Item     int
 }
 
-// createAll writes jobs together with what tells of them; those whose id is
-// taken are left as they are and have no answer.
-func (r *Repository) createAll(ctx context.Context, all []creation) (map[int]Status, error) {
+// createEach writes jobs, each for itself: one that can't be written harms no
+// other. Those whose id is taken are left as they are and have no answer.
+func (r *Repository) createEach(ctx context.Context, all []creation) (map[int]Status, error) {
 	made, err := r.create(ctx, r.pool, all)
-	if err != nil {
+	done := make(map[int]Status, len(made))
+	switch {
+	case err == nil:
+		for _, place := range made {
+			done[int(place)-1] = Queued
+		}
+		return done, nil
+	case services.Is(err, services.Conflict) && len(all) == 1: // another has just made it
+		return done, nil
+	case services.Is(err, services.Unavailable) || len(all) == 1:
 		return nil, err
 	}
-	done := make(map[int]Status, len(made))
-	for _, place := range made {
-		done[int(place)-1] = Queued
+	for i := range all {
+		one, err := r.createEach(ctx, all[i:i+1])
+		if err != nil {
+			return nil, err
+		}
+		if _, ok := one[0]; ok {
+			done[i] = Queued
+		}
 	}
 	return done, nil
 }
@@ -63,7 +78,7 @@ func (r *Repository) create(ctx context.Context, q postgres.Querier, all []creat
 	n := len(all)
 	ids, organizations, accounts, keys := make([]string, n), make([]string, n), make([]string, n), make([]*string, n)
 	texts, plans, inputs, metadata := make([]string, n), make([]string, n), make([]*string, n), make([]*string, n)
-	callbacks, turns := make([]*string, n), make([]*string, n)
+	callbacks, turns, retries := make([]*string, n), make([]*string, n), make([]int32, n)
 	costs, priorities := make([]int64, n), make([]int32, n)
 	runAts, deadlines, digests := make([]*time.Time, n), make([]*time.Time, n), make([][]byte, n)
 	parents, positions, items := make([]*string, n), make([]*int32, n), make([]*int32, n)
@@ -80,23 +95,23 @@ func (r *Repository) create(ctx context.Context, q postgres.Querier, all []creat
 		if c.Workflow != uuid.Nil {
 			workflows[i], versions[i] = textOf(c.Workflow), &c.Version
 		}
-		workers[i] = textOf(c.Worker)
+		workers[i], retries[i] = textOf(c.Worker), int32(c.Retries)
 	}
 	return postgres.Values[int64](ctx, q, `
 		WITH wanted AS (
 			SELECT id::uuid AS job_id, org::uuid AS organization_id, account::uuid AS account_id, api_key::uuid AS key_id,
 				definition, plan, input, metadata, callback, turn, cost, priority, run_at, deadline, digest, parent::uuid AS parent_id, position, item,
-				workflow::uuid AS workflow_id, version, worker::uuid AS worker_id, place
+				workflow::uuid AS workflow_id, version, worker::uuid AS worker_id, retries, place
 			FROM unnest((SELECT $1::text[]), (SELECT $2::text[]), (SELECT $3::text[]), (SELECT $4::text[]), (SELECT $5::text[]), (SELECT $6::text[]), (SELECT $7::text[]), (SELECT $8::text[]), (SELECT $9::bigint[]), (SELECT $10::integer[]),
-				(SELECT $11::timestamptz[]), (SELECT $12::timestamptz[]), (SELECT $13::bytea[]), (SELECT $14::text[]), (SELECT $15::integer[]), (SELECT $16::integer[]), (SELECT $17::text[]), (SELECT $18::bigint[]), (SELECT $19::text[]), (SELECT $20::text[]), (SELECT $21::text[]))
+				(SELECT $11::timestamptz[]), (SELECT $12::timestamptz[]), (SELECT $13::bytea[]), (SELECT $14::text[]), (SELECT $15::integer[]), (SELECT $16::integer[]), (SELECT $17::text[]), (SELECT $18::bigint[]), (SELECT $19::text[]), (SELECT $20::text[]), (SELECT $21::text[]), (SELECT $22::integer[]))
 				WITH ORDINALITY AS w (id, org, account, api_key, definition, plan, input, metadata, cost, priority,
-					run_at, deadline, digest, parent, position, item, workflow, version, worker, callback, turn, place)
+					run_at, deadline, digest, parent, position, item, workflow, version, worker, callback, turn, retries, place)
 			WHERE (SELECT j.job_id FROM uaol_jobs.jobs j WHERE j.job_id = w.id::uuid) IS NULL
 		), made AS (
 			INSERT INTO uaol_jobs.jobs (job_id, organization_id, account_id, key_id, definition, plan, input, metadata, callback_url, turn, cost, priority, deadline,
-				request_digest, parent_id, parent_position, parent_item, workflow_id, workflow_version)
+				request_digest, parent_id, parent_position, parent_item, workflow_id, workflow_version, retries)
 			SELECT job_id, organization_id, account_id, key_id, definition, plan, input, metadata, callback, turn, cost, priority, deadline,
-				digest, parent_id, position, item, workflow_id, version FROM wanted
+				digest, parent_id, position, item, workflow_id, version, retries FROM wanted
 		), taken AS (
 			INSERT INTO uaol_jobs.turns AS t (turn, job_id)
 			SELECT turn, (array_agg(job_id ORDER BY priority DESC, place))[1] FROM wanted WHERE turn IS NOT NULL GROUP BY turn ORDER BY turn
@@ -118,7 +133,7 @@ func (r *Repository) create(ctx context.Context, q postgres.Querier, all []creat
 		)
 		SELECT place FROM wanted`,
 		ids, organizations, accounts, keys, texts, plans, inputs, metadata, costs, priorities,
-		runAts, deadlines, digests, parents, positions, items, workflows, versions, workers, callbacks, turns)
+		runAts, deadlines, digests, parents, positions, items, workflows, versions, workers, callbacks, turns, retries)
 }
 
 // countGuest takes a guest's workflows and their calls off what a guest may

@@ -28,7 +28,7 @@ type Repository struct {
 // NewRepository makes a Repository, which must be closed.
 func NewRepository(pool *pgxpool.Pool) *Repository {
 	r := &Repository{pool: pool, outbox: events.NewOutbox(services.Jobs), definitions: newDefinitions(), hub: newHub(pool)}
-	r.creations.Write = r.createAll
+	r.creations.Write = r.createEach
 	r.changes.Write = r.changeMany
 	r.changes.Writers = 2 // one batch is put together while another waits for the disk
 	return r
