@@ -52,7 +52,7 @@ func TestOldJobsArePutAway(t *testing.T) {
 		ids = append(ids, job.ID)
 	}
 	list := func() (jobs []string) {
-		all, err := b.service.List(t.Context(), b.caller, time.Now().Add(time.Hour), uuid.Max, 100)
+		all, err := b.service.List(t.Context(), b.caller, "", time.Now().Add(time.Hour), uuid.Max, 100)
 		require.NoError(t, err)
 		for _, job := range all {
 			text, err := json.Marshal(job)
@@ -77,12 +77,18 @@ func TestOldJobsArePutAway(t *testing.T) {
 	require.EqualValues(t, 3, b.number(t, `SELECT count(*) FROM uaol_jobs.steps`))
 	require.Equal(t, before, list(), "in the same order, the same to the last member")
 	require.Equal(t, steps, stepsOf())
-	page, err := b.service.List(t.Context(), b.caller, time.Now().Add(time.Hour), uuid.Max, 2)
+	page, err := b.service.List(t.Context(), b.caller, "", time.Now().Add(time.Hour), uuid.Max, 2)
 	require.NoError(t, err)
-	next, err := b.service.List(t.Context(), b.caller, page[1].CreatedAt.Time, page[1].ID, 2)
+	next, err := b.service.List(t.Context(), b.caller, "", page[1].CreatedAt.Time, page[1].ID, 2)
 	require.NoError(t, err)
 	require.Equal(t, []uuid.UUID{ids[4], ids[3], ids[2], ids[1]}, []uuid.UUID{page[0].ID, page[1].ID, next[0].ID, next[1].ID})
 	require.NoError(t, b.archiver(t, "").Round(t.Context()), "again there is nothing to do")
+
+	for status, want := range map[Status]int{Success: 4, Failed: 1, Cancelled: 0, Queued: 0} {
+		found, err := b.service.List(t.Context(), b.caller, status, time.Now().Add(time.Hour), uuid.Max, 100)
+		require.NoError(t, err)
+		require.Len(t, found, want, status)
+	}
 
 	_, err = b.service.Get(t.Context(), b.user(), ids[1])
 	require.Equal(t, services.Forbidden, services.KindOf(err))

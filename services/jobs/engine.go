@@ -131,8 +131,9 @@ func (e *Engine) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-e.wake:
-			if e.busy.Load() {
-				time.Sleep(gather)
+			if e.busy.Load() { // room comes in crowds: those behind the first make the claim larger
+				timer.Reset(gather)
+				<-timer.C
 			}
 		case <-timer.C:
 		}

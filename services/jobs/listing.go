@@ -10,13 +10,13 @@ import (
 	"uaol/services"
 )
 
-// ListBy gives those of the caller's jobs that are in a status, newest first; ""
-// is any.
-func (s *Service) ListBy(ctx context.Context, caller services.Caller, status Status, before time.Time, beforeID uuid.UUID, limit int) (jobs []Job, err error) {
-	var rows []jobRow
+// List gives those of the caller's jobs that are in a status, newest first; "" is
+// any. Those that were put away are among them.
+func (s *Service) List(ctx context.Context, caller services.Caller, status Status, before time.Time, beforeID uuid.UUID, limit int) (jobs []Job, err error) {
+	var rows, away []jobRow
 	switch status {
 	case "":
-		return s.List(ctx, caller, before, beforeID, limit)
+		rows, err = s.repository.owned(ctx, caller.Organization, before, beforeID, limit)
 	case Failed, Cancelled:
 		rows, err = s.repository.endedBadly(ctx, caller.Organization, status, before, beforeID, limit)
 	case Success:
@@ -24,10 +24,13 @@ func (s *Service) ListBy(ctx context.Context, caller services.Caller, status Sta
 	default:
 		rows, err = s.repository.goingOn(ctx, caller.Organization, status, before, beforeID, limit)
 	}
+	if err == nil && (status == "" || status.Ended()) {
+		away, err = s.repository.archivedOf(ctx, caller.Organization, string(status), before, beforeID, limit)
+	}
 	if err != nil {
 		return nil, err
 	}
-	return s.shown(ctx, rows...)
+	return s.shown(ctx, merged(rows, away, limit)...)
 }
 
 // endedBadly lists jobs that have failed or were cancelled, those that were driven

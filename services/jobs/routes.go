@@ -107,7 +107,7 @@ type listInput struct {
 
 func (h *Handler) list(ctx context.Context, caller services.Caller, in *listInput) (api.Page[Job], error) {
 	return api.NewestFirst(in.Paging, func(before time.Time, beforeID uuid.UUID, limit int) ([]Job, error) {
-		return h.service.ListBy(ctx, caller, in.Status, before, beforeID, limit)
+		return h.service.List(ctx, caller, in.Status, before, beforeID, limit)
 	}, func(row Job) (time.Time, uuid.UUID) { return row.CreatedAt.Time, row.ID })
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"slices"
-	"time"
 
 	"github.com/google/uuid"
 	"go.uber.org/zap"
@@ -113,19 +112,6 @@ func shown(ctx context.Context, repository *Repository, rows ...jobRow) ([]Job, 
 		}
 	}
 	return jobs, nil
-}
-
-// List gives the caller's jobs, newest first.
-func (s *Service) List(ctx context.Context, caller services.Caller, before time.Time, beforeID uuid.UUID, limit int) ([]Job, error) {
-	rows, err := s.repository.owned(ctx, caller.Organization, before, beforeID, limit)
-	if err != nil {
-		return nil, err
-	}
-	away, err := s.repository.archivedOf(ctx, caller.Organization, "", before, beforeID, limit)
-	if err != nil {
-		return nil, err
-	}
-	return s.shown(ctx, merged(rows, away, limit)...)
 }
 
 // Cancel asks for a job's end; open is false when it has ended already.
