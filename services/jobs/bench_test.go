@@ -3,6 +3,8 @@ package jobs
 import (
 	"context"
 	"encoding/json"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -317,6 +319,23 @@ func (i *tools) Methods(context.Context, proxy.MethodsRequest) ([]upstream.Metho
 		return nil, nil
 	}
 	return methods()
+}
+
+// times is how often an operation was called.
+func (i *tools) times(operation string) int { return i.counted()[operation] }
+
+// counted is how often each operation was called.
+func (i *tools) counted() map[string]int {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return maps.Clone(i.count)
+}
+
+// received is every call so far.
+func (i *tools) received() []proxy.CallRequest {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return slices.Clone(i.calls)
 }
 
 func (i *tools) answers(f func(ctx context.Context, in proxy.CallRequest) (proxy.CallResult, error)) {

@@ -77,7 +77,7 @@ func TestForEach(t *testing.T) {
 	output := object(t, string(got.FinalOutput))["all"].([]any)
 	require.Len(t, output, 5)
 	require.Equal(t, "x", output[0].(map[string]any)["structuredContent"].(map[string]any)["v"])
-	require.Equal(t, 1, b.tools.count[job.ID.String()+"/all/4"], "an operation of its own for each")
+	require.Equal(t, 1, b.tools.times(job.ID.String()+"/all/4"), "an operation of its own for each")
 	require.EqualValues(t, 18, b.spent(t))
 	states, err := b.service.Steps(t.Context(), b.caller, job.ID)
 	require.NoError(t, err)
@@ -193,7 +193,7 @@ func TestRetry(t *testing.T) {
 			}
 			got := b.ended(t, job.ID)
 			require.Equal(t, c.status, got.Status)
-			require.Equal(t, c.calls, b.tools.count[job.ID.String()+"/a"])
+			require.Equal(t, c.calls, b.tools.times(job.ID.String()+"/a"))
 			require.Equal(t, c.calls, b.steps(t, job.ID)["a"].Attempt)
 			want := int64(5)
 			if c.status == Failed {
@@ -361,7 +361,7 @@ func TestUnknownIsDecided(t *testing.T) {
 			switch decision {
 			case Retry:
 				require.Equal(t, Success, got.Status)
-				require.Equal(t, 2, b.tools.count[job.ID.String()+"/a"])
+				require.Equal(t, 2, b.tools.times(job.ID.String()+"/a"))
 				require.EqualValues(t, 6, b.spent(t))
 			case Skip:
 				require.Equal(t, Success, got.Status)
@@ -450,7 +450,7 @@ func TestAStepHasItsTime(t *testing.T) {
 	b.start(t)
 	job := b.request(t, Request{Definition: b.raw(t, b.tool(t, 1), `{"id":"a","tool_id":%q,"action":"do","timeout":"50ms","retry":{"attempts":2,"backoff":"1ms"}}`)})
 	require.Equal(t, "Step a failed: too slow", failureOf(t, b.ended(t, job.ID)))
-	require.Equal(t, 2, b.tools.count[job.ID.String()+"/a"])
+	require.Equal(t, 2, b.tools.times(job.ID.String()+"/a"))
 }
 
 func TestACallHasTheKeyOfItsDefinition(t *testing.T) {
@@ -459,8 +459,8 @@ func TestACallHasTheKeyOfItsDefinition(t *testing.T) {
 	b.start(t)
 	job := b.request(t, Request{Input: json.RawMessage(`{"order":7}`), Definition: b.raw(t, b.tool(t, 1), `{"id":"a","tool_id":%q,"action":"do","idempotency_key":"order-{{input.order}}"}`)})
 	require.Equal(t, Success, b.ended(t, job.ID).Status)
-	require.Equal(t, "order-7", b.tools.calls[0].Key)
-	require.Equal(t, job.ID.String()+"/a", b.tools.calls[0].Operation)
+	require.Equal(t, "order-7", b.tools.received()[0].Key)
+	require.Equal(t, job.ID.String()+"/a", b.tools.received()[0].Operation)
 }
 
 // TestOutput is what the definition says, else each step's result.

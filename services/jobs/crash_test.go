@@ -33,7 +33,7 @@ func TestAnotherWorkerGoesOn(t *testing.T) {
 	require.Equal(t, Success, got.Status)
 	require.Equal(t, 1, got.RetryCount)
 	require.Equal(t, []string{"b"}, b.tools.called(), "the stored step is not called again")
-	require.JSONEq(t, `{"x":9007199254740993}`, string(b.tools.calls[0].Params))
+	require.JSONEq(t, `{"x":9007199254740993}`, string(b.tools.received()[0].Params))
 	require.EqualValues(t, 8, b.spent(t))
 }
 
@@ -127,7 +127,7 @@ func TestAStepInFlightWhenItsWorkerDied(t *testing.T) {
 				steps := b.steps(t, job.ID)
 				require.Equal(t, Success, got.Status)
 				require.Equal(t, []string{"a", "after"}, b.tools.called())
-				require.Equal(t, job.ID.String()+"/a", b.tools.calls[0].Operation, "under the same key")
+				require.Equal(t, job.ID.String()+"/a", b.tools.received()[0].Operation, "under the same key")
 				require.Equal(t, 2, steps["a"].Attempt)
 				require.EqualValues(t, 12, b.spent(t))
 				return

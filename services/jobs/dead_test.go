@@ -121,7 +121,7 @@ func TestRetryDoesNotResendWhatIsUnknown(t *testing.T) {
 		switch {
 		case stepOf(in) == "a" && !lost.Swap(true):
 			return proxy.CallResult{}, services.Errorf(services.Timeout, "cut").WithCode(upstream.CodeOutcomeUnknown)
-		case stepOf(in) == "b" && b.tools.count[in.Operation] == 1:
+		case stepOf(in) == "b" && b.tools.times(in.Operation) == 1:
 			return isError("broken")
 		}
 		return echo(in), nil
@@ -135,7 +135,7 @@ func TestRetryDoesNotResendWhatIsUnknown(t *testing.T) {
 	require.NoError(t, err)
 	b.waits(t, job.ID, "b", Success)
 	require.Equal(t, Unknown, b.steps(t, job.ID)["a"].Status)
-	require.Equal(t, 1, b.tools.count[job.ID.String()+"/a"])
+	require.Equal(t, 1, b.tools.times(job.ID.String()+"/a"))
 	require.NoError(t, b.service.Decide(t.Context(), b.caller, job.ID, DecideRequest{Step: "a", Decision: Retry}))
 	require.Equal(t, Success, b.ended(t, job.ID).Status)
 	require.EqualValues(t, 6, b.spent(t))

@@ -69,9 +69,9 @@ func TestDependenciesDecideTheOrder(t *testing.T) {
 	got := b.ended(t, job.ID)
 	require.Equal(t, Success, got.Status)
 	require.Equal(t, []string{"first", "middle", "last"}, b.tools.called())
-	require.JSONEq(t, `{"all":{"n":9007199254740993},"text":"n=9007199254740993"}`, string(b.tools.calls[2].Params))
-	require.Contains(t, string(b.tools.calls[2].Params), `"all":{"n":9007199254740993}`)
-	for i, c := range b.tools.calls {
+	require.JSONEq(t, `{"all":{"n":9007199254740993},"text":"n=9007199254740993"}`, string(b.tools.received()[2].Params))
+	require.Contains(t, string(b.tools.received()[2].Params), `"all":{"n":9007199254740993}`)
+	for i, c := range b.tools.received() {
 		require.Equal(t, job.ID, *c.Prepaid)
 		require.Equal(t, b.caller.Organization, c.Caller.Organization)
 		require.Equal(t, b.caller.Account, c.Caller.Account)
@@ -143,7 +143,7 @@ func TestCallsThatDidNotLeaveAreTriedAgain(t *testing.T) {
 	b.start(t)
 	job := b.create(t, stepJSON{ID: "a", Tool: b.tool(t, 3)})
 	require.Equal(t, Success, b.ended(t, job.ID).Status)
-	require.Equal(t, len(pauses)+1, b.tools.count[job.ID.String()+"/a"], "each time as the same operation")
+	require.Equal(t, len(pauses)+1, b.tools.times(job.ID.String()+"/a"), "each time as the same operation")
 	require.EqualValues(t, 3, b.spent(t))
 }
 
@@ -428,8 +428,8 @@ func TestASecondSpellingIsNotAnotherTool(t *testing.T) {
 	require.NoError(t, err)
 	b.start(t)
 	require.Equal(t, Success, b.ended(t, job.ID).Status)
-	require.Equal(t, dear, b.tools.calls[0].ToolID)
-	require.Equal(t, "dear", b.tools.calls[0].Method)
+	require.Equal(t, dear, b.tools.received()[0].ToolID)
+	require.Equal(t, "dear", b.tools.received()[0].Method)
 	require.EqualValues(t, 50, b.spent(t))
 }
 
@@ -515,7 +515,7 @@ func TestAThousandSteps(t *testing.T) {
 	require.Equal(t, Success, got.Status)
 	require.Len(t, object(t, string(got.FinalOutput)), maxSteps)
 	require.Len(t, b.tools.called(), maxSteps)
-	for operation, n := range b.tools.count {
+	for operation, n := range b.tools.counted() {
 		require.Equal(t, 1, n, operation)
 	}
 	require.EqualValues(t, 3*maxSteps, b.spent(t))
@@ -594,7 +594,7 @@ func TestTwoEnginesShareTwoHundredJobs(t *testing.T) {
 	require.Zero(t, b.number(t, `SELECT (SELECT count(*) FROM uaol_jobs.queue) + (SELECT count(*) FROM uaol_jobs.runs)`))
 	require.Zero(t, b.number(t, `SELECT count(*) FROM uaol_jobs.steps WHERE attempt > 1 OR status IN ('Pending', 'Running')`))
 	require.Len(t, b.tools.called(), jobs*3+jobs/4)
-	for operation, n := range b.tools.count {
+	for operation, n := range b.tools.counted() {
 		require.Equal(t, 1, n, operation)
 	}
 	require.EqualValues(t, jobs*7, b.spent(t))
