@@ -79,7 +79,7 @@ func (p *proof) audit(ctx context.Context, r *Report) error {
 		}
 		status := statuses[j.id]
 		r.Jobs[status]++
-		p.judge(r, j, status)
+		p.judge(r, j, status, states[i])
 		price := p.count(r, j, states[i])
 		due[j.owner] += price
 		if charged[j.id] != price {
@@ -101,14 +101,26 @@ func (p *proof) audit(ctx context.Context, r *Report) error {
 }
 
 // judge looks whether a job has come to the end that it had to come to.
-func (p *proof) judge(r *Report, j *job, status string) {
+func (p *proof) judge(r *Report, j *job, status string, steps []stepState) {
 	switch {
 	case status == "Success" && !j.fails, status == "Failed" && j.fails, status == "Cancelled" && j.cancel:
 	case status == "":
 		r.fault(&r.Lost, "job %s: it is not there", j.id)
 	default:
-		r.fault(&r.Lost, "job %s is %s", j.id, status)
+		r.fault(&r.Lost, "job %s is %s: %s", j.id, status, told(steps))
 	}
+}
+
+// told are steps in words.
+func told(steps []stepState) string {
+	words := make([]string, len(steps))
+	for i, s := range steps {
+		words[i] = s.ID + " " + s.Status
+		if s.Error != nil {
+			words[i] += " (" + *s.Error + ")"
+		}
+	}
+	return strings.Join(words, ", ")
 }
 
 // count compares a job's steps with what the tool has seen, and gives what they cost.

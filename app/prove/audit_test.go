@@ -37,7 +37,7 @@ func TestAuditFinds(t *testing.T) {
 			c.job.id, c.step.ID = "j", "s"
 			p := &proof{tool: &toolServer{calls: map[string]*record{"j/s": &c.calls}}}
 			var r Report
-			p.judge(&r, &c.job, c.status)
+			p.judge(&r, &c.job, c.status, []stepState{c.step})
 			require.Equal(t, c.price, p.count(&r, &c.job, []stepState{c.step}))
 			require.Equal(t, []int{c.want.Lost, c.want.Doubled}, []int{r.Lost, r.Doubled}, r.Faults)
 			require.Equal(t, c.want.Holds(), r.Holds())

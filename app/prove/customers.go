@@ -17,7 +17,7 @@ const customers = 4
 
 const (
 	rich = 1_000_000 // credits
-	poor = 300       // for jobs of about 9
+	poor = 2_000     // for half of its jobs
 )
 
 // customer is one of them.

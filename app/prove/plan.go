@@ -37,7 +37,7 @@ type step struct {
 // always is more failures than there are attempts.
 const (
 	always   = 100
-	attempts = 3
+	attempts = 10
 	most     = 8 // steps of a job
 )
 
@@ -108,7 +108,7 @@ func newJob(r *rand.Rand) *job {
 		case draw < 2:
 			s.fails, j.fails = always, true
 		case draw < 12:
-			s.fails = 1 + r.IntN(attempts-1)
+			s.fails = 1 + r.IntN(2)
 		}
 		j.steps = append(j.steps, s)
 	}
