@@ -58,7 +58,7 @@ func (p *proof) chaos(ctx context.Context) error {
 			return err
 		}
 		if (i+1)%10 == 0 && i < len(p.plan.kills) {
-			p.say("  %d of %d processes killed, %d of %d jobs made", i+1, p.Kills, to, p.Jobs)
+			p.say("  %d of %d processes killed, %d of %d jobs made", i+1, p.Kills, to, len(p.plan.jobs))
 		}
 	}
 	return nil

@@ -17,7 +17,7 @@ const customers = 4
 
 const (
 	rich = 1_000_000 // credits
-	poor = 2_000     // for half of its jobs
+	poor = 1_000     // for half of the jobs of a proof of 2,000
 )
 
 // customer is one of them.

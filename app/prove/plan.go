@@ -72,8 +72,11 @@ type plan struct {
 func newPlan(o Options) plan {
 	r := rand.New(rand.NewPCG(o.Seed, 0))
 	var p plan
-	for range o.Jobs {
-		p.jobs = append(p.jobs, newJob(r))
+	for i := range o.Jobs {
+		p.jobs = append(p.jobs, newJob(r, r.IntN(customers-1)))
+		if i%8 == 0 { // besides, those of the poor customer, who can't pay for all
+			p.jobs = append(p.jobs, newJob(r, customers-1))
+		}
 	}
 	methods := []string{send, book, look, send}
 	for i := range o.Kills {
@@ -95,8 +98,8 @@ func newPlan(o Options) plan {
 }
 
 // newJob makes a workflow of 1 to 8 steps, each after any of those before it.
-func newJob(r *rand.Rand) *job {
-	j := &job{owner: r.IntN(customers), cancel: r.IntN(20) == 0}
+func newJob(r *rand.Rand, owner int) *job {
+	j := &job{owner: owner, cancel: r.IntN(20) == 0}
 	for i := range 1 + r.IntN(most) {
 		s := step{id: fmt.Sprintf("s%d", i), tool: r.IntN(len(prices)), method: []string{look, book, send}[r.IntN(3)]}
 		for _, earlier := range j.steps {

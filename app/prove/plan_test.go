@@ -18,7 +18,7 @@ func TestTheSameSeedIsTheSamePlan(t *testing.T) {
 func TestPlan(t *testing.T) {
 	t.Parallel()
 	p := newPlan(Options{Seed: 1, Jobs: 2000, Kills: 60, Restarts: 2})
-	require.Len(t, p.jobs, 2000)
+	require.Len(t, p.jobs, 2250)
 	moments, methods := map[moment]int{}, map[string]int{}
 	for _, k := range p.kills {
 		moments[k.when]++
@@ -28,8 +28,11 @@ func TestPlan(t *testing.T) {
 	require.Equal(t, map[moment]int{atTool: 30, beforeCommit: 10, anywhere: 20}, moments)
 	require.Len(t, methods, 3)
 	require.Len(t, p.restarts, 2)
-	sizes, fail, cancel := map[int]int{}, 0, 0
+	sizes, fail, cancel, theirs := map[int]int{}, 0, 0, 0
 	for _, j := range p.jobs {
+		if j.owner == customers-1 {
+			theirs++
+		}
 		sizes[len(j.steps)]++
 		if j.fails {
 			fail++
@@ -38,6 +41,7 @@ func TestPlan(t *testing.T) {
 			cancel++
 		}
 	}
+	require.Equal(t, 250, theirs, "of the poor customer, besides the 2,000")
 	require.Len(t, sizes, most)
 	require.NotZero(t, fail)
 	require.NotZero(t, cancel)

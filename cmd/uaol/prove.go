@@ -78,7 +78,7 @@ It ends with 0 only if nothing was lost, doubled, overdrawn or charged wrongly.`
 	}
 	flags := command.Flags()
 	flags.Uint64Var(&o.Seed, "seed", 0, "what the workflows and kills are made from; default: chance")
-	flags.IntVar(&o.Jobs, "jobs", 2000, "how many workflows, of 1 to 8 steps")
+	flags.IntVar(&o.Jobs, "jobs", 2000, "how many workflows, of 1 to 8 steps; besides, an eighth more of somebody who cannot pay for all")
 	flags.IntVar(&o.Kills, "kills", 60, "how often a worker process is killed")
 	flags.IntVar(&o.Workers, "workers", 3, "how many worker processes")
 	flags.IntVar(&o.Restarts, "restarts", 2, "how often the database is restarted; the first time it crashes")
