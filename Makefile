@@ -45,6 +45,9 @@ decisions: ## the same for what admins decide about tools: an approval withdrawn
 kills: ## the program is killed 20 times while clients make priced calls; then the books are looked at
 	UAOL_TEST_KILLS=20 $(GO) test -count=1 -v -run KillsDuringCalls ./cmd/uaol
 
+prove: ## uaol prove with three seeds and a random one: 2,000 workflows, 60 kills, two restarts of the database each
+	for seed in 1 2 3 $$(od -An -N3 -tu4 /dev/urandom); do $(GO) run ./cmd/uaol prove --seed $$seed || exit 1; done
+
 ledger: ## 64 callers make 5,000 operations each on one account and on a thousand, exact to the credit
 	UAOL_TEST_OPERATIONS=5000 $(GO) test -count=1 -v -run ExactUnderLoad -timeout 30m ./services/billing
 
@@ -73,4 +76,4 @@ container: ## build the image and run it for real (needs root; no registry, no e
 ci: ## all that a change must pass
 	bash .ci/run
 
-.PHONY: help build demo test race bench bench-jobs revocation decisions kills ledger import-load lint contract compose fuzz container ci
+.PHONY: help build demo test race bench bench-jobs revocation decisions kills prove ledger import-load lint contract compose fuzz container ci

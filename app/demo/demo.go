@@ -19,6 +19,7 @@ import (
 	"go.uber.org/fx"
 
 	"uaol/app"
+	"uaol/app/client"
 	"uaol/providers/config"
 	"uaol/providers/httpserver"
 )
@@ -70,7 +71,7 @@ func Run(ctx context.Context, env *config.Environment, o Options) (err error) {
 	say(o.Out, "  up at %s after %s", base, since(begun))
 
 	adminKey, _ := settings.Lookup("UAOL_ADMIN_API_KEY")
-	s := &story{out: o.Out, user: client{base: base}, admin: client{base: base, key: adminKey}, tools: tools}
+	s := &story{out: o.Out, user: client.Client{Base: base}, admin: client.Client{Base: base, Key: adminKey}, tools: tools}
 	if err := s.tell(ctx); err != nil {
 		return err
 	}

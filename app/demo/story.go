@@ -2,6 +2,7 @@ package demo
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"crypto/rand"
+	"uaol/app/client"
 )
 
 // price is what one call of the demo's tool costs, in credits.
@@ -18,7 +19,7 @@ const price = 5
 
 type story struct {
 	out         io.Writer
-	user, admin client
+	user, admin client.Client
 	tools       *toolServer
 	toolID      string
 }
@@ -63,11 +64,11 @@ func (s *story) register(ctx context.Context) error {
 			APIKey string `json:"apiKey"`
 		} `json:"user"`
 	}
-	if err := s.user.do(ctx, "POST", "/auth/register", map[string]string{"email": email}, &registered); err != nil {
+	if err := s.user.Do(ctx, "POST", "/auth/register", map[string]string{"email": email}, &registered); err != nil {
 		return err
 	}
-	s.user.key = registered.User.APIKey
-	say(s.out, "\n1. %s registers and gets an API key (%s…)", email, s.user.key[:9])
+	s.user.Key = registered.User.APIKey
+	say(s.out, "\n1. %s registers and gets an API key (%s…)", email, s.user.Key[:9])
 	return nil
 }
 
@@ -77,22 +78,22 @@ func (s *story) offerTool(ctx context.Context) error {
 		Status string `json:"status"`
 	}
 	definition := map[string]any{"name": "Text study", "gateway_url": s.tools.url, "credit_cost_per_call": price}
-	if err := s.user.do(ctx, "POST", "/tools", definition, &tool); err != nil {
+	if err := s.user.Do(ctx, "POST", "/tools", definition, &tool); err != nil {
 		return err
 	}
 	s.toolID = tool.ID
 	say(s.out, "2. registers the MCP server at %s as a tool, %d credits a call: %s", s.tools.url, price, tool.Status)
-	early := s.user.do(ctx, "POST", "/proxy/"+tool.ID+"/call", map[string]any{"method": "fetch_text"}, nil)
+	early := s.user.Do(ctx, "POST", "/proxy/"+tool.ID+"/call", map[string]any{"method": "fetch_text"}, nil)
 	if early == nil {
 		return errors.New("the tool could be called before it was approved")
 	}
-	if err := s.admin.do(ctx, "POST", "/tools/"+tool.ID+"/approve", nil, nil); err != nil {
+	if err := s.admin.Do(ctx, "POST", "/tools/"+tool.ID+"/approve", nil, nil); err != nil {
 		return err
 	}
 	var methods []struct {
 		Name string `json:"name"`
 	}
-	if err := s.user.do(ctx, "GET", "/proxy/"+tool.ID+"/tools", nil, &methods); err != nil {
+	if err := s.user.Do(ctx, "GET", "/proxy/"+tool.ID+"/tools", nil, &methods); err != nil {
 		return err
 	}
 	var names []string
@@ -133,16 +134,16 @@ func (s *story) runWorkflow(ctx context.Context) ([]step, error) {
 	}
 	say(s.out, "\n4. a workflow: fetch ──▶ words, letters, title side by side ──▶ report")
 	begun := time.Now()
-	if err := s.user.do(ctx, "POST", "/jobs", s.workflow(), &job); err != nil {
+	if err := s.user.Do(ctx, "POST", "/jobs", s.workflow(), &job); err != nil {
 		return nil, err
 	}
 	told := map[string]string{}
 	for {
-		if err := s.user.do(ctx, "GET", "/jobs/"+job.ID, nil, &job); err != nil {
+		if err := s.user.Do(ctx, "GET", "/jobs/"+job.ID, nil, &job); err != nil {
 			return nil, err
 		}
 		var steps []step
-		if err := s.user.do(ctx, "GET", "/jobs/"+job.ID+"/steps", nil, &steps); err != nil {
+		if err := s.user.Do(ctx, "GET", "/jobs/"+job.ID+"/steps", nil, &steps); err != nil {
 			return nil, err
 		}
 		for _, st := range steps {
@@ -194,7 +195,7 @@ func (s *story) credits(ctx context.Context) (int64, error) {
 	var balance struct {
 		Credits string `json:"credits"`
 	}
-	if err := s.user.do(ctx, "GET", "/credits/balance", nil, &balance); err != nil {
+	if err := s.user.Do(ctx, "GET", "/credits/balance", nil, &balance); err != nil {
 		return 0, err
 	}
 	return strconv.ParseInt(balance.Credits, 10, 64)
@@ -237,5 +238,5 @@ The server stays up until Ctrl-C. Try next:
   curl -s %[1]s/proxy/%[3]s/call -H 'X-API-Key: %[2]s' \
        -H 'Content-Type: application/json' -d '{"method":"count_words","params":{"text":"one two three"}}'
 
-  the admin's key: %[4]s`, base, s.user.key, s.toolID, s.admin.key)
+  the admin's key: %[4]s`, base, s.user.Key, s.toolID, s.admin.Key)
 }

@@ -35,6 +35,7 @@ call is authenticated, limited, charged exactly once and recorded.
 
 Without a command it serves everything, like "uaol serve".`,
 		Example: `  uaol demo                 see the main job done, from an empty machine
+  uaol prove                see that nothing is lost or done twice when processes are killed
   uaol connect URL          connect an MCP server of one's own
   uaol                      serve everything on :3000
   uaol serve auth jobs      serve just these services
@@ -47,7 +48,7 @@ Without a command it serves everything, like "uaol serve".`,
 	}
 	root.Flags().AddFlagSet(serve.Flags())
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(serve, newConnect(), newTools(), newJobs(), newMigrate(), newAdmin(), newSecrets(), newLedger(), newReceipt(), newBilling(), newDemo(), newConfig(), newGraph(), newHealthcheck())
+	root.AddCommand(serve, newConnect(), newTools(), newJobs(), newMigrate(), newAdmin(), newSecrets(), newLedger(), newReceipt(), newBilling(), newDemo(), newProve(), newConfig(), newGraph(), newHealthcheck())
 	return root
 }
 

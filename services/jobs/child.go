@@ -121,7 +121,7 @@ func (r *run) told(orphans []uuid.UUID) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	signal := func(id uuid.UUID, cancelling bool) {
-		if open, err := r.engine.repository.signal(ctx, id, cancelling); err == nil && open {
+		if open, err := r.engine.repository.signal(ctx, r.engine.repository.pool, id, cancelling); err == nil && open {
 			r.engine.bus.Publish(events.New(signalled, id.String(), r.job.Organization, nil))
 		}
 	}

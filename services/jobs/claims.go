@@ -2,6 +2,8 @@ package jobs
 
 import (
 	"context"
+	"os"
+	"strconv"
 	"time"
 
 	"github.com/google/uuid"
@@ -80,9 +82,15 @@ func (r *Repository) promote(ctx context.Context, limit int) (int64, error) {
 // signIn makes a worker's lease.
 func (r *Repository) signIn(ctx context.Context, worker uuid.UUID, lease time.Duration) error {
 	_, err := postgres.Exec(ctx, r.pool, `
-		INSERT INTO uaol_jobs.workers AS w (worker_id, lease_until) VALUES ($1, now() + $2 * interval '1 millisecond')
-		ON CONFLICT (worker_id) DO UPDATE SET lease_until = excluded.lease_until`, worker, lease.Milliseconds())
+		INSERT INTO uaol_jobs.workers AS w (worker_id, lease_until, process) VALUES ($1, now() + $2 * interval '1 millisecond', $3)
+		ON CONFLICT (worker_id) DO UPDATE SET lease_until = excluded.lease_until`, worker, lease.Milliseconds(), process())
 	return err
+}
+
+// process names this one: its machine, and its number there.
+func process() string {
+	host, _ := os.Hostname() // without it the number still says something
+	return host + "/" + strconv.Itoa(os.Getpid())
 }
 
 // prolong renews a worker's lease; false when it has ended, and others may have

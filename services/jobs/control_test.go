@@ -393,7 +393,7 @@ func TestADecisionIsAboutOneAttempt(t *testing.T) {
 		eventually(t, func() bool { s := b.steps(t, job.ID)["a"]; return s.Status == Unknown && s.Attempt == attempt })
 		eventually(t, func() bool { return b.number(t, `SELECT count(*) FROM uaol_jobs.queue WHERE wake_at > now()`) == 1 })
 		require.EqualValues(t, attempt, n.Load())
-		_, err := b.repository.signal(t.Context(), job.ID, false) // somebody pokes it, and nothing was decided
+		_, err := b.repository.signal(t.Context(), b.pool, job.ID, false) // somebody pokes it, and nothing was decided
 		require.NoError(t, err)
 		eventually(t, func() bool { return b.number(t, `SELECT count(*) FROM uaol_jobs.queue WHERE wake_at > now()`) == 1 })
 		require.EqualValues(t, attempt, n.Load())

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 
 	"uaol/providers/postgres"
 	"uaol/services"
@@ -37,13 +38,21 @@ func (r *Repository) decisions(ctx context.Context, job uuid.UUID) ([]decided, e
 		SELECT position, item, attempt, decision, account_id, digest FROM uaol_jobs.decisions WHERE job_id = $1`, job)
 }
 
-// decideOnce stores a decision; each is taken once.
+// decideOnce stores a decision and tells the job of it, both or neither: one that was
+// stored and not told would be waited for by nobody and taken by nobody else. Each is
+// taken once.
 func (r *Repository) decideOnce(ctx context.Context, job uuid.UUID, d decided) error {
-	_, err := postgres.Exec(ctx, r.pool, `
-		INSERT INTO uaol_jobs.decisions (job_id, position, item, attempt, decision, account_id, digest)
-		VALUES ($1, $2, $3, $4, $5, $6, $7)`, job, d.Position, d.Item, d.Attempt, string(d.Decision), d.Account, d.Digest)
+	err := postgres.InTx(ctx, r.pool, func(tx pgx.Tx) error {
+		if _, err := postgres.Exec(ctx, tx, `
+			INSERT INTO uaol_jobs.decisions (job_id, position, item, attempt, decision, account_id, digest)
+			VALUES ($1, $2, $3, $4, $5, $6, $7)`, job, d.Position, d.Item, d.Attempt, string(d.Decision), d.Account, d.Digest); err != nil {
+			return err
+		}
+		_, err := r.signal(ctx, tx, job, false)
+		return err
+	})
 	if services.Is(err, services.Conflict) {
-		return services.Errorf(services.Conflict, "This has been decided already")
+		err = services.Errorf(services.Conflict, "This has been decided already")
 	}
 	return err
 }

@@ -105,7 +105,7 @@ func TestAJobWaitsForItsMoment(t *testing.T) {
 	later := time.Now().Add(time.Hour)
 	job := b.request(t, Request{RunAt: &later, Definition: definition(t, stepJSON{ID: "a", Tool: b.tool(t, 1)})})
 	b.start(t)
-	_, err := b.repository.signal(t.Context(), job.ID, false)
+	_, err := b.repository.signal(t.Context(), b.pool, job.ID, false)
 	require.NoError(t, err)
 	n, err := b.repository.promote(t.Context(), 100)
 	require.NoError(t, err)

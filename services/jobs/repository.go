@@ -107,16 +107,16 @@ func (r *Repository) stepsAfter(ctx context.Context, job uuid.UUID, seq int64) (
 // requestCancel asks whoever works on a job to stop. One that waits is the next
 // of its lane, so that a worker ends it at once.
 func (r *Repository) requestCancel(ctx context.Context, id uuid.UUID) (open bool, err error) {
-	return r.signal(ctx, id, true)
+	return r.signal(ctx, r.pool, id, true)
 }
 
 // signal tells a job that something came from outside: it is woken if it waits,
 // and its worker finds it when it has one. A job goes from one place to the other
 // at once; whoever saw it in between looks again.
-func (r *Repository) signal(ctx context.Context, id uuid.UUID, cancel bool) (open bool, err error) {
+func (r *Repository) signal(ctx context.Context, q postgres.Querier, id uuid.UUID, cancel bool) (open bool, err error) {
 	const looks = 20
 	for range looks {
-		n, err := postgres.Value[int64](ctx, r.pool, `
+		n, err := postgres.Value[int64](ctx, q, `
 			WITH waiting AS (
 				UPDATE uaol_jobs.queue SET wake_at = CASE WHEN $2 OR wake_at IS NULL OR fence > 0 THEN NULL ELSE wake_at END,
 					cancel = cancel OR $2, priority = CASE WHEN $2 THEN 32767 ELSE priority END

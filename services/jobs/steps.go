@@ -183,9 +183,6 @@ func (s *Service) Decide(ctx context.Context, caller services.Caller, id uuid.UU
 	if err := s.repository.decideOnce(ctx, id, d); err != nil {
 		return err
 	}
-	if _, err := s.repository.signal(ctx, id, false); err != nil {
-		return err
-	}
 	s.bus.Publish(events.New(signalled, id.String(), caller.Organization, nil))
 	return nil
 }

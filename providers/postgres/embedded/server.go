@@ -220,6 +220,17 @@ func (s *Server) Stop(ctx context.Context) error {
 	return err
 }
 
+// Crash ends PostgreSQL where it stands, without a checkpoint, as a power cut
+// would: what it has acknowledged is what the next start finds. Stop is still to
+// be called.
+func (s *Server) Crash() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.process != nil {
+		s.end(s.process, false)
+	}
+}
+
 func (s *Server) shutdown(ctx context.Context) (clean bool) {
 	ctx, cancel := context.WithTimeout(ctx, s.wait.fast)
 	defer cancel()

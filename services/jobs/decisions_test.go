@@ -1,0 +1,60 @@
+package jobs
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"uaol/providers/upstream"
+	"uaol/services"
+	"uaol/services/proxy"
+)
+
+// cutBefore cuts the context of the first statement that begins with some words.
+type cutBefore struct {
+	words string
+	done  bool
+}
+
+func (c *cutBefore) TraceQueryStart(ctx context.Context, _ *pgx.Conn, q pgx.TraceQueryStartData) context.Context {
+	if c.done || !strings.Contains(q.SQL, c.words) {
+		return ctx
+	}
+	c.done = true
+	cut, cancel := context.WithCancel(ctx)
+	cancel()
+	return cut
+}
+
+func (c *cutBefore) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
+
+// TestADecisionIsStoredAndToldOrNeither: one that was stored without the job being
+// told of it would be waited for for good.
+func TestADecisionIsStoredAndToldOrNeither(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	lost := false
+	b.tools.answers(func(_ context.Context, in proxy.CallRequest) (proxy.CallResult, error) {
+		if !lost {
+			lost = true
+			return proxy.CallResult{}, services.Errorf(services.Timeout, "cut").WithCode(upstream.CodeOutcomeUnknown)
+		}
+		return echo(in), nil
+	})
+	b.start(t)
+	job := b.create(t, stepJSON{ID: "a", Tool: b.tool(t, 2)})
+	b.waits(t, job.ID, "a", Unknown)
+	eventually(t, func() bool { return b.number(t, `SELECT count(*) FROM uaol_jobs.queue WHERE wake_at > now()`) == 1 })
+
+	cut := NewRepository(b.open(t, &cutBefore{words: "UPDATE uaol_jobs.queue"}))
+	t.Cleanup(cut.Close)
+	decision := decided{Item: whole, Attempt: 1, Decision: Retry, Account: b.caller.Account}
+	require.Error(t, cut.decideOnce(t.Context(), job.ID, decision))
+	require.Zero(t, b.number(t, `SELECT count(*) FROM uaol_jobs.decisions`))
+	require.NoError(t, cut.decideOnce(t.Context(), job.ID, decision))
+	require.Equal(t, Success, b.ended(t, job.ID).Status)
+	require.EqualError(t, cut.decideOnce(t.Context(), job.ID, decision), "This has been decided already")
+}
