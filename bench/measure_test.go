@@ -73,6 +73,32 @@ func (d *database) tellStatements(t testing.TB) {
 	table(t.Name()+": statements", []string{"calls", "planning ms", "ms", "rows", "statement"}, all)
 }
 
+// tellTables prints what was written where, and how much of it without indexes.
+func (d *database) tellTables(t testing.TB) {
+	t.Helper()
+	conn, err := pgx.Connect(context.Background(), d.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	time.Sleep(1200 * time.Millisecond) // until backends have told
+	rows, err := conn.Query(context.Background(), `
+		SELECT schemaname || '.' || relname, n_tup_ins::text, n_tup_upd::text, n_tup_hot_upd::text, n_tup_del::text, seq_scan::text, idx_scan::text,
+			pg_size_pretty(pg_table_size(relid)), pg_size_pretty(pg_indexes_size(relid))
+		FROM pg_stat_user_tables WHERE n_tup_ins + n_tup_upd + n_tup_del > 0 ORDER BY n_tup_ins + n_tup_upd + n_tup_del DESC LIMIT 12`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) ([]string, error) {
+		cells := make([]string, 9)
+		return cells, row.Scan(&cells[0], &cells[1], &cells[2], &cells[3], &cells[4], &cells[5], &cells[6], &cells[7], &cells[8])
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	table(t.Name()+": tables", []string{"table", "inserted", "updated", "without indexes", "deleted", "scans", "by index", "size", "indexes"}, all)
+}
+
 func (d *database) wal(t testing.TB) int64 {
 	t.Helper()
 	return d.number(t, `SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint`)

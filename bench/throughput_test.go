@@ -103,6 +103,9 @@ func uaolSide(name string, n int, price int64, with equip) side {
 			}
 			u.wait(t)
 		})
+		if tellsStatements() {
+			d.tellTables(t)
+		}
 		if m.statements < 0 {
 			m.statements = counting.statements.Load() - before
 		}

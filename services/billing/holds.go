@@ -1,7 +1,9 @@
 package billing
 
 import (
+	"bytes"
 	"context"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -22,7 +24,23 @@ import (
 // A batch and the accounts that it is for are brought together by sorting (one
 // above the other, then a window over each organisation), not by a join: a
 // database has no idea how long an array is, takes it for short and would compare
-// each with each.
+// each with each; or it knows, and reads all holds there are rather than look each
+// up. So those are looked up one by one (LATERAL, or ANY of an array), and the
+// arrays come out of subqueries, which tell no length.
+
+// inOrder gives the places of a batch's members in the order of their ids; of those
+// with the same one the first comes first.
+func inOrder[T any](batch []T, id func(T) uuid.UUID) []int {
+	places := make([]int, len(batch))
+	for i := range places {
+		places[i] = i
+	}
+	slices.SortStableFunc(places, func(a, b int) int {
+		x, y := id(batch[a]), id(batch[b])
+		return bytes.Compare(x[:], y[:])
+	})
+	return places
+}
 
 // alone tells failures that one member's data may have brought upon a batch:
 // then each is written alone, and the others are none the worse. A database that

@@ -30,7 +30,7 @@ func (r *Repository) releaseAll(ctx context.Context, batch []ReleaseRequest) (ma
 			SELECT h.hold_id, h.organization_id, h.spender_id, h.job_id, h.amount, h.settled, CASE h.settled WHEN 0 THEN h.calls ELSE 0 END AS calls, h.amount - h.settled AS rest, h.created_at AS at
 			FROM uaol_billing.holds h WHERE h.hold_id = ANY ($1::text[]::uuid[]) AND h.state = 'open' ORDER BY h.hold_id FOR UPDATE
 		), closed AS (
-			UPDATE uaol_billing.holds h SET state = 'closed', memo = '' FROM found f WHERE h.hold_id = f.hold_id
+			UPDATE uaol_billing.holds SET state = 'closed', memo = '' WHERE hold_id = ANY (ARRAY (SELECT f.hold_id FROM found f))
 		), getting AS (
 			SELECT a.organization_id, a.available, a.last_seq, a.caps_set, s.rest, s.calls, s.entries, s.last,
 				greatest(a.stale - (a.held - s.rest), 0) AS ending,

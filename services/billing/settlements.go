@@ -36,7 +36,8 @@ func (r *Repository) settleAll(ctx context.Context, batch []SettleRequest) (map[
 	var holds, operations, tools, facts []string
 	var amounts []int64
 	var lasts []bool
-	for i, in := range batch {
+	for _, i := range inOrder(batch, func(in SettleRequest) uuid.UUID { return in.HoldID }) {
+		in := batch[i]
 		if _, twice := at[in.HoldID]; twice {
 			continue
 		}
@@ -53,13 +54,15 @@ func (r *Repository) settleAll(ctx context.Context, batch []SettleRequest) (map[
 		}
 	}
 	rows, err := postgres.All[settled](ctx, r.pool, `
-		WITH found AS (
+		WITH found AS MATERIALIZED (
 			SELECT h.hold_id, h.organization_id, h.spender_id, h.job_id, h.owner = 'call' OR c.last AS last, h.state, h.amount AS held, h.settled,
 				c.operation, c.amount, c.facts, c.place, nullif(c.tool_id::uuid, '00000000-0000-0000-0000-000000000000') AS tool_id
-			FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[], $7::boolean[])
+			FROM unnest((SELECT $1::text[]), (SELECT $2::text[]), (SELECT $3::text[]), (SELECT $4::text[]), (SELECT $5::bigint[]), (SELECT $7::boolean[]))
 				WITH ORDINALITY AS c (hold_id, operation, tool_id, facts, amount, last, place)
-			JOIN uaol_billing.holds h ON h.hold_id = c.hold_id::uuid ORDER BY h.hold_id FOR UPDATE OF h
-		), looked AS (
+			CROSS JOIN LATERAL (
+				SELECT o.hold_id, o.organization_id, o.spender_id, o.job_id, o.owner, o.state, o.amount, o.settled
+				FROM uaol_billing.holds o WHERE o.hold_id = c.hold_id::uuid FOR UPDATE) h
+		), looked AS MATERIALIZED (
 			SELECT f.*, (SELECT j.seq FROM uaol_billing.journal j
 				WHERE j.organization_id = f.organization_id AND j.operation_id = f.operation AND j.kind = 'settle') IS NOT NULL AS paid
 			FROM found f

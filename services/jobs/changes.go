@@ -84,13 +84,13 @@ func (r *Repository) changeMany(ctx context.Context, all []change) (map[int]erro
 }
 
 // changeAll writes changes whose worker still has the job, and answers those with
-// true; the others are answered with nothing. A job's row in runs is locked first,
-// so that a claim and a late write can't pass each other, and in the order of the
-// jobs' ids, so that two batches don't wait for each other. It is looked up for
-// each row of the batch: a database would rather read all that there is of a table
-// that it takes for small, and this one holds more of the dead than of the living.
-// The arrays come out of subqueries, so that their length is no reason to plan the
-// statement anew each time; that takes longer than to carry it out.
+// true; the others are answered with nothing. A job's row in runs is locked first, or
+// taken away where the job leaves its worker, so that a claim and a late write can't
+// pass each other. It is looked up for each row of the batch: a database would rather
+// read all that there is of a table that it takes for small, and this one holds more
+// of the dead than of the living; IS TRUE keeps it from joining. The arrays come out of
+// subqueries, so that their length is no reason to plan the statement anew each time;
+// that takes longer than to carry it out.
 func (r *Repository) changeAll(ctx context.Context, all []change) (map[int]bool, error) {
 	turns := turnsOf(all)
 	if len(turns) == 0 {
@@ -124,15 +124,24 @@ func (r *Repository) write(ctx context.Context, q postgres.Querier, all []change
 		b.add(i, &all[i])
 	}
 	held, err := postgres.Values[int32](ctx, q, `
-		WITH held AS MATERIALIZED (
-			SELECT c.*, r.job_id, r.started_at, r.cancel, r.pokes AS poked
+		WITH given AS MATERIALIZED (
+			SELECT c.*, c.id::uuid AS job_id
 			FROM unnest((SELECT $1::integer[]), (SELECT $2::text[]), (SELECT $3::bigint[]), (SELECT $4::bigint[]), (SELECT $5::integer[]), (SELECT $6::integer[]), (SELECT $7::text[]), (SELECT $8::integer[]),
 				(SELECT $9::text[]), (SELECT $10::text[]), (SELECT $11::text[]), (SELECT $12::bigint[]), (SELECT $13::text[]), (SELECT $14::text[]), (SELECT $15::text[]), (SELECT $16::bigint[]), (SELECT $17::boolean[]), (SELECT $18::timestamptz[]),
-				(SELECT $19::text[]), (SELECT $20::bigint[]))
+				(SELECT $19::text[]), (SELECT $20::bigint[]), (SELECT $21::boolean[]))
 				AS c (place, id, fence, seq, position, item, step_status, attempt, result, step_error, detail, took,
-					ends, error, output, spent, leaves, wake_at, waiting_status, pokes)
-			CROSS JOIN LATERAL (
-				SELECT h.job_id, h.started_at, h.cancel, h.pokes FROM uaol_jobs.runs h WHERE h.job_id = c.id::uuid AND h.fence = c.fence FOR UPDATE) r
+					ends, error, output, spent, leaves, wake_at, waiting_status, pokes, parts)
+		), gone AS (
+			DELETE FROM uaol_jobs.runs r
+			WHERE r.job_id = ANY (ARRAY (SELECT c.job_id FROM given c WHERE c.parts)) AND ((r.job_id, r.fence) IN (SELECT c.job_id, c.fence FROM given c WHERE c.parts)) IS TRUE
+			RETURNING r.job_id, r.started_at, r.cancel, r.pokes
+		), kept AS MATERIALIZED (
+			SELECT c.*, r.started_at, r.cancel, r.pokes AS poked FROM given c
+			CROSS JOIN LATERAL (SELECT h.started_at, h.cancel, h.pokes FROM uaol_jobs.runs h WHERE h.job_id = c.job_id AND h.fence = c.fence FOR UPDATE) r
+			WHERE NOT c.parts
+		), held AS MATERIALIZED (
+			SELECT c.*, r.started_at, r.cancel, r.pokes AS poked FROM given c JOIN gone r ON r.job_id = c.job_id WHERE c.parts
+			UNION ALL SELECT * FROM kept
 		), stepped AS (
 			INSERT INTO uaol_jobs.steps AS s (job_id, position, item, status, attempt, seq, result, error, detail, start_time, end_time)
 			SELECT job_id, position, item, step_status, attempt, seq, result, step_error, detail,
@@ -143,8 +152,6 @@ func (r *Repository) write(ctx context.Context, q postgres.Querier, all []change
 				result = excluded.result, error = excluded.error, detail = excluded.detail,
 				start_time = coalesce(s.start_time, excluded.start_time), end_time = excluded.end_time
 				WHERE s.seq < excluded.seq
-		), gone AS (
-			DELETE FROM uaol_jobs.runs WHERE job_id = ANY (ARRAY (SELECT h.job_id FROM held h WHERE h.ends IS NOT NULL OR h.leaves))
 		), ended AS (
 			UPDATE uaol_jobs.jobs j SET status = h.ends, error_message = h.error, output = h.output, spent = h.spent, seq = h.seq,
 				attempts = h.fence, start_time = h.started_at, end_time = now(), updated_at = now()
@@ -173,7 +180,7 @@ func (r *Repository) write(ctx context.Context, q postgres.Querier, all []change
 		)
 		SELECT place FROM held`,
 		b.places, b.ids, b.fences, b.seqs, b.positions, b.items, b.statuses, b.attempts,
-		b.results, b.errors, b.details, b.took, b.ends, b.failures, b.outputs, b.spent, b.leaves, b.wakes, b.waiting, b.pokes)
+		b.results, b.errors, b.details, b.took, b.ends, b.failures, b.outputs, b.spent, b.leaves, b.wakes, b.waiting, b.pokes, b.parts)
 	if err != nil {
 		return nil, err
 	}
@@ -196,7 +203,7 @@ type changeRows struct {
 	results, errors, details   []*string
 	took                       []int64
 	ends, failures, outputs    []*string
-	leaves                     []bool
+	leaves, parts              []bool
 	wakes                      []*time.Time
 	waiting                    []string
 }
@@ -216,7 +223,7 @@ func (b *changeRows) add(place int, c *change) {
 			}
 		}
 		b.ends, b.failures, b.outputs, b.spent = append(b.ends, ends), append(b.failures, failure), append(b.outputs, output), append(b.spent, c.Spent)
-		b.leaves, b.wakes = append(b.leaves, i == 0 && c.Leaves), append(b.wakes, c.Wake)
+		b.leaves, b.parts, b.wakes = append(b.leaves, i == 0 && c.Leaves), append(b.parts, c.Leaves || c.Ends != ""), append(b.wakes, c.Wake)
 		b.waiting, b.pokes = append(b.waiting, string(c.Status)), append(b.pokes, c.Pokes)
 	}
 }

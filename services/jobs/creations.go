@@ -106,7 +106,7 @@ func (r *Repository) create(ctx context.Context, q postgres.Querier, all []creat
 				(SELECT $11::timestamptz[]), (SELECT $12::timestamptz[]), (SELECT $13::bytea[]), (SELECT $14::text[]), (SELECT $15::integer[]), (SELECT $16::integer[]), (SELECT $17::text[]), (SELECT $18::bigint[]), (SELECT $19::text[]), (SELECT $20::text[]), (SELECT $21::text[]), (SELECT $22::integer[]))
 				WITH ORDINALITY AS w (id, org, account, api_key, definition, plan, input, metadata, cost, priority,
 					run_at, deadline, digest, parent, position, item, workflow, version, worker, callback, turn, retries, place)
-			WHERE (SELECT j.job_id FROM uaol_jobs.jobs j WHERE j.job_id = w.id::uuid) IS NULL
+			WHERE digest IS NULL OR (SELECT j.job_id FROM uaol_jobs.jobs j WHERE j.job_id = w.id::uuid) IS NULL
 		), made AS (
 			INSERT INTO uaol_jobs.jobs (job_id, organization_id, account_id, key_id, definition, plan, input, metadata, callback_url, turn, cost, priority, deadline,
 				request_digest, parent_id, parent_position, parent_item, workflow_id, workflow_version, retries)
