@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap"
 
+	"uaol/providers/egress"
 	"uaol/providers/events"
 	"uaol/providers/upstream"
 	"uaol/services"
@@ -82,9 +83,11 @@ func startUAOL(t testing.TB, d *database, with equip, tracer pgx.QueryTracer) *u
 		caller: services.Caller{Account: uuid.New(), Organization: home, Home: home, Role: services.RoleUser, OrgRole: services.OrgOwner, Personal: true}}
 	u.meter = billingtest.New(t, u.pool)
 	u.tools = with(t, u.pool, u.meter, u.bus)
+	policy, err := egress.New(egress.Config{})
+	require.NoError(t, err)
 	repository := jobs.NewRepository(u.pool)
 	u.engine = jobs.NewEngine(repository, u.tools.invoker, jobs.Models{}, u.meter, u.bus, jobs.Config{Concurrency: atOnce}, zap.NewNop())
-	u.service = jobs.NewService(repository, u.engine, u.tools.catalog, u.meter, u.bus, zap.NewNop())
+	u.service = jobs.NewService(repository, u.engine, u.tools.catalog, u.meter, policy, u.bus, zap.NewNop())
 	u.bus.Subscribe(func(e events.Event) {
 		if e.Type == "job.ended" && u.ended.Add(1) == u.want.Load() {
 			u.all <- struct{}{}

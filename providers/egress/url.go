@@ -23,18 +23,29 @@ var (
 	localSuffixes = []string{".localhost", ".localdomain", ".local", ".internal", ".intranet", ".lan", ".home.arpa"}
 )
 
-// CheckURL looks at an address when a tool is registered, without asking DNS:
-// what a name resolves to is checked when it is dialled, and may differ by then.
+// CheckURL looks at an address when a tool is registered, as CheckAddress does.
 func (p *Policy) CheckURL(raw string) error {
+	err := p.CheckAddress(raw)
+	var refused *RefusedError
+	if errors.As(err, &refused) && !refused.Deny {
+		return services.Errorf(services.Invalid, "%s, or a platform admin for this tool alone: uaol connect %s", refused, raw).Because(refused)
+	}
+	return err
+}
+
+// CheckAddress looks at an address when it is given, without asking DNS: what a
+// name resolves to is checked when it is dialled, and may differ by then. Kind
+// Invalid.
+func (p *Policy) CheckAddress(raw string) error {
 	u, err := url.Parse(raw)
 	if err != nil || raw != strings.TrimSpace(raw) || strings.ContainsAny(raw, "\\ \t\r\n") {
-		return services.Errorf(services.Invalid, "the address is not a URL, write it like https://example.com/mcp")
+		return services.Errorf(services.Invalid, "the address is not a URL, write it like https://example.com/path")
 	}
 	switch {
 	case u.Scheme != "http" && u.Scheme != "https":
 		return services.Errorf(services.Invalid, "the address must begin with http:// or https://")
 	case u.Opaque != "" || u.Hostname() == "":
-		return services.Errorf(services.Invalid, "the address names no host, write it like https://example.com/mcp")
+		return services.Errorf(services.Invalid, "the address names no host, write it like https://example.com/path")
 	case u.User != nil:
 		return services.Errorf(services.Invalid, "the address must not contain a user name or password")
 	case strings.Contains(raw, "#"):
@@ -44,12 +55,7 @@ func (p *Policy) CheckURL(raw string) error {
 	if !ok {
 		return services.Errorf(services.Invalid, "the address's port must be a number from 1 to 65535")
 	}
-	err = p.checkHost(u.Hostname(), port)
-	var refused *RefusedError
-	if errors.As(err, &refused) && !refused.Deny {
-		return services.Errorf(services.Invalid, "%s, or a platform admin for this tool alone: uaol connect %s", refused, raw).Because(refused)
-	}
-	return err
+	return p.checkHost(u.Hostname(), port)
 }
 
 func (p *Policy) checkHost(host string, port uint16) error {

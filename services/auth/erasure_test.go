@@ -57,7 +57,7 @@ func onPlatform(t testing.TB) *platform {
 	w.meter = billingtest.New(t, w.pool)
 	repository := jobs.NewRepository(w.pool)
 	engine := jobs.NewEngine(repository, tools{}, jobs.Models{}, w.meter, w.bus, jobs.Config{Concurrency: 10}, zap.NewNop())
-	w.jobs = jobs.NewService(repository, engine, w.registry, w.meter, w.bus, zap.NewNop())
+	w.jobs = jobs.NewService(repository, engine, w.registry, w.meter, policy, w.bus, zap.NewNop())
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { _ = engine.Run(ctx) })

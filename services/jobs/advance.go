@@ -240,6 +240,9 @@ func (r *run) take(o outcome) {
 		u.late.end()
 		u.late = nil
 	}
+	if !refused(o.err) {
+		u.refused = time.Time{}
+	}
 	step := &r.workflow.Steps[u.position]
 	switch {
 	case o.err == nil && o.child != uuid.Nil:
@@ -252,6 +255,8 @@ func (r *run) take(o outcome) {
 		r.succeed(u, o.result)
 	case o.cut && r.lost.Load():
 		r.halted = true
+	case refused(o.err): // though it was cut: it has not left
+		r.waitForRoom(u, o.err)
 	case o.cut && (r.cancelled.Load() || r.expired.Load()):
 		u.status, u.failure = Cancelled, cutText(r.safe(u))
 		r.note(u)
@@ -260,23 +265,12 @@ func (r *run) take(o outcome) {
 	case uncertain(o.err) && !r.safe(u):
 		u.status, u.failure = Unknown, message(o.err)
 		r.note(u)
-	case services.Is(o.err, services.Limited): // too many at once: it has not left, and its turn will come
-		u.attempt--
-		u.refused++
-		u.failure = message(o.err)
-		r.waitUntil(u, Retrying, time.Now().Add(pauseOfRefused(u.refused)))
 	case u.attempt < step.Retry.Attempts && !final(o.err):
 		u.failure = message(o.err)
 		r.waitUntil(u, Retrying, time.Now().Add(step.Retry.Pause(u.attempt, rand.Float64())))
 	default:
 		r.fail(u, message(o.err))
 	}
-}
-
-// pauseOfRefused is how long a call waits that was one too many.
-func pauseOfRefused(times int) time.Duration {
-	pause := min(250*time.Millisecond<<min(times, 10), 30*time.Second)
-	return pause/2 + rand.N(pause)
 }
 
 func cutText(safe bool) string {

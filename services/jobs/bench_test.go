@@ -64,7 +64,7 @@ func setup(t testing.TB) *bench {
 	b.meter = billingtest.New(t, b.pool)
 	b.repository = NewRepository(b.pool)
 	t.Cleanup(b.repository.Close)
-	b.service = NewService(b.repository, b.engine(b.repository), b.catalog, b.meter, b.bus, zap.NewNop())
+	b.service = NewService(b.repository, b.engine(b.repository), b.catalog, b.meter, b.policy, b.bus, zap.NewNop())
 	t.Cleanup(b.service.Close)
 	b.seen = watch(b.bus)
 	return b

@@ -132,7 +132,7 @@ func (r *run) call(ctx context.Context, u *unit) (json.RawMessage, error) {
 			return nil, services.Errorf(services.Upstream, "the tool's result is not UTF-8")
 		case err == nil:
 			return result.Result, nil
-		case !services.Is(err, services.Unavailable) || attempt == len(pauses):
+		case !services.Is(err, services.Unavailable) || attempt == len(pauses) || refused(err):
 			return nil, err
 		}
 		select {

@@ -186,8 +186,10 @@ func (c *Callbacks) begin(ctx context.Context, t *telling) {
 		if c.teams[team]--; c.teams[team] == 0 {
 			delete(c.teams, team)
 		}
-		if r.most = 1; delivered {
+		if delivered {
 			r.most = min(2*max(r.most, firstOfHost/2), mostOfHost)
+		} else {
+			r.most = 1
 		}
 		c.mu.Unlock()
 		if c.more.Load() {

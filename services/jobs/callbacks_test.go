@@ -19,6 +19,7 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
@@ -39,6 +40,7 @@ const (
 // teller is a deliverer that runs, with a pool of its own.
 type teller struct {
 	*Callbacks
+	pool *pgxpool.Pool
 	logs *observer.ObservedLogs
 	kill func() // as when a process dies: nothing is handed back
 	stop func() // the graceful one
@@ -46,28 +48,34 @@ type teller struct {
 
 func (b *bench) teller(t testing.TB, cfg keyring.Config, change ...func(*Callbacks)) *teller {
 	t.Helper()
+	w := b.callbacks(t, cfg, change...)
+	ctx, cancel := context.WithCancel(context.Background())
+	var done sync.WaitGroup
+	done.Go(func() { _ = w.Run(ctx) })
+	w.stop = func() { cancel(); done.Wait() }
+	w.kill = func() { w.pool.Close(); cancel(); done.Wait() }
+	t.Cleanup(w.stop)
+	return w
+}
+
+// callbacks is a deliverer that does not run.
+func (b *bench) callbacks(t testing.TB, cfg keyring.Config, change ...func(*Callbacks)) *teller {
+	t.Helper()
 	if cfg.Secret == "" {
 		cfg.Secret = ringSecret
 	}
 	ring, err := keyring.New(cfg, zap.NewNop())
 	require.NoError(t, err)
-	pool := b.open(t, nil)
-	repository := NewRepository(pool)
+	w := &teller{pool: b.open(t, nil)}
+	repository := NewRepository(w.pool)
 	t.Cleanup(repository.Close)
 	core, logs := observer.New(zap.DebugLevel)
 	service := *b.service
 	service.repository = repository
-	c := NewCallbacks(&service, b.policy, ring, b.bus, zap.New(core))
+	w.Callbacks, w.logs = NewCallbacks(&service, b.policy, ring, b.bus, zap.New(core)), logs
 	for _, f := range change {
-		f(c)
+		f(w.Callbacks)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	var done sync.WaitGroup
-	done.Go(func() { _ = c.Run(ctx) })
-	w := &teller{Callbacks: c, logs: logs}
-	w.stop = func() { cancel(); done.Wait() }
-	w.kill = func() { pool.Close(); cancel(); done.Wait() }
-	t.Cleanup(w.stop)
 	return w
 }
 
@@ -513,6 +521,7 @@ func TestWhatIsNotPublicIsNotCalled(t *testing.T) {
 	hidden := hears(t, nil)
 	_, port, _ := strings.Cut(strings.TrimPrefix(hidden.URL, "http://"), ":")
 	door := hears(t, http.RedirectHandler(hidden.URL, http.StatusTemporaryRedirect).ServeHTTP)
+	b.service.policy = b.policyFor(t, "127.0.0.1,localhost,169.254.169.254") // open when the jobs were made
 	b.policy = b.policyFor(t, strings.TrimPrefix(door.URL, "http://"))
 	c := b.teller(t, keyring.Config{})
 	b.start(t)

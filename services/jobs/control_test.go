@@ -485,11 +485,12 @@ func TestTooManyCallsAtOnce(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	tool := b.tool(t, 1)
-	var now atomic.Int64
+	var now, n atomic.Int64
 	b.tools.answers(func(_ context.Context, in proxy.CallRequest) (proxy.CallResult, error) {
 		defer now.Add(-1)
 		if now.Add(1) > 2 {
-			return proxy.CallResult{}, services.Errorf(services.Limited, "busy").WithCode("TOOL_BUSY")
+			why := []string{"busy", "a limit"}[n.Add(1)%2]
+			return proxy.CallResult{}, refusals[why]
 		}
 		return echo(in), nil
 	})

@@ -132,7 +132,7 @@ func (s *Service) drafts(ctx context.Context, caller services.Caller, all []Requ
 			continue
 		}
 		last = d.Definition
-		faults = append(faults, d.say(in, at(i))...)
+		faults = append(faults, d.say(in, s.policy, at(i))...)
 	}
 	if len(faults) > 0 {
 		return nil, services.Faults(faults[:min(len(faults), 100)]...)

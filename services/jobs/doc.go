@@ -19,5 +19,6 @@
 //
 // A step that may have reached its tool without a stored result is sent again
 // only if its method says that this is harmless; else somebody decides
-// (decisions.go).
+// (decisions.go). A call that is one too many for its tool has not left: it waits
+// for room and is no attempt (refused.go).
 package jobs

@@ -7,6 +7,7 @@ import (
 
 	"uaol/providers/api"
 	"uaol/providers/config"
+	"uaol/providers/egress"
 	"uaol/providers/events"
 	"uaol/providers/httpserver"
 	"uaol/providers/llm"
@@ -93,8 +94,8 @@ func repository(pool *pgxpool.Pool, lifecycle fx.Lifecycle) *Repository {
 	return r
 }
 
-func service(repository *Repository, engine *Engine, catalog registry.Catalog, meter billing.Meter, bus *events.Bus, log *zap.Logger, lifecycle fx.Lifecycle) *Service {
-	s := NewService(repository, engine, catalog, meter, bus, log)
+func service(repository *Repository, engine *Engine, catalog registry.Catalog, meter billing.Meter, policy *egress.Policy, bus *events.Bus, log *zap.Logger, lifecycle fx.Lifecycle) *Service {
+	s := NewService(repository, engine, catalog, meter, policy, bus, log)
 	lifecycle.Append(fx.StopHook(s.Close))
 	return s
 }

@@ -43,7 +43,7 @@ func (r *realTools) came() []string {
 	return append([]string(nil), r.keys...)
 }
 
-func withRealTools(t testing.TB, b *bench) *realTools {
+func withRealTools(t testing.TB, b *bench, limits ...upstream.Limits) *realTools {
 	t.Helper()
 	r := &realTools{entered: make(chan struct{}, 100), release: make(chan struct{})}
 	server := mcp.NewServer(&mcp.Implementation{Name: "tools", Version: "1"}, nil)
@@ -78,7 +78,7 @@ func withRealTools(t testing.TB, b *bench) *realTools {
 	add("waits", nil, waits)
 	add("lookup", &mcp.ToolAnnotations{ReadOnlyHint: true}, waits)
 	listening := httptest.NewServer(mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server }, nil))
-	client := upstream.New(b.policy, zap.NewNop(), upstream.Limits{})
+	client := upstream.New(b.policy, zap.NewNop(), append(limits, upstream.Limits{})[0])
 	cfg := proxy.Config{HoldSeconds: 300, View: 15 * time.Minute}
 	till := proxy.NewTill(cfg, b.meter, proxy.NewRepository(b.pool), zap.NewNop())
 	till.Start()

@@ -4,11 +4,11 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
-	"net/url"
 	"time"
 
 	"github.com/google/uuid"
 
+	"uaol/providers/egress"
 	"uaol/services"
 )
 
@@ -28,12 +28,13 @@ type Request struct {
 	// Key tells which requests are the same one.
 	Key string `json:"-"`
 
-	was version   // the saved workflow that Definition was taken from
-	id  uuid.UUID // which job it is: one with the same id is the same one, whatever it says
+	was    version   // the saved workflow that Definition was taken from
+	id     uuid.UUID // which job it is: one with the same id is the same one, whatever it says
+	stands bool      // its callback_url was looked at when somebody gave it; work does not stop for it
 }
 
 // say takes over what a request says of the job itself.
-func (d *draft) say(in *Request, at string) (faults []services.Fault) {
+func (d *draft) say(in *Request, policy *egress.Policy, at string) (faults []services.Fault) {
 	fault := func(member, message string) {
 		faults = append(faults, services.Fault{Path: at + "." + member, Message: message})
 	}
@@ -48,8 +49,10 @@ func (d *draft) say(in *Request, at string) (faults []services.Fault) {
 		}
 	}
 	if in.Callback != "" {
-		if target, err := url.Parse(in.Callback); err != nil || target.Host == "" || target.Scheme != "https" && target.Scheme != "http" || target.User != nil {
-			fault("callback_url", "must be an http or https address without a user")
+		if !in.stands {
+			if err := policy.CheckAddress(in.Callback); err != nil {
+				fault("callback_url", message(err))
+			}
 		}
 		d.Callback = &in.Callback
 	}

@@ -76,6 +76,7 @@ func (r *run) waitAgain(u *unit) {
 	if json.Unmarshal([]byte(u.detail), &q) == nil && q.Child != nil {
 		u.child = *q.Child
 	}
+	u.refused = refusedSince(u.detail)
 	until, err := momentOf(u.detail)
 	if err == nil {
 		u.wake = until

@@ -64,7 +64,7 @@ var errNoSchedule = services.Errorf(services.NotFound, "Schedule not found")
 
 // request is what a job of the schedule is asked for with; at is its moment.
 func (s *Schedule) request(at time.Time) Request {
-	in := Request{Definition: s.Definition, Workflow: s.Workflow, Input: withMoment(s.Input, at), Priority: s.Priority, Metadata: s.Metadata}
+	in := Request{Definition: s.Definition, Workflow: s.Workflow, Input: withMoment(s.Input, at), Priority: s.Priority, Metadata: s.Metadata, stands: true}
 	if s.Version != nil {
 		in.Version = *s.Version
 	}
@@ -149,7 +149,9 @@ func (s *Service) changed(ctx context.Context, caller services.Caller, to *Sched
 	if err != nil {
 		faults = append(faults, faultsIn(err)...)
 	}
-	if err := s.checked(ctx, caller, to.request(now)); err != nil && (len(faults) == 0 || !services.Is(err, services.Invalid)) {
+	request := to.request(now)
+	request.stands = in.Callback == nil
+	if err := s.checked(ctx, caller, request); err != nil && (len(faults) == 0 || !services.Is(err, services.Invalid)) {
 		return err
 	} else if err != nil {
 		faults = append(faults, faultsIn(err)...)

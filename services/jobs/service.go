@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 	"go.uber.org/zap"
 
+	"uaol/providers/egress"
 	"uaol/providers/events"
 	"uaol/services"
 	"uaol/services/billing"
@@ -21,14 +22,15 @@ type Service struct {
 	engine     *Engine
 	catalog    registry.Catalog
 	meter      billing.Meter
+	policy     *egress.Policy
 	checker    *proxy.Checker
 	bus        *events.Bus
 	log        *zap.Logger
 }
 
 // NewService makes a Service, which must be closed.
-func NewService(repository *Repository, engine *Engine, catalog registry.Catalog, meter billing.Meter, bus *events.Bus, log *zap.Logger) *Service {
-	s := &Service{repository: repository, engine: engine, catalog: catalog, meter: meter, checker: proxy.NewChecker(), bus: bus, log: log}
+func NewService(repository *Repository, engine *Engine, catalog registry.Catalog, meter billing.Meter, policy *egress.Policy, bus *events.Bus, log *zap.Logger) *Service {
+	s := &Service{repository: repository, engine: engine, catalog: catalog, meter: meter, policy: policy, checker: proxy.NewChecker(), bus: bus, log: log}
 	engine.children = s
 	return s
 }

@@ -118,9 +118,9 @@ func (s StepState) with(row stepRow) StepState {
 	if row.Item != whole {
 		s.Item = &row.Item
 	}
-	if row.Detail != nil && row.Status == Waiting || row.Status == Retrying {
+	if row.Detail != nil && (row.Status == Waiting || row.Status == Retrying) {
 		var q question
-		if json.Unmarshal([]byte(*row.Detail), &q) == nil {
+		if row.Status == Waiting && json.Unmarshal([]byte(*row.Detail), &q) == nil {
 			s.Asks = &q
 		}
 		if until, err := momentOf(*row.Detail); err == nil {

@@ -21,7 +21,7 @@ type unit struct {
 	detail   string
 	took     time.Duration // the last attempt, until its end
 	wake     time.Time     // of one that waits for a moment
-	refused  int           // times in a row that there were too many calls at once
+	refused  time.Time     // since when there was no room for its call
 	waits    int           // steps it depends on that have not come to an end
 
 	value json.RawMessage // the item
