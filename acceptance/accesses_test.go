@@ -153,6 +153,7 @@ var accesses = map[string]access{
 		body["jobs"] = []object{{}}
 		return body
 	}},
+	"GET /jobs/waiting":                          {own: everybody, foreign: everybody},
 	"GET /jobs/dead":                             {own: everybody, foreign: everybody},
 	"POST /jobs/dead/redrive":                    {own: "400 400 403 400 400 400 400", foreign: "400 400 403 400 400 400 400", body: says(object{"job_ids": []string{nobodysID}})},
 	"POST /jobs/{jobId}/retry":                   {own: "403 409 403 409 409 409 409", foreign: "403"},

@@ -50,6 +50,7 @@ type stepChange struct {
 	Error    *string
 	Detail   *string
 	Took     time.Duration // until now, if it was not written when it began
+	Asks     uuid.UUID     // the organisation whose people have to decide, or nil
 }
 
 // changeMany writes changes; when one of them has something in it that the database
@@ -128,9 +129,9 @@ func (r *Repository) write(ctx context.Context, q postgres.Querier, all []change
 			SELECT c.*, c.id::uuid AS job_id
 			FROM unnest((SELECT $1::integer[]), (SELECT $2::text[]), (SELECT $3::bigint[]), (SELECT $4::bigint[]), (SELECT $5::integer[]), (SELECT $6::integer[]), (SELECT $7::text[]), (SELECT $8::integer[]),
 				(SELECT $9::text[]), (SELECT $10::text[]), (SELECT $11::text[]), (SELECT $12::bigint[]), (SELECT $13::text[]), (SELECT $14::text[]), (SELECT $15::text[]), (SELECT $16::bigint[]), (SELECT $17::boolean[]), (SELECT $18::timestamptz[]),
-				(SELECT $19::text[]), (SELECT $20::bigint[]), (SELECT $21::boolean[]))
+				(SELECT $19::text[]), (SELECT $20::bigint[]), (SELECT $21::boolean[]), (SELECT $22::text[]))
 				AS c (place, id, fence, seq, position, item, step_status, attempt, result, step_error, detail, took,
-					ends, error, output, spent, leaves, wake_at, waiting_status, pokes, parts)
+					ends, error, output, spent, leaves, wake_at, waiting_status, pokes, parts, asks)
 		), gone AS (
 			DELETE FROM uaol_jobs.runs r
 			WHERE r.job_id = ANY (ARRAY (SELECT c.job_id FROM given c WHERE c.parts)) AND ((r.job_id, r.fence) IN (SELECT c.job_id, c.fence FROM given c WHERE c.parts)) IS TRUE
@@ -143,13 +144,13 @@ func (r *Repository) write(ctx context.Context, q postgres.Querier, all []change
 			SELECT c.*, r.started_at, r.cancel, r.pokes AS poked FROM given c JOIN gone r ON r.job_id = c.job_id WHERE c.parts
 			UNION ALL SELECT * FROM kept
 		), stepped AS (
-			INSERT INTO uaol_jobs.steps AS s (job_id, position, item, status, attempt, seq, result, error, detail, start_time, end_time)
-			SELECT job_id, position, item, step_status, attempt, seq, result, step_error, detail,
+			INSERT INTO uaol_jobs.steps AS s (job_id, position, item, status, attempt, seq, result, error, detail, asks, start_time, end_time)
+			SELECT job_id, position, item, step_status, attempt, seq, result, step_error, detail, asks::uuid,
 				CASE WHEN step_status IN ('Pending', 'Skipped') THEN NULL ELSE now() - took * interval '1 microsecond' END,
 				CASE WHEN step_status IN ('Success', 'Failed', 'Cancelled', 'Skipped') THEN now() END
 			FROM held WHERE position IS NOT NULL
 			ON CONFLICT (job_id, position, item) DO UPDATE SET status = excluded.status, attempt = excluded.attempt, seq = excluded.seq,
-				result = excluded.result, error = excluded.error, detail = excluded.detail,
+				result = excluded.result, error = excluded.error, detail = excluded.detail, asks = excluded.asks,
 				start_time = coalesce(s.start_time, excluded.start_time), end_time = excluded.end_time
 				WHERE s.seq < excluded.seq
 		), ended AS (
@@ -180,7 +181,7 @@ func (r *Repository) write(ctx context.Context, q postgres.Querier, all []change
 		)
 		SELECT place FROM held`,
 		b.places, b.ids, b.fences, b.seqs, b.positions, b.items, b.statuses, b.attempts,
-		b.results, b.errors, b.details, b.took, b.ends, b.failures, b.outputs, b.spent, b.leaves, b.wakes, b.waiting, b.pokes, b.parts)
+		b.results, b.errors, b.details, b.took, b.ends, b.failures, b.outputs, b.spent, b.leaves, b.wakes, b.waiting, b.pokes, b.parts, b.asks)
 	if err != nil {
 		return nil, err
 	}
@@ -201,6 +202,7 @@ type changeRows struct {
 	items, attempts            []int32
 	statuses                   []string
 	results, errors, details   []*string
+	asks                       []*string
 	took                       []int64
 	ends, failures, outputs    []*string
 	leaves, parts              []bool
@@ -238,7 +240,7 @@ func (b *changeRows) step(c *change, i int) {
 	}
 	b.positions, b.items, b.attempts = append(b.positions, position), append(b.items, int32(s.Item)), append(b.attempts, int32(s.Attempt))
 	b.statuses, b.results, b.errors = append(b.statuses, string(s.Status)), append(b.results, s.Result), append(b.errors, s.Error)
-	b.details, b.took = append(b.details, s.Detail), append(b.took, s.Took.Microseconds())
+	b.details, b.took, b.asks = append(b.details, s.Detail), append(b.took, s.Took.Microseconds()), append(b.asks, textOf(s.Asks))
 }
 
 // handBack lets another worker take a job at once.

@@ -158,6 +158,32 @@ func TestForEachGoesOn(t *testing.T) {
 	require.EqualValues(t, 1, b.number(t, `SELECT count(*) FROM uaol_billing.journal WHERE kind = 'hold'`), "one hold, though two workers asked for it")
 }
 
+// TestForEachIsCancelledWhereItStands, in the queue: what was done is paid, what
+// waits for another attempt ends, and so do the jobs that are its items.
+func TestForEachIsCancelledWhereItStands(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	tool := b.tool(t, 2)
+	b.tools.answers(func(_ context.Context, in proxy.CallRequest) (proxy.CallResult, error) {
+		if stepOf(in) == "all/1" {
+			return isError("not yet")
+		}
+		return echo(in), nil
+	})
+	b.start(t)
+	id := b.saves(t, tool, `{"id":"ask","kind":"approval","message":"Go on?"}`)
+	job := b.request(t, Request{Definition: json.RawMessage(fmt.Sprintf(`{"steps":[
+		{"id":"all","tool_id":%q,"action":"do","for_each":{"items":[0,1]},"retry":{"attempts":2,"backoff":"1h"}},
+		{"id":"sub","kind":"workflow","workflow_id":%q,"for_each":{"items":[0,1]}}]}`, tool, id))})
+	eventually(t, func() bool { return b.number(t, `SELECT count(*) FROM uaol_jobs.queue WHERE wake_at > now()`) == 3 })
+	_, err := b.service.Cancel(t.Context(), b.caller, job.ID)
+	require.NoError(t, err)
+	require.Equal(t, Cancelled, b.ended(t, job.ID).Status)
+	eventually(t, func() bool { return b.number(t, `SELECT count(*) FROM uaol_jobs.jobs WHERE status = 'Cancelled'`) == 3 })
+	require.EqualValues(t, 3, b.number(t, `SELECT count(*) FROM uaol_jobs.steps WHERE job_id = $1 AND status = 'Cancelled'`, job.ID))
+	require.EqualValues(t, 2, b.spent(t))
+}
+
 func TestRetry(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

@@ -198,6 +198,10 @@ func (r *Repository) retry(ctx context.Context, id uuid.UUID, retries int, cost 
 		if _, err := postgres.Exec(ctx, tx, `DELETE FROM uaol_jobs.steps WHERE job_id = $1 AND status IN ('Failed', 'Cancelled')`, id); err != nil {
 			return err
 		}
+		if _, err := postgres.Exec(ctx, tx, `
+			UPDATE uaol_jobs.steps SET asks = (SELECT organization_id FROM uaol_jobs.jobs WHERE job_id = $1) WHERE job_id = $1 AND status = 'Unknown'`, id); err != nil {
+			return err
+		}
 		if _, err := postgres.Exec(ctx, tx, `DELETE FROM uaol_jobs.failures WHERE job_id = $1`, id); err != nil {
 			return err
 		}

@@ -119,12 +119,15 @@ func (r *run) finish(ctx context.Context) error {
 	return nil
 }
 
-// close notes of what has begun and will not end that it does not.
+// close notes of what has begun and will not end that it does not, and of what
+// stays unknown that nobody is asked any more.
 func (r *run) close() {
 	shut := func(u *unit) {
 		switch u.status {
 		case Running, Waiting, Retrying:
 			u.status = Cancelled
+			r.note(u)
+		case Unknown:
 			r.note(u)
 		}
 	}

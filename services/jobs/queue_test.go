@@ -317,7 +317,12 @@ func TestPlans(t *testing.T) {
 		FROM generate_series(1, 20000) n`)
 	b.exec(t, `INSERT INTO uaol_jobs.runs (job_id, worker_id, fence, started_at) SELECT gen_random_uuid(), gen_random_uuid(), 1, now() FROM generate_series(1, 5000)`)
 	b.exec(t, `INSERT INTO uaol_jobs.steps (job_id, position, item, status, attempt, seq) SELECT job_id, 0, -1, 'Success', 1, 1 FROM uaol_jobs.jobs`)
-	b.exec(t, `ANALYZE uaol_jobs.jobs, uaol_jobs.queue, uaol_jobs.runs, uaol_jobs.steps, uaol_jobs.workers`)
+	b.exec(t, `INSERT INTO uaol_jobs.jobs (job_id, organization_id, account_id, definition, plan, cost)
+		SELECT gen_random_uuid(), $1::uuid, $1::uuid, '{}', '[]', 0 FROM generate_series(1, 5000)`, b.caller.Organization)
+	b.exec(t, `INSERT INTO uaol_jobs.steps (job_id, position, item, status, attempt, seq, asks, start_time)
+		SELECT job_id, 0, -1, 'Unknown', 1, 1, organization_id, now() FROM uaol_jobs.jobs WHERE end_time IS NULL`)
+	b.exec(t, `INSERT INTO uaol_jobs.decisions (job_id, position, item, attempt, decision, account_id) SELECT job_id, 0, -1, 1, 'retry', account_id FROM uaol_jobs.jobs WHERE end_time IS NOT NULL`)
+	b.exec(t, `ANALYZE uaol_jobs.jobs, uaol_jobs.queue, uaol_jobs.runs, uaol_jobs.steps, uaol_jobs.workers, uaol_jobs.decisions`)
 	watch := &explaining{t: t}
 	repository := NewRepository(b.open(t, watch))
 	t.Cleanup(repository.Close)
@@ -338,6 +343,18 @@ func TestPlans(t *testing.T) {
 	_, err = repository.look(t.Context(), []uuid.UUID{uuid.New()})
 	require.NoError(t, err)
 	require.GreaterOrEqual(t, watch.seen, 5)
+
+	waiting, err := repository.asked(t.Context(), b.caller.Organization, newestAsked, 50)
+	require.NoError(t, err)
+	require.Len(t, waiting, 50)
+	require.Contains(t, watch.last, "steps_asked")
+	require.NotContains(t, watch.last, "Sort", "a page costs a page, however much waits")
+	last := waiting[49]
+	_, err = repository.asked(t.Context(), b.caller.Organization, askedPlace{last.StartTime.Time, last.Job, 0, whole}, 50)
+	require.NoError(t, err)
+	require.NotContains(t, watch.last, "Sort")
+	_, err = repository.byIDs(t.Context(), []uuid.UUID{last.Job, uuid.New()})
+	require.NoError(t, err)
 }
 
 // explaining reads the plan of every statement that its pool sends.
@@ -347,6 +364,7 @@ type explaining struct {
 		Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
 	}
 	seen int
+	last string // plan
 }
 
 func (e *explaining) TraceQueryStart(ctx context.Context, _ *pgx.Conn, q pgx.TraceQueryStartData) context.Context {
@@ -358,8 +376,8 @@ func (e *explaining) TraceQueryStart(ctx context.Context, _ *pgx.Conn, q pgx.Tra
 	if err != nil {
 		e.t.Errorf("%v: %s", err, q.SQL)
 	}
-	if plan := strings.Join(lines, "\n"); regexp.MustCompile(`Seq Scan on (jobs|queue|runs|steps)\b`).MatchString(plan) {
-		e.t.Error(plan)
+	if e.last = strings.Join(lines, "\n"); regexp.MustCompile(`Seq Scan on (jobs|queue|runs|steps|decisions)\b`).MatchString(e.last) {
+		e.t.Error(e.last)
 	}
 	return ctx
 }

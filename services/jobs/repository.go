@@ -62,6 +62,10 @@ func (r *Repository) byID(ctx context.Context, id uuid.UUID) (jobRow, error) {
 	return postgres.One[jobRow](ctx, r.pool, `SELECT `+jobColumns+ofJobs+`WHERE j.job_id = $1`, id)
 }
 
+func (r *Repository) byIDs(ctx context.Context, ids []uuid.UUID) ([]jobRow, error) {
+	return postgres.All[jobRow](ctx, r.pool, `SELECT `+jobColumns+ofJobs+`WHERE j.job_id = ANY ($1::text[]::uuid[])`, postgres.UUIDs(ids))
+}
+
 // owned lists an organisation's jobs, newest first, before the given one.
 func (r *Repository) owned(ctx context.Context, organization uuid.UUID, before time.Time, beforeID uuid.UUID, limit int) ([]jobRow, error) {
 	return postgres.All[jobRow](ctx, r.pool, `

@@ -95,11 +95,14 @@ func momentOf(detail string) (time.Time, error) {
 }
 
 // restoreItems takes up the items of a for_each step. Their list is made anew of
-// what the steps before it came to, if it is still needed.
+// what the steps before it came to, if it is still needed. Where the job ends they
+// are only what is to be paid and what is to be stopped.
 func (r *run) restoreItems(ctx context.Context, u *unit, rows []stepRow) {
-	if u.ended() {
+	closing := r.closing()
+	if u.ended() || closing {
 		u.items = make([]unit, rows[len(rows)-1].Item+1)
-	} else if u.status = Pending; !r.closing() {
+	} else {
+		u.status = Pending
 		r.spread(ctx, u)
 	}
 	for _, row := range rows {
@@ -111,12 +114,13 @@ func (r *run) restoreItems(ctx context.Context, u *unit, rows []stepRow) {
 		r.restore(item, row)
 		switch {
 		case u.ended():
+		case item.status == Retrying, item.status == Waiting:
+			r.waitAgain(item)
+		case closing:
 		case item.status == Success, item.status == Failed && r.workflow.Steps[u.position].OnError == workflow.Continue:
 			r.settle(item)
 		case item.status == Failed:
 			r.fail(item, item.failure)
-		case item.status == Retrying, item.status == Waiting:
-			r.waitAgain(item)
 		}
 	}
 }

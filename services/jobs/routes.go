@@ -29,6 +29,7 @@ func (h *Handler) operations() []api.Operation {
 		api.Post("/jobs", "Run a workflow", h.create, api.Allow(api.Guest), api.Status(http.StatusCreated),
 			api.Says("body.workflow_definition", "workflow_definition with steps is required")),
 		api.Get("/jobs", "The caller's jobs, newest first", h.list, api.Allow(api.Guest)),
+		api.Get("/jobs/waiting", "The steps that wait for somebody's decision, newest first", h.waiting, api.Allow(api.Guest)),
 		api.Get("/jobs/dead", "Jobs that have failed for good, newest first", h.dead, api.Allow(api.Guest)),
 		api.Post("/jobs/dead/redrive", "Make new jobs of ones that have failed", h.redrive, api.Allow(api.Guest), api.Status(http.StatusCreated)),
 		api.Post("/jobs/{jobId}/retry", "Take a job up again where it failed", h.retry, api.Allow(api.Guest)),
@@ -115,6 +116,18 @@ func (h *Handler) dead(ctx context.Context, caller services.Caller, in *struct{ 
 	return api.NewestFirst(in.Paging, func(before time.Time, beforeID uuid.UUID, limit int) ([]Job, error) {
 		return h.service.Dead(ctx, caller, before, beforeID, limit)
 	}, func(row Job) (time.Time, uuid.UUID) { return row.CreatedAt.Time, row.ID })
+}
+
+func (h *Handler) waiting(ctx context.Context, caller services.Caller, in *struct{ api.Paging }) (api.Page[Asked], error) {
+	before, err := api.ReadCursor[askedPlace](in.Cursor)
+	if err != nil {
+		return api.Page[Asked]{}, err
+	}
+	if before.Since.IsZero() {
+		before = newestAsked
+	}
+	rows, err := h.service.Waiting(ctx, caller, before, in.Limit+1)
+	return api.Cut(rows, in.Limit, func(row Asked) any { return row.place }), err
 }
 
 func (h *Handler) redrive(ctx context.Context, caller services.Caller, in *struct{ Body RedriveRequest }) (api.Data[[]Redriven], error) {

@@ -290,6 +290,9 @@ func (r *run) note(u *unit) {
 	if u.detail != "" {
 		s.Detail = &u.detail
 	}
+	if r.asks(u) {
+		s.Asks = r.job.Organization
+	}
 	for i := range r.unsaved {
 		if r.unsaved[i].Position == s.Position && r.unsaved[i].Item == s.Item {
 			r.unsaved[i] = s

@@ -1,0 +1,1 @@
+ALTER TABLE uaol_jobs.steps DROP COLUMN asks;

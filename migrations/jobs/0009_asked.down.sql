@@ -1,0 +1,1 @@
+DROP INDEX uaol_jobs.steps_asked;
