@@ -23,9 +23,9 @@ type database struct {
 }
 
 // openDatabase starts a private PostgreSQL, or makes a database on somebody's.
-func openDatabase(ctx context.Context, dir string, o Options) (*database, error) {
+func openDatabase(ctx context.Context, archive, dir string, o Options) (*database, error) {
 	if o.Database == "" {
-		return private(ctx, dir, o.Archive)
+		return private(ctx, dir, archive)
 	}
 	address, err := url.Parse(o.Database)
 	if err != nil || address.Scheme != "postgres" && address.Scheme != "postgresql" {

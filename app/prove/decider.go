@@ -3,8 +3,6 @@ package prove
 import (
 	"context"
 	"errors"
-	"fmt"
-	"github.com/jackc/pgx/v5/pgxpool"
 	"net/http"
 	"sync"
 	"time"
@@ -17,7 +15,6 @@ import (
 type decider struct {
 	everybody *everybody
 	tool      *toolServer
-	pool      *pgxpool.Pool
 
 	mu      sync.Mutex
 	retried int
@@ -49,20 +46,8 @@ func (d *decider) look(ctx context.Context, key string) error {
 		Step   string `json:"id"`
 		Status string `json:"status"`
 	}
-	rows, err := d.pool.Query(ctx, `SELECT s.job_id::text, s.position FROM uaol_jobs.steps s JOIN uaol_jobs.jobs j ON j.job_id = s.job_id WHERE s.status = 'Unknown' AND j.end_time IS NULL AND NOT EXISTS (SELECT 1 FROM uaol_jobs.decisions d WHERE d.job_id = s.job_id AND d.position = s.position AND d.attempt = s.attempt)`)
-	if err != nil {
-		return nil
-	}
-	for rows.Next() {
-		var w struct {
-			Job    string `json:"job_id"`
-			Step   string `json:"id"`
-			Status string `json:"status"`
-		}
-		var n int
-		_ = rows.Scan(&w.Job, &n)
-		w.Step, w.Status = fmt.Sprintf("s%d", n), "Unknown"
-		waiting = append(waiting, w)
+	if err := d.everybody.ask(ctx, key, "", http.MethodGet, "/jobs/waiting?limit=100", nil, &waiting); err != nil {
+		return err
 	}
 	for _, w := range waiting {
 		done, quiet := d.tool.of(w.Job + "/" + w.Step)
@@ -80,7 +65,7 @@ func (d *decider) look(ctx context.Context, key string) error {
 			d.mu.Lock()
 			*count++
 			d.mu.Unlock()
-		case errors.As(err, &refused) && (refused.Status == http.StatusConflict || refused.Status == http.StatusNotFound || refused.Status == 403): // it has been decided, or is over
+		case errors.As(err, &refused) && (refused.Status == http.StatusConflict || refused.Status == http.StatusNotFound): // it has been decided, or is over
 		default:
 			return err
 		}

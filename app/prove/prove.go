@@ -21,6 +21,7 @@ import (
 
 	"uaol/providers/config"
 	"uaol/providers/keyring"
+	"uaol/providers/postgres"
 	"uaol/services/billing/chain"
 	"uaol/services/billing/ledger"
 )
@@ -34,7 +35,6 @@ type Options struct {
 	Restarts int       // of the database
 	Database string    // address of a server to make a database on; "" is a private one
 	Restart  string    // command that restarts the server of Database
-	Archive  string    // of PostgreSQL's programs, where none are installed (UAOL_POSTGRES_ARCHIVE)
 	Program  []string  // what runs uaol; nil is this program
 	Env      []string  // further variables of the worker processes
 	Out      io.Writer // progress
@@ -72,9 +72,9 @@ type proof struct {
 	refused   int
 }
 
-// Run runs the proof. Its error says why it could not be carried out; what it has
+// Run runs the proof. Of the environment it uses only what a machine may need. Its error says why it could not be carried out; what it has
 // found is the report's.
-func Run(ctx context.Context, o Options) (report *Report, err error) {
+func Run(ctx context.Context, env *config.Environment, o Options) (report *Report, err error) {
 	if err := o.Check(); err != nil {
 		return nil, err
 	}
@@ -96,7 +96,7 @@ func Run(ctx context.Context, o Options) (report *Report, err error) {
 	}()
 	p := &proof{Options: o, plan: newPlan(o)}
 	began := time.Now()
-	if err := p.open(ctx, dir); err != nil {
+	if err := p.open(ctx, env, dir); err != nil {
 		return nil, errors.Join(err, p.close())
 	}
 	report, err = p.run(ctx)
@@ -110,15 +110,16 @@ func Run(ctx context.Context, o Options) (report *Report, err error) {
 func (o *Options) say(format string, args ...any) { fmt.Fprintf(o.Out, format+"\n", args...) }
 
 // open starts everything.
-func (p *proof) open(ctx context.Context, dir string) (err error) {
+func (p *proof) open(ctx context.Context, env *config.Environment, dir string) (err error) {
 	if p.tool, err = startToolServer(); err != nil {
 		return err
 	}
 	p.say("Seed %d: %d jobs, %d worker processes, %d kills, %d restarts of the database", p.Seed, p.Jobs, p.Workers, p.Kills, p.Restarts)
-	if p.database, err = openDatabase(ctx, filepath.Join(dir, "data"), p.Options); err != nil {
+	archive, _ := env.Lookup("UAOL_POSTGRES_ARCHIVE")
+	if p.database, err = openDatabase(ctx, archive, filepath.Join(dir, "data"), p.Options); err != nil {
 		return err
 	}
-	if p.pool, err = pgxpool.New(ctx, p.database.url); err != nil {
+	if p.pool, err = postgres.Open(ctx, p.database.url); err != nil {
 		return err
 	}
 	values := map[string]string{
@@ -131,7 +132,8 @@ func (p *proof) open(ctx context.Context, dir string) (err error) {
 	if p.trusted, err = trusted(values); err != nil {
 		return err
 	}
-	p.fleet = &fleet{program: p.Program, dir: dir, env: append([]string{"PATH=" + os.Getenv("PATH"), "TMPDIR=" + os.TempDir()}, p.Env...), places: make([]*process, p.Workers)}
+	path, _ := env.Lookup("PATH")
+	p.fleet = &fleet{program: p.Program, dir: dir, env: append([]string{"PATH=" + path, "TMPDIR=" + os.TempDir()}, p.Env...), places: make([]*process, p.Workers)}
 	if p.fleet.program == nil {
 		self, err := os.Executable()
 		if err != nil {
@@ -149,7 +151,7 @@ func (p *proof) open(ctx context.Context, dir string) (err error) {
 	}
 	p.everybody = &everybody{fleet: p.fleet, admin: values["UAOL_ADMIN_API_KEY"], http: &http.Client{Timeout: 30 * time.Second}}
 	p.killer = &killer{fleet: p.fleet, tool: p.tool, pool: p.pool, done: map[moment]int{}, on: map[string]int{}}
-	p.decider = &decider{everybody: p.everybody, tool: p.tool, pool: p.pool}
+	p.decider = &decider{everybody: p.everybody, tool: p.tool}
 	return p.everybody.arrive(ctx, p.tool.url)
 }
 

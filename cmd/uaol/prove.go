@@ -58,10 +58,9 @@ It ends with 0 only if nothing was lost, doubled, overdrawn or charged wrongly.`
 			if err != nil {
 				return err
 			}
-			o.Archive, _ = env.Lookup("UAOL_POSTGRES_ARCHIVE")
 			ctx, cancel := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer cancel()
-			report, err := prove.Run(ctx, o)
+			report, err := prove.Run(ctx, env, o)
 			if err != nil {
 				return err
 			}

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"uaol/app/prove"
+	"uaol/providers/config"
 )
 
 // TestProve is uaol prove in small; make prove is the whole.
@@ -23,7 +24,9 @@ func TestProve(t *testing.T) {
 	}
 	var told bytes.Buffer
 	o.Out, o.Program, o.Env = &told, []string{self}, []string{asUAOL + "=1"}
-	r, err := prove.Run(t.Context(), o)
+	env, err := config.Read()
+	require.NoError(t, err)
+	r, err := prove.Run(t.Context(), env, o)
 	require.NoError(t, err, "%s", &told)
 	require.True(t, r.Holds(), "%v", r.Faults)
 	require.Equal(t, map[string]int{"at the tool": 3, "between answer and commit": 1, "anywhere": 2}, r.Kills)
