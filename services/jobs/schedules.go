@@ -91,7 +91,7 @@ func withMoment(input json.RawMessage, at time.Time) json.RawMessage {
 
 // AddSchedule makes a schedule. What it will run is checked as a job is, without
 // holding anything. Kinds: Invalid with all faults, NotFound for the workflow,
-// Forbidden for a key that makes no jobs.
+// Forbidden for a key that makes no jobs, Conflict for one too many.
 func (s *Service) AddSchedule(ctx context.Context, caller services.Caller, in ScheduleChange) (Schedule, error) {
 	made := Schedule{ID: newID(), TimeZone: "UTC", Missed: MissedSkip, Enabled: true}
 	if err := s.changed(ctx, caller, &made, in); err != nil {

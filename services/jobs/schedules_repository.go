@@ -19,8 +19,36 @@ func (r *Repository) now(ctx context.Context) (time.Time, error) {
 	return postgres.Value[time.Time](ctx, r.pool, `SELECT now()`)
 }
 
-func (r *Repository) addSchedule(ctx context.Context, caller services.Caller, s Schedule) (Schedule, error) {
-	return postgres.One[Schedule](ctx, r.pool, `
+// mostSchedules is how many an organisation may have.
+const mostSchedules = 1000
+
+// addSchedule writes a schedule; kind Conflict when there are as many as may be.
+// Those of one organisation are added one after the other, so that each is counted:
+// they take a turn that is given back before anybody else can see it.
+func (r *Repository) addSchedule(ctx context.Context, caller services.Caller, s Schedule) (made Schedule, err error) {
+	turn := "schedules of " + caller.Organization.String()
+	err = postgres.InTx(ctx, r.pool, func(tx pgx.Tx) error {
+		if _, err := postgres.Exec(ctx, tx, `INSERT INTO uaol_jobs.turns (turn, job_id) VALUES ($1, $2)`, turn, s.ID); err != nil {
+			return err
+		}
+		n, err := postgres.Value[int](ctx, tx, `SELECT count(*) FROM uaol_jobs.schedules WHERE organization_id = $1`, caller.Organization)
+		if err != nil {
+			return err
+		}
+		if n >= mostSchedules {
+			return services.Errorf(services.Conflict, "An organisation may have at most %d schedules; delete some", mostSchedules)
+		}
+		if made, err = insertSchedule(ctx, tx, caller, s); err != nil {
+			return err
+		}
+		_, err = postgres.Exec(ctx, tx, `DELETE FROM uaol_jobs.turns WHERE turn = $1`, turn)
+		return err
+	})
+	return made, err
+}
+
+func insertSchedule(ctx context.Context, tx pgx.Tx, caller services.Caller, s Schedule) (Schedule, error) {
+	return postgres.One[Schedule](ctx, tx, `
 		INSERT INTO uaol_jobs.schedules AS s (schedule_id, organization_id, account_id, key_id, cron, time_zone, missed, workflow_id, workflow_version,
 			definition, input, priority, concurrency_key, callback_url, metadata, enabled, next_at)
 		VALUES ($1, $2, $3, nullif($4::uuid, $18::uuid), $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)

@@ -4,10 +4,13 @@ import (
 	"encoding/json"
 	"net/http"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"uaol/services"
@@ -264,4 +267,48 @@ func TestSchedulesAreHandedOutAndErased(t *testing.T) {
 	require.EqualValues(t, 2, b.number(t, `SELECT count(*) FROM uaol_jobs.schedule_runs`))
 	require.EqualValues(t, 1, b.number(t, `SELECT count(*) FROM uaol_jobs.schedules WHERE NOT enabled AND next_at IS NULL AND account_id = $1 AND key_id IS NULL`, uuid.Nil))
 	require.EqualValues(t, 1, b.number(t, `SELECT count(*) FROM uaol_jobs.schedules WHERE enabled AND account_id = $1`, bob.Account))
+}
+
+// TestAnOrganisationHasSoManySchedules, however many are added at once, and as many
+// again as it deletes.
+func TestAnOrganisationHasSoManySchedules(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	body := `{"cron":"@hourly","workflow_definition":` + string(definition(t, stepJSON{ID: "a", Tool: b.tool(t, 0)})) + `}`
+	const left, many = 3, 10
+	b.exec(t, `INSERT INTO uaol_jobs.schedules (schedule_id, organization_id, account_id, definition, cron, time_zone, missed, enabled, next_at)
+		SELECT gen_random_uuid(), $1, $1, '{}', '@hourly', 'UTC', 'skip', n % 2 = 0, CASE n % 2 WHEN 0 THEN now() + interval '1 day' END FROM generate_series(1, $2::bigint) n`,
+		b.caller.Organization, mostSchedules-left)
+	var made, refused atomic.Int64
+	add := func() {
+		switch _, err := b.service.AddSchedule(tContext, b.caller, asked(t, body)); {
+		case err == nil:
+			made.Add(1)
+		case services.Is(err, services.Conflict):
+			refused.Add(1)
+			assert.EqualError(t, err, "An organisation may have at most 1000 schedules; delete some")
+		default:
+			t.Error(err)
+		}
+	}
+	var group sync.WaitGroup
+	for range many {
+		group.Go(add)
+	}
+	group.Wait()
+	require.EqualValues(t, left, made.Load())
+	require.EqualValues(t, many-left, refused.Load())
+	require.EqualValues(t, mostSchedules, b.number(t, `SELECT count(*) FROM uaol_jobs.schedules`))
+	require.Zero(t, b.number(t, `SELECT count(*) FROM uaol_jobs.turns`))
+
+	_, err := b.service.AddSchedule(t.Context(), b.user(), ScheduleChange{})
+	require.Equal(t, services.Invalid, services.KindOf(err), "faults come first")
+	all, err := b.service.Schedules(t.Context(), b.caller, time.Now().Add(time.Hour), uuid.Max, 1)
+	require.NoError(t, err)
+	require.NoError(t, b.service.DeleteSchedule(t.Context(), b.caller, all[0].ID))
+	add()
+	require.EqualValues(t, left+1, made.Load())
+	b.exec(t, `UPDATE uaol_registry.tools SET visibility = 'public'`)
+	_, err = b.service.AddSchedule(t.Context(), b.user(), asked(t, body))
+	require.NoError(t, err, "others have their own")
 }

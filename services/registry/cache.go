@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -26,6 +27,9 @@ type Cache struct {
 	used     atomic.Int64 // when somebody asked last, in milliseconds
 	hits     atomic.Int64
 	misses   atomic.Int64
+
+	mu        sync.Mutex
+	questions map[uuid.UUID]*question // under way
 }
 
 type known struct {
@@ -57,8 +61,8 @@ const (
 // NewCache makes a Cache over a Catalog whose events come from source.
 func NewCache(catalog Catalog, source events.Source, bus *events.Bus) *Cache {
 	c := &Cache{
-		Catalog: catalog,
-		offers:  otter.Must(&otter.Options[uuid.UUID, known]{MaximumSize: cached}),
+		Catalog: catalog, questions: map[uuid.UUID]*question{},
+		offers: otter.Must(&otter.Options[uuid.UUID, known]{MaximumSize: cached}),
 		carried: otter.Must(&otter.Options[purse, carried]{
 			MaximumSize:      cached,
 			ExpiryCalculator: otter.ExpiryWriting[purse, carried](carryFor),
@@ -104,13 +108,9 @@ func (c *Cache) Offers(ctx context.Context, in ToolsRequest) ([]Offer, error) {
 		return offers, nil
 	}
 	c.misses.Add(int64(len(missing)))
-	asked := time.Now()
-	found, err := c.Catalog.Offers(ctx, ToolsRequest{IDs: missing})
+	found, err := c.ask(ctx, missing)
 	if err != nil {
 		return nil, err
-	}
-	for _, o := range found {
-		c.offers.Set(o.ToolID, known{o, asked})
 	}
 	return append(offers, found...), nil
 }

@@ -25,6 +25,7 @@ type asked struct {
 	offers, carried, looks atomic.Int64
 	price                  atomic.Int64
 	gone                   atomic.Bool // the tool is not approved any more
+	fails                  atomic.Bool
 	away                   atomic.Bool // the outbox can't be read
 	during                 func()      // while an answer is under way
 	expires                time.Duration
@@ -32,11 +33,19 @@ type asked struct {
 	foreign                []events.Event
 }
 
-func (a *asked) Offers(_ context.Context, in ToolsRequest) (found []Offer, err error) {
+var errBroken = errors.New("the registry is broken")
+
+func (a *asked) Offers(ctx context.Context, in ToolsRequest) (found []Offer, err error) {
 	a.offers.Add(1)
 	price, gone := a.price.Load(), a.gone.Load()
 	if a.during != nil {
 		a.during()
+	}
+	switch {
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case a.fails.Load():
+		return nil, errBroken
 	}
 	if gone {
 		return nil, nil
