@@ -227,3 +227,17 @@ func TestWhatWaits(t *testing.T) {
 	require.Equal(t, []string{"j", "ask", "approve,", "reject", "Send", "it?"}, strings.Fields(lines[3]))
 	require.Equal(t, []string{"j", "look", "approve,", "reject", "call", "send"}, strings.Fields(lines[4]))
 }
+
+func TestHowItWasTold(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 1, 31, 12, 0, 0, 0, time.Local)
+	for want, c := range map[string]callback{
+		"":                        {},
+		"waits for the job's end": {URL: "u"},
+		"delivered 2026-01-31 12:00:00, 2 attempts":  {URL: "u", Status: "Success", Attempts: 2, Delivered: &at},
+		"given up after 9 attempts":                  {URL: "u", Status: "Failed", Attempts: 9},
+		"due 2026-01-31 12:00:00, 0 attempts so far": {URL: "u", Status: "Failed", Due: &at},
+	} {
+		require.Equal(t, want, c.says())
+	}
+}
