@@ -78,6 +78,33 @@ func (c *client) page(ctx context.Context, method, path string, in, out any) (ne
 	}
 }
 
+// several gives as many of a list as are wanted, as they are and as they are shown.
+func several[T any](ctx context.Context, c *client, path string, query url.Values, most int) (raw []json.RawMessage, all []T, err error) {
+	if query == nil {
+		query = url.Values{}
+	}
+	query.Set("limit", strconv.Itoa(min(most, 200)))
+	for {
+		var part []json.RawMessage
+		next, err := c.page(ctx, http.MethodGet, path+"?"+query.Encode(), nil, &part)
+		if err != nil {
+			return nil, nil, err
+		}
+		for _, text := range part {
+			var one T
+			if err := json.Unmarshal(text, &one); err != nil {
+				return nil, nil, err
+			}
+			raw, all = append(raw, text), append(all, one)
+		}
+		if next == "" || len(all) >= most {
+			n := min(len(all), most)
+			return raw[:n], all[:n], nil
+		}
+		query.Set("cursor", next)
+	}
+}
+
 func (c *client) send(ctx context.Context, method, path string, in any) (int, http.Header, []byte, error) {
 	var payload io.Reader
 	if in != nil {
@@ -205,22 +232,9 @@ func (t tool) price(method string) int64 {
 }
 
 // tools gives all of a list, or as many as are wanted.
-func (c *client) tools(ctx context.Context, path string, query url.Values, most int) (all []tool, err error) {
-	if query == nil {
-		query = url.Values{}
-	}
-	query.Set("limit", "200")
-	for {
-		var part []tool
-		next, err := c.page(ctx, http.MethodGet, path+"?"+query.Encode(), nil, &part)
-		if err != nil {
-			return nil, err
-		}
-		if all = append(all, part...); next == "" || len(all) >= most {
-			return all[:min(len(all), most)], nil
-		}
-		query.Set("cursor", next)
-	}
+func (c *client) tools(ctx context.Context, path string, query url.Values, most int) ([]tool, error) {
+	_, all, err := several[tool](ctx, c, path, query, most)
+	return all, err
 }
 
 // mostLooked bounds how many tools a command looks through for one of them.

@@ -112,11 +112,11 @@ func startRegistry(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 // startRemote starts a server with a data directory that no command of the
-// script knows, and sets its address and its admin's key.
-func startRemote(ts *testscript.TestScript, _ bool, _ []string) {
+// script knows, and further settings, and sets its address and its admin's key.
+func startRemote(ts *testscript.TestScript, _ bool, settings []string) {
 	dir := ts.MkAbs("elsewhere")
 	ts.Check(os.Mkdir(dir, 0o755))
-	p, err := launch(dir)
+	p, err := launch(dir, settings...)
 	ts.Check(err)
 	ts.Defer(p.kill)
 	ts.Setenv("REMOTE", p.base)

@@ -25,11 +25,12 @@ UAOL_API_KEY, or else the one of this machine's data directory (see "uaol connec
 		Example: `  uaol jobs run workflow.yaml --input '{"city":"Paris"}' --watch
   uaol jobs list --status Failed
   uaol jobs show 90c3b5a2-…
+  uaol jobs waiting
   uaol jobs decide 90c3b5a2-… ask approve`,
 	}
 	remote.add(cmd)
 	cmd.AddCommand(newJobsList(remote), newJobsShow(remote), newJobsRun(remote), newJobsWatch(remote), newJobsCancel(remote),
-		newJobsRetry(remote), newJobsRedrive(remote), newJobsDead(remote), newJobsDecide(remote))
+		newJobsRetry(remote), newJobsRedrive(remote), newJobsDead(remote), newJobsWaiting(remote), newJobsDecide(remote))
 	return cmd
 }
 
@@ -88,30 +89,6 @@ func ended(status string) bool {
 	return status == "Success" || status == "Failed" || status == "Cancelled" || status == "Skipped"
 }
 
-// jobs gives as many of a list as are wanted, as they are and as they are shown.
-func (c *client) jobs(ctx context.Context, path string, query url.Values, most int) (raw []json.RawMessage, all []job, err error) {
-	query.Set("limit", strconv.Itoa(min(most, 200)))
-	for {
-		var part []json.RawMessage
-		next, err := c.page(ctx, http.MethodGet, path+"?"+query.Encode(), nil, &part)
-		if err != nil {
-			return nil, nil, err
-		}
-		for _, text := range part {
-			var one job
-			if err := json.Unmarshal(text, &one); err != nil {
-				return nil, nil, err
-			}
-			raw, all = append(raw, text), append(all, one)
-		}
-		if next == "" || len(all) >= most {
-			n := min(len(all), most)
-			return raw[:n], all[:n], nil
-		}
-		query.Set("cursor", next)
-	}
-}
-
 func (c *client) job(ctx context.Context, id string) (found job, err error) {
 	return found, c.do(ctx, http.MethodGet, jobPath(id), nil, &found)
 }
@@ -165,7 +142,7 @@ func listJobs(cmd *cobra.Command, remote *remoteFlags, path string, query url.Va
 		return errors.New("--limit must be 1 or more")
 	}
 	return remote.with(cmd, func(ctx context.Context, c *client) error {
-		raw, all, err := c.jobs(ctx, path, query, limit)
+		raw, all, err := several[job](ctx, c, path, query, limit)
 		if err != nil {
 			return err
 		}

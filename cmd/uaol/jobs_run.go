@@ -16,11 +16,12 @@ import (
 )
 
 func newJobsRun(remote *remoteFlags) *cobra.Command {
-	var input, key string
+	var input, key, workflow string
 	var priority int
+	var version int64
 	var watching watchFlags
 	cmd := &cobra.Command{
-		Use: "run FILE | -", Short: "Run a workflow from a file, or from standard input (-)", Args: cobra.ExactArgs(1),
+		Use: "run FILE | - | --workflow ID", Short: "Run a workflow from a file, from standard input (-), or a saved one", Args: cobra.MaximumNArgs(1),
 		Long: `Runs a workflow and prints its job's id. The definition is JSON or YAML:
 
   steps:
@@ -33,17 +34,32 @@ func newJobsRun(remote *remoteFlags) *cobra.Command {
       action: send
       parameters: {text: "{{look.result.content.0.text}}"}
 
+Or it is a saved workflow, by its id: its newest version unless --version says which.
+
 With --idempotency-key a repetition finds the job that the first request made,
 instead of making another.`,
 		Example: `  uaol jobs run workflow.yaml --input '{"city":"Paris"}' --watch
   uaol jobs run workflow.json --input @input.json --idempotency-key order-17
+  uaol jobs run --workflow 7f1d0c3e-… --input '{"city":"Paris"}'
   generate | uaol jobs run - --watch --json | jq .final_output`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			definition, err := definitionOf(cmd, args[0])
-			if err != nil {
-				return err
+			body := map[string]any{"priority": priority}
+			saved, numbered := cmd.Flags().Changed("workflow"), cmd.Flags().Changed("version")
+			switch {
+			case saved == (len(args) == 1), numbered && !saved:
+				return errors.New("say either a FILE or --workflow ID, which may have a --version")
+			case saved:
+				body["workflow_id"] = workflow
+				if numbered {
+					body["workflow_version"] = version
+				}
+			default:
+				definition, err := definitionOf(cmd, args[0])
+				if err != nil {
+					return err
+				}
+				body["workflow_definition"] = definition
 			}
-			body := map[string]any{"workflow_definition": definition, "priority": priority}
 			if cmd.Flags().Changed("input") {
 				text, err := inputOf(input)
 				if err != nil {
@@ -65,6 +81,8 @@ instead of making another.`,
 		},
 	}
 	cmd.Flags().StringVar(&input, "input", "", "what {{input}} stands for: JSON, or @FILE")
+	cmd.Flags().StringVar(&workflow, "workflow", "", "a saved workflow's id, instead of a file")
+	cmd.Flags().Int64Var(&version, "version", 0, "of the saved workflow; default: the newest")
 	cmd.Flags().IntVar(&priority, "priority", 0, "among one's own jobs, -100 to 100; higher goes first")
 	cmd.Flags().StringVar(&key, "idempotency-key", "", "requests with the same one are the same request")
 	watching.add(cmd)

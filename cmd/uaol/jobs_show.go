@@ -21,12 +21,16 @@ func newJobsShow(remote *remoteFlags) *cobra.Command {
 				t := newTerminal(cmd)
 				if asJSON {
 					var whole struct {
-						Job   json.RawMessage `json:"job"`
-						Steps json.RawMessage `json:"steps"`
+						Job      json.RawMessage `json:"job"`
+						Steps    json.RawMessage `json:"steps"`
+						Callback json.RawMessage `json:"callback,omitempty"`
 					}
 					err := c.do(ctx, http.MethodGet, jobPath(args[0]), nil, &whole.Job)
 					if err == nil {
 						err = c.do(ctx, http.MethodGet, jobPath(args[0])+"/steps", nil, &whole.Steps)
+					}
+					if err == nil {
+						err = c.callback(ctx, args[0], &whole.Callback)
 					}
 					if err != nil {
 						return err
@@ -41,7 +45,11 @@ func newJobsShow(remote *remoteFlags) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				t.job(found, steps)
+				var told callback
+				if err := c.callback(ctx, args[0], &told); err != nil {
+					return err
+				}
+				t.job(found, steps, told)
 				return nil
 			})
 		},
@@ -50,7 +58,41 @@ func newJobsShow(remote *remoteFlags) *cobra.Command {
 	return cmd
 }
 
-func (t terminal) job(found job, steps []step) {
+// callback is how it went to tell somebody of a job's end.
+type callback struct {
+	URL       string     `json:"url"`
+	Status    string     `json:"status"` // that is told; "" until the job has ended
+	Attempts  int        `json:"attempts"`
+	Due       *time.Time `json:"due_at"`
+	Delivered *time.Time `json:"delivered_at"`
+	Error     string     `json:"last_error"`
+}
+
+// callback reads what there is about a job's callback into out, if it has one.
+func (c *client) callback(ctx context.Context, id string, out any) error {
+	err := c.do(ctx, http.MethodGet, jobPath(id)+"/callback", nil, out)
+	if statusOf(err) == http.StatusNotFound {
+		return nil
+	}
+	return err
+}
+
+// says is how far the telling has come.
+func (c callback) says() string {
+	switch {
+	case c.URL == "":
+		return ""
+	case c.Status == "":
+		return "waits for the job's end"
+	case c.Delivered != nil:
+		return "delivered " + moment(c.Delivered) + ", " + count(c.Attempts, "attempt")
+	case c.Due == nil:
+		return "given up after " + count(c.Attempts, "attempt")
+	}
+	return "due " + moment(c.Due) + ", " + count(c.Attempts, "attempt") + " so far"
+}
+
+func (t terminal) job(found job, steps []step, told callback) {
 	var spent int64
 	var rows [][]string
 	for _, s := range steps {
@@ -66,7 +108,8 @@ func (t terminal) job(found job, steps []step) {
 		rows = append(rows, []string{s.name(), s.Status, s.Action, attempts, moment(s.Start), took(s.Start, s.End), credits, s.says()})
 	}
 	facts := [][]string{{"status", found.Status}, {"created", moment(found.Created)}, {"took", took(found.Start, found.End)},
-		{"credits", strconv.FormatInt(spent, 10)}, {"error", found.Error}}
+		{"credits", strconv.FormatInt(spent, 10)}, {"error", found.Error},
+		{"callback", told.URL}, {"delivery", told.says()}, {"last error", told.Error}}
 	var filled [][]string
 	for _, row := range facts {
 		if row[1] != "" {

@@ -209,3 +209,35 @@ func TestDefinitionsInYAML(t *testing.T) {
 	_, err := inputOf("@missing")
 	require.Error(t, err)
 }
+
+func TestWhatWaits(t *testing.T) {
+	t.Parallel()
+	var all []asked
+	require.NoError(t, json.Unmarshal([]byte(`[
+		{"job_id":"j","id":"pay","status":"Unknown","error":"OUTCOME_UNKNOWN: cut\u001b[31m","asks":null},
+		{"job_id":"j","id":"mails","item":3,"status":"Unknown","error":"cut"},
+		{"job_id":"j","id":"ask","status":"Waiting","asks":{"message":"Send it?","call":{"action":"send"}}},
+		{"job_id":"j","id":"look","status":"Waiting","asks":{"call":{"action":"send"}}}]`), &all))
+	var out bytes.Buffer
+	terminal{out: &out}.waiting(all)
+	lines := strings.Split(out.String(), "\n")
+	require.Len(t, lines, 7)
+	require.Equal(t, []string{"j", "pay", "retry,", "skip,", "fail", "OUTCOME_UNKNOWN:", "cut[31m"}, strings.Fields(lines[1]))
+	require.Equal(t, []string{"j", "mails[3]", "retry,", "skip,", "fail", "cut"}, strings.Fields(lines[2]))
+	require.Equal(t, []string{"j", "ask", "approve,", "reject", "Send", "it?"}, strings.Fields(lines[3]))
+	require.Equal(t, []string{"j", "look", "approve,", "reject", "call", "send"}, strings.Fields(lines[4]))
+}
+
+func TestHowItWasTold(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 1, 31, 12, 0, 0, 0, time.Local)
+	for want, c := range map[string]callback{
+		"":                        {},
+		"waits for the job's end": {URL: "u"},
+		"delivered 2026-01-31 12:00:00, 2 attempts":  {URL: "u", Status: "Success", Attempts: 2, Delivered: &at},
+		"given up after 9 attempts":                  {URL: "u", Status: "Failed", Attempts: 9},
+		"due 2026-01-31 12:00:00, 0 attempts so far": {URL: "u", Status: "Failed", Due: &at},
+	} {
+		require.Equal(t, want, c.says())
+	}
+}

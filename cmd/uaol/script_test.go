@@ -49,6 +49,9 @@ func TestScripts(t *testing.T) {
 			"capture":  capture,
 			"fill":     fill,
 			"asked":    waitAsked,
+			"send":     send,
+			"receiver": startReceiver,
+			"told":     waitTold,
 			"takeport": func(ts *testscript.TestScript, _ bool, _ []string) {
 				listener, err := net.Listen("tcp", ":0")
 				ts.Check(err)
