@@ -37,7 +37,7 @@ type step struct {
 // always is more failures than there are attempts.
 const (
 	always   = 100
-	attempts = 10
+	attempts = 3
 	most     = 8 // steps of a job
 )
 

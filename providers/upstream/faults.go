@@ -21,6 +21,7 @@ import (
 
 // Codes that tell apart what a tool may do to a call, besides the kinds' own.
 const (
+	CodeUnreachable    = "TOOL_UNREACHABLE" // nothing was sent: it can't be connected to, or started
 	CodeOutcomeUnknown = "OUTCOME_UNKNOWN"  // it was sent and never answered
 	CodeTooLarge       = "ANSWER_TOO_LARGE" // it answers more than we take
 	CodeRedirected     = "TOOL_REDIRECTS"   // it sends us to an address that nobody registered
@@ -125,7 +126,7 @@ func fault(ctx context.Context, d *delivery, err error, repeatable bool) error {
 	case ctx.Err() != nil && !callerLeft(ctx), timedOut(err) && ctx.Err() == nil:
 		return services.Errorf(services.Timeout, "The tool did not answer in time").Because(withoutURL(err))
 	default:
-		return services.Errorf(services.Unavailable, "The tool can't be reached: %s", reason(ctx, err)).Because(withoutURL(err))
+		return services.Errorf(services.Unavailable, "The tool can't be reached: %s", reason(ctx, err)).WithCode(CodeUnreachable).Because(withoutURL(err))
 	}
 }
 

@@ -152,7 +152,7 @@ func worthAnother(err error, repeatable bool) bool {
 	}
 	details, _ := e.Details.(upstreamDetails)
 	switch {
-	case e.Kind == services.Unavailable && e.Code == "":
+	case e.Kind == services.Unavailable && (e.Code == "" || e.Code == CodeUnreachable):
 		return true // nothing was sent
 	case Delivered(err):
 		return repeatable
@@ -174,7 +174,7 @@ func verdict(caller context.Context, err error) error {
 	details, _ := e.Details.(upstreamDetails)
 	switch e.Kind {
 	case services.Unavailable, services.Timeout:
-		if e.Code == "" || e.Code == CodeOutcomeUnknown {
+		if e.Code == "" || e.Code == CodeUnreachable || e.Code == CodeOutcomeUnknown {
 			return err
 		}
 		return errNotJudged

@@ -145,7 +145,7 @@ func (all *processes) start(target Target) (*process, error) {
 	home, err := os.MkdirTemp("", "uaol-tool-")
 	if err != nil {
 		<-all.places
-		return nil, services.Errorf(services.Unavailable, "The tool's process can't be started").Because(err)
+		return nil, services.Errorf(services.Unavailable, "The tool's process can't be started").WithCode(CodeUnreachable).Because(err)
 	}
 	p := &process{all: all, what: what, home: home, begun: time.Now(), done: make(chan struct{})}
 	p.leave = sync.OnceFunc(func() {
@@ -154,7 +154,7 @@ func (all *processes) start(target Target) (*process, error) {
 	})
 	if err := p.run(target); err != nil {
 		p.leave()
-		return nil, services.Errorf(services.Unavailable, "The tool's process can't be started: %s", startReason(err)).Because(err)
+		return nil, services.Errorf(services.Unavailable, "The tool's process can't be started: %s", startReason(err)).WithCode(CodeUnreachable).Because(err)
 	}
 	return p, nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -34,6 +33,9 @@ func (r *run) advance(ctx context.Context) (begin []*unit, err error) {
 			begin = append(begin, u)
 		}
 	}
+	if r.broken != nil {
+		return nil, r.broken
+	}
 	begin = r.fanOut(begin)
 	for r.failure != "" && !r.cancelled.Load() && !r.expired.Load() && len(r.amends) > 0 && r.going+len(begin) == 0 {
 		i := r.amends[0]
@@ -42,7 +44,7 @@ func (r *run) advance(ctx context.Context) (begin []*unit, err error) {
 			begin = append(begin, u)
 		}
 	}
-	return begin, nil
+	return begin, r.broken
 }
 
 // due gives the units whose moment has come.
@@ -97,7 +99,7 @@ func (r *run) turn(ctx context.Context, i int) *unit {
 			r.fail(u, message(err))
 			return nil
 		}
-		r.waitUntil(u, Waiting, until)
+		r.waitUntil(u, until)
 	case step.Kind == workflow.Approval:
 		r.ask(u)
 	default:
@@ -123,6 +125,10 @@ func (r *run) spread(ctx context.Context, u *unit) {
 		if price := r.plan[u.position].Price; price > 0 && len(items) > 0 {
 			err = r.hold(ctx, u, price*int64(len(items)), int64(len(items)))
 		}
+	}
+	if services.Is(err, services.Unavailable) { // later, with another worker
+		r.broken = err
+		return
 	}
 	if err != nil {
 		r.fail(u, message(err))
@@ -174,8 +180,8 @@ func (r *run) begun(u *unit) *unit {
 }
 
 // waitUntil lets a unit wait for a moment.
-func (r *run) waitUntil(u *unit, status Status, until time.Time) {
-	u.status, u.wake = status, until
+func (r *run) waitUntil(u *unit, until time.Time) {
+	u.status, u.wake = Waiting, until
 	u.detail = until.UTC().Format(time.RFC3339Nano)
 	r.timed = append(r.timed, u)
 	r.note(u)
@@ -240,10 +246,9 @@ func (r *run) take(o outcome) {
 		u.late.end()
 		u.late = nil
 	}
-	if !refused(o.err) {
+	if !r.refused(u, o.err) {
 		u.refused = time.Time{}
 	}
-	step := &r.workflow.Steps[u.position]
 	switch {
 	case o.err == nil && o.child != uuid.Nil:
 		r.awaitChild(u, o.child)
@@ -255,7 +260,7 @@ func (r *run) take(o outcome) {
 		r.succeed(u, o.result)
 	case o.cut && r.lost.Load():
 		r.halted = true
-	case refused(o.err): // though it was cut: it has not left
+	case r.refused(u, o.err): // though it was cut: it has not left
 		r.waitForRoom(u, o.err)
 	case o.cut && (r.cancelled.Load() || r.expired.Load()):
 		u.status, u.failure = Cancelled, cutText(r.safe(u))
@@ -265,10 +270,7 @@ func (r *run) take(o outcome) {
 	case uncertain(o.err) && !r.safe(u):
 		u.status, u.failure = Unknown, message(o.err)
 		r.note(u)
-	case u.attempt < step.Retry.Attempts && !final(o.err):
-		u.failure = message(o.err)
-		r.waitUntil(u, Retrying, time.Now().Add(step.Retry.Pause(u.attempt, rand.Float64())))
-	default:
+	case !r.tryAgain(u, o.err):
 		r.fail(u, message(o.err))
 	}
 }

@@ -39,7 +39,8 @@ type question struct {
 	Call      *Call     `json:"call,omitempty"`
 	Digest    string    `json:"digest,omitempty"`
 
-	Child *uuid.UUID `json:"job_id,omitempty"` // instead of a person
+	Child  *uuid.UUID `json:"job_id,omitempty"` // instead of a person
+	Failed int        `json:"failed,omitempty"` // attempts before that job, see pause
 }
 
 // ask lets an approval step wait for a person.

@@ -132,7 +132,7 @@ func (r *run) call(ctx context.Context, u *unit) (json.RawMessage, error) {
 			return nil, services.Errorf(services.Upstream, "the tool's result is not UTF-8")
 		case err == nil:
 			return result.Result, nil
-		case !services.Is(err, services.Unavailable) || attempt == len(pauses) || refused(err):
+		case !services.Is(err, services.Unavailable) || attempt == len(pauses) || r.refused(u, err):
 			return nil, err
 		}
 		select {
@@ -161,6 +161,9 @@ const lateAfter = 500 * time.Millisecond
 func (r *run) noteLater(u *unit) *lateNote {
 	n := &lateNote{}
 	s := stepChange{Position: u.position, Item: u.item, Status: Running, Attempt: u.attempt}
+	if u.failed > 0 {
+		s.Detail = &u.detail
+	}
 	n.done.Add(1)
 	n.timer = time.AfterFunc(lateAfter, func() {
 		defer n.done.Done()

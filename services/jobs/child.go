@@ -90,7 +90,7 @@ func (r *run) runChild(ctx context.Context, u *unit) (result json.RawMessage, pe
 
 // awaitChild lets a unit wait for its job.
 func (r *run) awaitChild(u *unit, child uuid.UUID) {
-	detail, _ := json.Marshal(question{ExpiresAt: time.Now().Add(childLook), Child: &child}) // can be written
+	detail, _ := json.Marshal(question{ExpiresAt: time.Now().Add(childLook), Child: &child, Failed: u.failed}) // can be written
 	u.status, u.wake, u.detail = Waiting, time.Now().Add(childLook), string(detail)
 	r.timed = append(r.timed, u)
 	r.note(u)

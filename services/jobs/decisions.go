@@ -95,7 +95,7 @@ func (r *run) decide(ctx context.Context) error {
 func (r *run) resolve(u *unit, d decided) {
 	switch d.Decision {
 	case Retry:
-		u.status, u.failure = Pending, ""
+		u.status, u.failure, u.failed = Pending, "", 0
 		if u.item == whole {
 			r.ready = append(r.ready, u.position)
 			return

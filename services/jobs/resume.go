@@ -51,6 +51,7 @@ func (r *run) restore(u *unit, row stepRow) {
 	}
 	if row.Detail != nil {
 		u.detail = *row.Detail
+		u.failed = pauseOf(u.detail).Failed
 	}
 }
 
@@ -76,7 +77,7 @@ func (r *run) waitAgain(u *unit) {
 	if json.Unmarshal([]byte(u.detail), &q) == nil && q.Child != nil {
 		u.child = *q.Child
 	}
-	u.refused = refusedSince(u.detail)
+	u.refused = pauseOf(u.detail).Since
 	until, err := momentOf(u.detail)
 	if err == nil {
 		u.wake = until

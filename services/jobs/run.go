@@ -42,6 +42,7 @@ type run struct {
 	seen     int64 // pokes that were looked at
 	size     int   // of the results, in bytes
 	failure  string
+	broken   error // a part of ours can't be reached: the job is taken up again later
 	unsaved  []stepChange
 }
 

@@ -15,7 +15,8 @@ type unit struct {
 	position int
 	item     int
 	status   Status
-	attempt  int
+	attempt  int // calls that have begun
+	failed   int // of those, since somebody has decided
 	result   json.RawMessage
 	failure  string
 	detail   string

@@ -72,7 +72,7 @@ func invokerContract(t *testing.T, b *bench, invoker Invoker) {
 		"params":       {CallRequest{ToolID: mcp, Method: "echo", Params: json.RawMessage(`[]`)}, peerstest.Parts{Kind: services.Invalid, Message: "body.params: must be an object", Details: `[{"path":"body.params","message":"must be an object"}]`}},
 		"unknown":      {CallRequest{ToolID: uuid.New(), Method: "echo"}, peerstest.Parts{Kind: services.NotFound, Message: "Tool not found"}},
 		"too few":      {CallRequest{ToolID: dear, Method: "echo"}, peerstest.Parts{Kind: services.Insufficient, Message: "Insufficient credits. Required: 20000, Available: 9993"}},
-		"nobody there": {CallRequest{ToolID: gone, Method: "x"}, peerstest.Parts{Kind: services.Unavailable, Message: "The tool can't be reached: connection refused"}},
+		"nobody there": {CallRequest{ToolID: gone, Method: "x"}, peerstest.Parts{Kind: services.Unavailable, Code: upstream.CodeUnreachable, Message: "The tool can't be reached: connection refused"}},
 		"HTTP 500":     {CallRequest{ToolID: rest, Method: "status500"}, peerstest.Parts{Kind: services.Upstream, Message: "The tool answered with HTTP status Internal Server Error", Details: `{"upstreamStatus":500}`}},
 		"outcome unknown": {CallRequest{ToolID: rest, Method: "cut", Prepaid: &job}, peerstest.Parts{Kind: services.Timeout, Code: upstream.CodeOutcomeUnknown,
 			Message: "The tool was called but the connection was lost before it answered; whether it did its work is unknown"}},

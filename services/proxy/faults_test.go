@@ -70,7 +70,7 @@ func TestWhatAToolMayDoToACall(t *testing.T) {
 			http.Redirect(w, r, "http://169.254.169.254/latest/meta-data", http.StatusTemporaryRedirect)
 		}, kind: services.Upstream, code: upstream.CodeRedirected, outcome: Failed},
 		"is inside":     {url: "http://169.254.169.254/mcp", kind: services.Upstream, code: upstream.CodeAddressRefused, outcome: Failed},
-		"is not there":  {url: "closed", kind: services.Unavailable, code: "UNAVAILABLE", outcome: Failed},
+		"is not there":  {url: "closed", kind: services.Unavailable, code: upstream.CodeUnreachable, outcome: Failed},
 		"wants no more": {call: func(w http.ResponseWriter, _ *http.Request, _ string) { w.WriteHeader(http.StatusTooManyRequests) }, kind: services.Upstream, code: "UPSTREAM_ERROR", outcome: Failed},
 	} {
 		t.Run(name, func(t *testing.T) {

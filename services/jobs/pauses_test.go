@@ -13,12 +13,14 @@ import (
 	"uaol/providers/postgres"
 	"uaol/providers/upstream"
 	"uaol/services"
+	"uaol/services/billing"
 	"uaol/services/proxy"
 )
 
 // refusals are what the proxy says to a call that is one too many.
 var refusals = map[string]error{
 	"a limit": services.Errorf(services.Limited, "Rate limit exceeded: your calls may be at most 60 in a minute"),
+	"ours":    services.Errorf(services.Unavailable, "The database cannot be reached; try again"),
 	"busy":    services.Errorf(services.Unavailable, "The tool has as many calls under way as it may have; try again").WithCode(upstream.CodeBusy),
 }
 
@@ -38,7 +40,7 @@ func (b *bench) refusedFor(t *testing.T, waited time.Duration, in Request) Job {
 	t.Helper()
 	in.Definition = b.raw(t, b.tool(t, 3), `{"id":"a","tool_id":%q,"action":"do","retry":{"attempts":3}}`)
 	job := b.request(t, in)
-	detail, err := json.Marshal(refusal{ExpiresAt: time.Now(), Since: time.Now().Add(-waited)})
+	detail, err := json.Marshal(pause{ExpiresAt: time.Now(), Since: time.Now().Add(-waited)})
 	require.NoError(t, err)
 	text := string(detail)
 	require.True(t, b.written(t, b.claim(t), "a", Retrying, func(s *stepChange) { s.Attempt, s.Detail = 0, &text }))
@@ -73,7 +75,7 @@ func TestWaitingForRoomTakesNoWorker(t *testing.T) {
 			require.Less(t, pause, 50*time.Second)
 			rows, err := b.repository.steps(t.Context(), job.ID)
 			require.NoError(t, err)
-			require.Greater(t, time.Since(refusedSince(*rows[0].Detail)), 10*time.Minute)
+			require.Greater(t, time.Since(pauseOf(*rows[0].Detail).Since), 10*time.Minute)
 			require.Len(t, b.tools.called(), 1)
 
 			room.Store(true)
@@ -96,7 +98,7 @@ func TestRoomIsNotWaitedForForEver(t *testing.T) {
 			b.tools.answers(refusing(why, &room))
 			long, short := b.refusedFor(t, mostRefused, Request{}), b.refusedFor(t, 10*time.Minute, Request{Timeout: "1s"})
 			b.start(t)
-			require.Equal(t, "Step a failed: there was no room for the call in an hour: "+message(why), failureOf(t, b.ended(t, long.ID)))
+			require.Equal(t, "Step a failed: the call could not be made in an hour: "+message(why), failureOf(t, b.ended(t, long.ID)))
 			require.Equal(t, 1, b.tools.times(long.ID.String()+"/a"))
 			require.Contains(t, failureOf(t, b.ended(t, short.ID)), "TIMEOUT")
 			require.Zero(t, b.spent(t))
@@ -122,7 +124,7 @@ func TestRefusalsUseNoAttemptsUp(t *testing.T) {
 			if err != nil {
 				return proxy.CallResult{}, err
 			}
-			since = refusedSince(detail)
+			since = pauseOf(detail).Since
 		}
 		return echo(in), err
 	})
@@ -190,4 +192,75 @@ func TestPausesOfRefusedCalls(t *testing.T) {
 			require.Less(t, pause, middle/2+middle)
 		}
 	}
+}
+
+// TestADeadWorkerUsesNoAttemptUp: the tool did not fail.
+func TestADeadWorkerUsesNoAttemptUp(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	offer, tool := offered(3)
+	b.service.catalog = offering{offer: offer}
+	g := newGate(t)
+	dying := &tools{count: map[string]int{}, answer: g.pass}
+	first := b.start(t, through(dying), handingBackIn(0))
+	job := b.request(t, Request{Definition: b.raw(t, tool, `{"id":"a","tool_id":%q,"action":"do","retry":{"attempts":2,"backoff":"1ms"}}`)})
+	g.wait(t)
+	first.kill()
+	b.expire(t, job.ID)
+	var n atomic.Int64
+	b.tools.answers(func(_ context.Context, in proxy.CallRequest) (proxy.CallResult, error) {
+		if n.Add(1) == 1 {
+			return isError("not yet")
+		}
+		return echo(in), nil
+	})
+	b.start(t)
+	require.Equal(t, Success, b.ended(t, job.ID).Status)
+	require.EqualValues(t, 3, b.spent(t))
+}
+
+// TestFailedAttemptsCountOn, whoever works on the job meanwhile.
+func TestFailedAttemptsCountOn(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.tools.answers(func(context.Context, proxy.CallRequest) (proxy.CallResult, error) { return isError("never") })
+	job := b.request(t, Request{Definition: b.raw(t, b.tool(t, 3), `{"id":"a","tool_id":%q,"action":"do","retry":{"attempts":3,"backoff":"1h"}}`)})
+	b.start(t)
+	for failed := 1; failed <= 2; failed++ {
+		eventually(t, func() bool { s := b.steps(t, job.ID)["a"]; return s.Status == Retrying && s.Attempt == failed })
+		eventually(t, func() bool { return b.number(t, `SELECT count(*) FROM uaol_jobs.queue WHERE wake_at > now()`) == 1 })
+		b.exec(t, `UPDATE uaol_jobs.steps SET detail = (detail::jsonb || jsonb_build_object('expires_at', now()))::text`)
+		b.exec(t, `UPDATE uaol_jobs.queue SET wake_at = now()`)
+	}
+	require.Equal(t, "Step a failed: the tool says: never", failureOf(t, b.ended(t, job.ID)))
+	require.Equal(t, 3, b.tools.times(job.ID.String()+"/a"))
+}
+
+// absent is a billing that can't be reached for further holds.
+type absent struct {
+	billing.Meter
+	away atomic.Bool
+}
+
+func (a *absent) Hold(ctx context.Context, in billing.HoldRequest) (billing.Hold, error) {
+	if a.away.Load() {
+		return billing.Hold{}, services.Errorf(services.Unavailable, "The billing service cannot be reached; try again")
+	}
+	return a.Meter.Hold(ctx, in)
+}
+
+// TestItemsWaitForBilling that is away when they are to be held for.
+func TestItemsWaitForBilling(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	meter := &absent{Meter: b.meter}
+	meter.away.Store(true)
+	b.start(t, func(e *Engine) { e.meter = meter })
+	job := b.request(t, Request{Definition: b.raw(t, b.tool(t, 3), `{"id":"a","tool_id":%q,"action":"do","for_each":{"items":[1,2]}}`)})
+	eventually(t, func() bool { return b.number(t, `SELECT count(*) FROM uaol_jobs.queue WHERE wake_at > now()`) == 1 })
+	require.Equal(t, Running, b.job(t, job.ID).Status)
+	meter.away.Store(false)
+	b.comes(t)
+	require.Equal(t, Success, b.ended(t, job.ID).Status)
+	require.EqualValues(t, 6, b.spent(t))
 }
