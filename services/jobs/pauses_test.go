@@ -3,6 +3,7 @@ package jobs
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"testing"
@@ -110,16 +111,16 @@ func TestRoomIsNotWaitedForForEver(t *testing.T) {
 func TestRefusalsUseNoAttemptsUp(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	broken := error(services.Errorf(services.Upstream, "it broke"))
+	broken := services.Errorf(services.Upstream, "it broke")
 	answers := []error{refusals["busy"], refusals["a limit"], broken, refusals["busy"], nil}
 	var n atomic.Int64
 	var attempted, since time.Time
 	b.tools.answers(func(_ context.Context, in proxy.CallRequest) (proxy.CallResult, error) {
 		err := answers[n.Add(1)-1]
-		switch err {
-		case broken:
+		switch {
+		case errors.Is(err, broken):
 			attempted = time.Now()
-		case nil:
+		case err == nil:
 			detail, err := postgres.Value[string](tContext, b.pool, `SELECT detail FROM uaol_jobs.steps`)
 			if err != nil {
 				return proxy.CallResult{}, err
