@@ -6,9 +6,12 @@ import (
 	"os"
 	"strconv"
 	"testing"
+
+	"uaol/providers/memory"
 )
 
 func TestMain(m *testing.M) {
+	memory.Use(os.LookupEnv) // as the program does; the others have it too
 	if url := os.Getenv(workerOf); url != "" {
 		if err := work(url); err != nil {
 			fmt.Fprintln(os.Stderr, err)

@@ -9,6 +9,7 @@ import (
 
 	"uaol/app"
 	"uaol/providers/config"
+	"uaol/providers/memory"
 )
 
 func main() { os.Exit(run(os.Args[1:])) }
@@ -78,6 +79,7 @@ UAOL_<SERVICE>_URL, with the UAOL_SERVICE_SECRET that all processes share.`,
 			if addr != "" {
 				env = env.With(map[string]string{"UAOL_ADDR": addr})
 			}
+			memory.Use(env.Lookup)
 			return app.Serve(cmd.Context(), env, set)
 		},
 	}
