@@ -19,6 +19,9 @@ type Group[In, Out any] struct {
 	// Writers is how many batches are written at a time, 1 if it is 0. Members of
 	// different batches must not wait for each other in a circle.
 	Writers int
+	// Worth is how many have to wait before another than the first writer begins:
+	// small batches cost the database more than they gain.
+	Worth int
 
 	mu      sync.Mutex
 	waiting []*ticket[In, Out]
@@ -45,7 +48,7 @@ func (g *Group[In, Out]) Do(ctx context.Context, in In) (out Out, done bool, err
 	t := &ticket[In, Out]{in: in, over: make(chan struct{})}
 	g.mu.Lock()
 	g.waiting = append(g.waiting, t)
-	if g.writing < max(g.Writers, 1) {
+	if g.writing == 0 || g.writing < g.Writers && len(g.waiting) >= g.Worth {
 		g.writing++
 		go g.run()
 	}
@@ -78,7 +81,7 @@ func (g *Group[In, Out]) run() {
 	for {
 		g.mu.Lock()
 		n := min(len(g.waiting), most)
-		if n == 0 {
+		if n == 0 || g.writing > 1 && n < g.Worth {
 			g.writing--
 			g.mu.Unlock()
 			return

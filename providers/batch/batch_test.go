@@ -138,3 +138,45 @@ func TestSeveralWriters(t *testing.T) {
 		require.Zero(t, g.writing)
 	})
 }
+
+// TestAnotherWriterIsWorthIt only for so many; the others wait for the first.
+func TestAnotherWriterIsWorthIt(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		open := make(chan struct{})
+		var mu sync.Mutex
+		var sizes []int
+		g := &Group[int, int]{Writers: 2, Worth: 3, Write: func(_ context.Context, batch []int) (map[int]int, error) {
+			mu.Lock()
+			sizes = append(sizes, len(batch))
+			mu.Unlock()
+			<-open
+			done := map[int]int{}
+			for i := range batch {
+				done[i] = batch[i]
+			}
+			return done, nil
+		}}
+		var callers sync.WaitGroup
+		come := func(n int) {
+			for range n {
+				callers.Go(func() {
+					if _, done, err := g.Do(context.Background(), 1); !done || err != nil {
+						t.Error(done, err)
+					}
+				})
+				synctest.Wait()
+			}
+		}
+		come(3)
+		require.Equal(t, []int{1}, sizes, "two wait for the first")
+		come(1)
+		require.Equal(t, []int{1, 3}, sizes)
+		come(2)
+		close(open)
+		callers.Wait()
+		synctest.Wait()
+		require.Equal(t, []int{1, 3, 2}, sizes)
+		require.Zero(t, g.writing)
+	})
+}

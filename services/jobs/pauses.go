@@ -16,14 +16,15 @@ import (
 const mostRefused = time.Hour
 
 // refused reports whether a call has not left and will go through in a while: it was
-// one too many, or a part of ours can't be reached. A tool that can't be reached has a
-// code (upstream.CodeUnreachable), and is a failed attempt.
+// one too many, its tool is left alone for a moment, or a part of ours can't be
+// reached. A tool that can't be reached has a code (upstream.CodeUnreachable), and is
+// a failed attempt.
 func (r *run) refused(u *unit, err error) bool {
 	var e *services.Error
 	if !errors.As(err, &e) {
 		return false
 	}
-	return e.Kind == services.Limited || e.Code == upstream.CodeBusy ||
+	return e.Kind == services.Limited || e.Code == upstream.CodeBusy || e.Code == upstream.CodeCircuitOpen ||
 		e.Kind == services.Unavailable && e.Code == "" && r.workflow.Steps[u.position].Kind != workflow.LLM
 }
 

@@ -21,6 +21,7 @@ import (
 // refusals are what the proxy says to a call that is one too many.
 var refusals = map[string]error{
 	"a limit": services.Errorf(services.Limited, "Rate limit exceeded: your calls may be at most 60 in a minute"),
+	"resting": services.Errorf(services.Unavailable, "The tool has failed too often just now and is left alone for a moment; try again later").WithCode(upstream.CodeCircuitOpen),
 	"ours":    services.Errorf(services.Unavailable, "The database cannot be reached; try again"),
 	"busy":    services.Errorf(services.Unavailable, "The tool has as many calls under way as it may have; try again").WithCode(upstream.CodeBusy),
 }

@@ -30,7 +30,7 @@ func NewRepository(pool *pgxpool.Pool) *Repository {
 	r := &Repository{pool: pool, outbox: events.NewOutbox(services.Jobs), definitions: newDefinitions(), hub: newHub(pool)}
 	r.creations.Write = r.createEach
 	r.changes.Write = r.changeMany
-	r.changes.Writers = 2 // one batch is put together while another waits for the disk
+	r.changes.Writers, r.changes.Worth = 2, 100 // one batch is put together while another waits for the disk
 	return r
 }
 
