@@ -34,6 +34,11 @@
 // so that the person sees the very call. A compensation step, which others name
 // in on_error, runs only after one of these has failed.
 //
+// The attempts of retry are those that have failed. A worker that died uses none up,
+// nor does a call that could not leave: for room (a limit, a busy tool, one that is
+// left alone for a moment) or for a part of the platform that is away a step waits by
+// itself, for an hour at most.
+//
 // A reference is {{step.result}} with a path into it (.list.0.id), {{step.error}},
 // a text or null, {{step.status}}, {{input}} with a path, and in a step with
 // for_each {{item}} with a path and {{index}}, which counts from 0. A text that
