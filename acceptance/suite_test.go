@@ -77,6 +77,7 @@ func run(t *testing.T, s *suite) {
 		{"too few credits", tooFewCredits},
 		{"failures cost nothing", failuresCostNothing},
 		{"failed jobs refund", failedJobsRefund},
+		{"jobs come to their end", jobsComeToTheirEnd},
 		{"calls never overdraw", callsNeverOverdraw},
 		{"jobs never overdraw", jobsNeverOverdraw},
 		{"receipts can be checked", receiptsCanBeChecked},
