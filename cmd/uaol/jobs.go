@@ -63,6 +63,7 @@ type step struct {
 	End     *time.Time `json:"end_time"`
 	Until   *time.Time `json:"waits_until"`
 	Asks    *struct {
+		Job     string `json:"job_id"` // that it waits for, instead of for somebody
 		Message string `json:"message"`
 		Digest  string `json:"digest"`
 		Call    *struct {

@@ -81,7 +81,7 @@ func (c *client) waitingStep(ctx context.Context, job, id string) (step, error) 
 	}
 	for _, s := range steps {
 		if s.ID == id && s.Item == nil {
-			if s.Asks == nil {
+			if s.Asks == nil || s.Asks.Job != "" {
 				return step{}, fmt.Errorf("the step %s is %s and does not wait for approval", id, s.Status)
 			}
 			return s, nil

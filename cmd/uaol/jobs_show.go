@@ -159,6 +159,8 @@ func (s step) says() string {
 	switch {
 	case s.Error != "":
 		return s.Error
+	case s.Asks != nil && s.Asks.Job != "":
+		return "waits for job " + s.Asks.Job
 	case s.Asks != nil:
 		return strings.TrimSpace("waits for approval: " + s.Asks.Message)
 	case s.Until != nil:

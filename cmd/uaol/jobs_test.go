@@ -241,3 +241,22 @@ func TestHowItWasTold(t *testing.T) {
 		require.Equal(t, want, c.says())
 	}
 }
+
+// TestWhatAStepWaitsFor: a person is asked to decide only where somebody can.
+func TestWhatAStepWaitsFor(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ step, note, command string }{
+		{`{"id":"a","status":"Waiting","asks":{"message":"May it?","expires_at":"2030-01-01T00:00:00Z"}}`, "waits for approval: May it?", "uaol jobs decide j a approve"},
+		{`{"id":"a","status":"Waiting","asks":{"job_id":"other","expires_at":"2030-01-01T00:00:00Z"}}`, "waits for job other", ""},
+		{`{"id":"a","status":"Unknown"}`, "waits for a decision", "uaol jobs decide j a retry"},
+	} {
+		var s step
+		require.NoError(t, json.Unmarshal([]byte(c.step), &s))
+		require.Contains(t, s.says(), c.note)
+		var out bytes.Buffer
+		(&progress{out: &out, id: "j"}).line(s)
+		require.Contains(t, out.String(), c.note)
+		require.Equal(t, c.command != "", strings.Contains(out.String(), "uaol jobs decide"), out.String())
+		require.Contains(t, out.String(), c.command)
+	}
+}

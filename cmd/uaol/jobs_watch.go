@@ -168,7 +168,7 @@ func (p *progress) line(s step) {
 	}
 	fmt.Fprintln(p.out, text)
 	switch {
-	case s.Asks != nil:
+	case s.Asks != nil && s.Asks.Job == "":
 		fmt.Fprintf(p.out, "  uaol jobs decide %s %s approve\n", p.id, s.ID)
 	case s.Status == "Unknown":
 		item := ""

@@ -198,6 +198,12 @@ func (r *Repository) retry(ctx context.Context, id uuid.UUID, retries int, cost 
 		if _, err := postgres.Exec(ctx, tx, `DELETE FROM uaol_jobs.steps WHERE job_id = $1 AND status IN ('Failed', 'Cancelled')`, id); err != nil {
 			return err
 		}
+		// What was decided about a step that begins anew is no word about it now.
+		if _, err := postgres.Exec(ctx, tx, `
+			DELETE FROM uaol_jobs.decisions d WHERE d.job_id = $1 AND NOT EXISTS (
+				SELECT 1 FROM uaol_jobs.steps s WHERE s.job_id = d.job_id AND s.position = d.position AND s.item = d.item)`, id); err != nil {
+			return err
+		}
 		if _, err := postgres.Exec(ctx, tx, `
 			UPDATE uaol_jobs.steps SET asks = (SELECT organization_id FROM uaol_jobs.jobs WHERE job_id = $1) WHERE job_id = $1 AND status = 'Unknown'`, id); err != nil {
 			return err

@@ -58,3 +58,36 @@ func TestADecisionIsStoredAndToldOrNeither(t *testing.T) {
 	require.Equal(t, Success, b.ended(t, job.ID).Status)
 	require.EqualError(t, cut.decideOnce(t.Context(), job.ID, decision), "This has been decided already")
 }
+
+// TestWhatBeginsAnewIsDecidedAnew: a job that is tried again asks again, and hears the
+// answer.
+func TestWhatBeginsAnewIsDecidedAnew(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.tools.answers(func(_ context.Context, in proxy.CallRequest) (proxy.CallResult, error) {
+		if b.tools.times(in.Operation) <= 2 {
+			return proxy.CallResult{}, services.Errorf(services.Timeout, "cut").WithCode(upstream.CodeOutcomeUnknown)
+		}
+		return echo(in), nil
+	})
+	b.start(t)
+	job := b.request(t, Request{Definition: b.raw(t, b.tool(t, 2), `{"id":"ask","kind":"approval","message":"May it?"},{"id":"a","tool_id":%q,"action":"do","depends_on":["ask"]}`)})
+	decide := func(step string, status Status, decision Decision) {
+		b.waits(t, job.ID, step, status)
+		require.NoError(t, b.service.Decide(t.Context(), b.caller, job.ID, DecideRequest{Step: step, Decision: decision}))
+	}
+	again := func() {
+		require.Equal(t, Failed, b.ended(t, job.ID).Status)
+		b.seen.forget()
+		_, err := b.service.Retry(t.Context(), b.caller, job.ID)
+		require.NoError(t, err)
+	}
+	decide("ask", Waiting, Reject)
+	again()
+	decide("ask", Waiting, Approve)
+	decide("a", Unknown, Fail)
+	again()
+	decide("a", Unknown, Retry)
+	require.Equal(t, Success, b.ended(t, job.ID).Status)
+	require.EqualValues(t, 2, b.spent(t))
+}
