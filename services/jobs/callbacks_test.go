@@ -18,7 +18,6 @@ import (
 
 	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap"
@@ -28,6 +27,7 @@ import (
 	"uaol/providers/egress"
 	"uaol/providers/events"
 	"uaol/providers/keyring"
+	"uaol/providers/postgres/pgtest"
 	"uaol/services"
 	"uaol/services/proxy"
 )
@@ -683,10 +683,9 @@ func TestCallbackPlans(t *testing.T) {
 		SELECT gen_random_uuid(), 'org/' || n % 50, 'https://example.com', 'Success', CASE WHEN n % 3 = 0 THEN now() + interval '1 hour' WHEN n % 30 = 1 THEN now() END
 		FROM generate_series(1, 20000) n`)
 	b.exec(t, `ANALYZE uaol_jobs.callbacks, uaol_jobs.jobs`)
-	watch := &explainingCallbacks{explaining{t: t}}
-	repository := NewRepository(b.open(t, watch))
+	plans := pgtest.Explain(t, b.pool, "uaol_jobs", "callbacks", "jobs")
+	repository := NewRepository(plans.Pool)
 	t.Cleanup(repository.Close)
-	watch.pool = b.pool
 	lanes, err := repository.callbackLanes(t.Context(), "", lanesLooked)
 	require.NoError(t, err)
 	require.Len(t, lanes, 50)
@@ -698,20 +697,5 @@ func TestCallbackPlans(t *testing.T) {
 	require.NoError(t, err)
 	_, err = repository.told(t.Context(), make([]callbackOutcome, 100))
 	require.NoError(t, err)
-	require.Equal(t, 3, watch.seen)
-}
-
-// explainingCallbacks reads the plan of every statement about callbacks.
-type explainingCallbacks struct{ explaining }
-
-func (e *explainingCallbacks) TraceQueryStart(ctx context.Context, _ *pgx.Conn, q pgx.TraceQueryStartData) context.Context {
-	if e.pool == nil || !strings.Contains(q.SQL, "uaol_jobs.callbacks") {
-		return ctx
-	}
-	e.seen++
-	lines, err := e.explain(ctx, q)
-	if plan := strings.Join(lines, "\n"); err != nil || strings.Contains(plan, "Seq Scan on callbacks") || strings.Contains(plan, "Seq Scan on jobs") {
-		e.t.Errorf("%v: %s\n%s", err, q.SQL, plan)
-	}
-	return ctx
+	require.Equal(t, 3, plans.Seen())
 }

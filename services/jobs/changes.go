@@ -177,7 +177,7 @@ func (r *Repository) write(ctx context.Context, q postgres.Querier, all []change
 		), told AS (
 			INSERT INTO uaol_jobs.outbox (event_id, type, subject, organization_id, data)
 			SELECT gen_random_uuid(), 'job.ended', '', organization_id, jsonb_build_object('jobs', jsonb_agg(jsonb_build_array(job_id, status)))
-			FROM (SELECT *, row_number() OVER () / 30 AS part FROM ended) e GROUP BY organization_id, part
+			FROM (SELECT *, row_number() OVER () / `+jobsAnEvent+` AS part FROM ended) e GROUP BY organization_id, part
 		)
 		SELECT place FROM held`,
 		b.places, b.ids, b.fences, b.seqs, b.positions, b.items, b.statuses, b.attempts,

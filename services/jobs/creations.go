@@ -72,7 +72,12 @@ func (r *Repository) createEach(ctx context.Context, all []creation) (map[int]St
 	return done, nil
 }
 
-// create gives the places, from 1, of the jobs that it has made. A worker that
+// jobsAnEvent is how many jobs one event tells of. An event of more than two
+// kilobytes PostgreSQL would try to compress, which ids are no good for.
+const jobsAnEvent = "30"
+
+// create gives the places, from 1, of the jobs that it has made. Only an id that is
+// made of a request may be taken; others are new and are not looked up. A worker that
 // lost its lease meanwhile takes none: they wait in the queue.
 func (r *Repository) create(ctx context.Context, q postgres.Querier, all []creation) ([]int64, error) {
 	n := len(all)
@@ -129,7 +134,7 @@ func (r *Repository) create(ctx context.Context, q postgres.Querier, all []creat
 			WHERE worker_id IS NULL OR worker_id NOT IN (SELECT w.worker_id FROM uaol_jobs.workers w WHERE w.lease_until > now())
 		), told AS (
 			INSERT INTO uaol_jobs.outbox (event_id, type, subject, organization_id, data)
-			SELECT gen_random_uuid(), 'job.created', '', organization_id, jsonb_build_object('jobs', jsonb_agg(job_id)) FROM wanted GROUP BY organization_id, place / 30
+			SELECT gen_random_uuid(), 'job.created', '', organization_id, jsonb_build_object('jobs', jsonb_agg(job_id)) FROM wanted GROUP BY organization_id, place / `+jobsAnEvent+`
 		)
 		SELECT place FROM wanted`,
 		ids, organizations, accounts, keys, texts, plans, inputs, metadata, costs, priorities,

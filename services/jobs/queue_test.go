@@ -1,20 +1,18 @@
 package jobs
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"maps"
-	"regexp"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"uaol/providers/postgres/pgtest"
 	"uaol/providers/upstream"
 	"uaol/services"
 )
@@ -323,10 +321,9 @@ func TestPlans(t *testing.T) {
 		SELECT job_id, 0, -1, 'Unknown', 1, 1, organization_id, now() FROM uaol_jobs.jobs WHERE end_time IS NULL`)
 	b.exec(t, `INSERT INTO uaol_jobs.decisions (job_id, position, item, attempt, decision, account_id) SELECT job_id, 0, -1, 1, 'retry', account_id FROM uaol_jobs.jobs WHERE end_time IS NOT NULL`)
 	b.exec(t, `ANALYZE uaol_jobs.jobs, uaol_jobs.queue, uaol_jobs.runs, uaol_jobs.steps, uaol_jobs.workers, uaol_jobs.decisions`)
-	watch := &explaining{t: t}
-	repository := NewRepository(b.open(t, watch))
+	plans := pgtest.Explain(t, b.pool, "uaol_jobs", "jobs", "queue", "runs", "steps", "decisions")
+	repository := NewRepository(plans.Pool)
 	t.Cleanup(repository.Close)
-	watch.pool = b.pool
 	worker := uuid.New()
 	require.NoError(t, repository.signIn(t.Context(), worker, time.Hour))
 	taken, _, err := repository.claim(t.Context(), worker, uuid.Nil, 100)
@@ -342,55 +339,20 @@ func TestPlans(t *testing.T) {
 	require.NoError(t, err)
 	_, err = repository.look(t.Context(), []uuid.UUID{uuid.New()})
 	require.NoError(t, err)
-	require.GreaterOrEqual(t, watch.seen, 5)
+	require.GreaterOrEqual(t, plans.Seen(), 5)
 
 	waiting, err := repository.asked(t.Context(), b.caller.Organization, newestAsked, 50)
 	require.NoError(t, err)
 	require.Len(t, waiting, 50)
-	require.Contains(t, watch.last, "steps_asked")
-	require.NotContains(t, watch.last, "Sort", "a page costs a page, however much waits")
+	require.Contains(t, plans.Last(), "steps_asked")
+	require.NotContains(t, plans.Last(), "Sort", "a page costs a page, however much waits")
 	last := waiting[49]
 	_, err = repository.asked(t.Context(), b.caller.Organization, askedPlace{last.StartTime.Time, last.Job, 0, whole}, 50)
 	require.NoError(t, err)
-	require.NotContains(t, watch.last, "Sort")
+	require.NotContains(t, plans.Last(), "Sort")
 	_, err = repository.byIDs(t.Context(), []uuid.UUID{last.Job, uuid.New()})
 	require.NoError(t, err)
 }
-
-// explaining reads the plan of every statement that its pool sends.
-type explaining struct {
-	t    testing.TB
-	pool interface {
-		Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
-	}
-	seen int
-	last string // plan
-}
-
-func (e *explaining) TraceQueryStart(ctx context.Context, _ *pgx.Conn, q pgx.TraceQueryStartData) context.Context {
-	if e.pool == nil || !strings.Contains(q.SQL, "uaol_jobs") {
-		return ctx
-	}
-	e.seen++
-	lines, err := e.explain(ctx, q)
-	if err != nil {
-		e.t.Errorf("%v: %s", err, q.SQL)
-	}
-	if e.last = strings.Join(lines, "\n"); regexp.MustCompile(`Seq Scan on (jobs|queue|runs|steps|decisions)\b`).MatchString(e.last) {
-		e.t.Error(e.last)
-	}
-	return ctx
-}
-
-func (e *explaining) explain(ctx context.Context, q pgx.TraceQueryStartData) ([]string, error) {
-	rows, err := e.pool.Query(ctx, "EXPLAIN "+q.SQL, q.Args...)
-	if err != nil {
-		return nil, err
-	}
-	return pgx.CollectRows(rows, pgx.RowTo[string])
-}
-
-func (e *explaining) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
 
 // TestArgumentsAreCheckedWhenAJobIsMade, as far as they are known then.
 func TestArgumentsAreCheckedWhenAJobIsMade(t *testing.T) {

@@ -22,6 +22,7 @@ type Plans struct {
 	schema string
 	whole  *regexp.Regexp
 	seen   atomic.Int64
+	last   atomic.Pointer[string]
 }
 
 // Explain opens another pool on a database. The tables are those of the schema that
@@ -38,6 +39,9 @@ func Explain(t testing.TB, pool *pgxpool.Pool, schema string, tables ...string) 
 	return p
 }
 
+// Last is the plan of the last statement.
+func (p *Plans) Last() string { return *p.last.Load() }
+
 // Seen is how many plans were read.
 func (p *Plans) Seen() int { return int(p.seen.Load()) }
 
@@ -53,7 +57,9 @@ func (p *Plans) TraceQueryStart(ctx context.Context, _ *pgx.Conn, q pgx.TraceQue
 		return ctx
 	}
 	lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if plan := strings.Join(lines, "\n"); err != nil || p.whole.MatchString(plan) {
+	plan := strings.Join(lines, "\n")
+	p.last.Store(&plan)
+	if err != nil || p.whole.MatchString(plan) {
 		p.t.Errorf("%v\n%s", err, plan)
 	}
 	return ctx
