@@ -25,8 +25,9 @@ import (
 // above the other, then a window over each organisation), not by a join: a
 // database has no idea how long an array is, takes it for short and would compare
 // each with each; or it knows, and reads all holds there are rather than look each
-// up. So those are looked up one by one (LATERAL, or ANY of an array), and the
-// arrays come out of subqueries, which tell no length.
+// up. So those are looked up one by one (LATERAL, or ANY of an array). The arrays of
+// settlements are plain parameters: each batch is planned, since the plan of an empty
+// journal would be kept while it grows.
 
 // inOrder gives the places of a batch's members in the order of their ids; of those
 // with the same one the first comes first.

@@ -57,7 +57,7 @@ func (r *Repository) settleAll(ctx context.Context, batch []SettleRequest) (map[
 		WITH found AS MATERIALIZED (
 			SELECT h.hold_id, h.organization_id, h.spender_id, h.job_id, h.owner = 'call' OR c.last AS last, h.state, h.amount AS held, h.settled,
 				c.operation, c.amount, c.facts, c.place, nullif(c.tool_id::uuid, '00000000-0000-0000-0000-000000000000') AS tool_id
-			FROM unnest((SELECT $1::text[]), (SELECT $2::text[]), (SELECT $3::text[]), (SELECT $4::text[]), (SELECT $5::bigint[]), (SELECT $7::boolean[]))
+			FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[], $7::boolean[])
 				WITH ORDINALITY AS c (hold_id, operation, tool_id, facts, amount, last, place)
 			CROSS JOIN LATERAL (
 				SELECT o.hold_id, o.organization_id, o.spender_id, o.job_id, o.owner, o.state, o.amount, o.settled
