@@ -81,20 +81,22 @@ func InTx(ctx context.Context, pool *pgxpool.Pool, f func(tx pgx.Tx) error) erro
 	return classify(err)
 }
 
-// attempts bounds how often a serialization failure is tried again; with the
-// growing pauses below that is about two seconds.
-const attempts = 12
+// patience bounds how long a serialization failure is tried again. It is a time
+// and no number of attempts: of those who want the same row one gets on at each
+// round, so how many rounds the last of them needs is how many they were.
+const patience = 10 * time.Second
 
 // again repeats f while the database says that trying again may help. Inside a
 // transaction only the whole of it can be repeated, by InTx.
 func again(ctx context.Context, q Querier, f func() error) error {
 	_, inTx := q.(pgx.Tx)
+	began := time.Now()
 	for attempt := 1; ; attempt++ {
 		err := f()
-		if err == nil || inTx || attempt == attempts || !retryable(err) {
+		if err == nil || inTx || !retryable(err) || time.Since(began) > patience {
 			return err
 		}
-		pause := min(time.Millisecond<<attempt, 300*time.Millisecond)
+		pause := time.Millisecond << min(attempt, 8)
 		select {
 		case <-ctx.Done():
 			return err

@@ -180,7 +180,7 @@ func TestInTxRepeats(t *testing.T) {
 	require.ElementsMatch(t, []string{"0+", "0++"}, names, "as though one had come after the other")
 }
 
-// TestInTxGivesUp: what never succeeds is Unavailable, and a statement alone is
+// TestInTxGivesUp: what never succeeds is Unavailable after ten seconds, and a statement alone is
 // repeated likewise; what is not about order is tried once.
 func TestInTxGivesUp(t *testing.T) {
 	t.Parallel()
@@ -192,7 +192,7 @@ func TestInTxGivesUp(t *testing.T) {
 		return err
 	})
 	require.True(t, services.Is(err, services.Unavailable), err)
-	require.Equal(t, 12, tries)
+	require.Greater(t, tries, 12)
 	tries = 0
 	mine := services.Errorf(services.Conflict, "mine")
 	err = postgres.InTx(t.Context(), pool, func(tx pgx.Tx) error {

@@ -192,6 +192,6 @@ func (r *Repository) abandoned(ctx context.Context, in AbandonedRequest) ([]Aban
 func (r *Repository) prolong(ctx context.Context, ids []string, by time.Duration) error {
 	_, err := postgres.Exec(ctx, r.pool, `
 		UPDATE uaol_billing.holds SET expires_at = now() + $2 * interval '1 second'
-		WHERE hold_id = ANY ($1::text[]::uuid[]) AND state = 'open'`, ids, int64(by/time.Second))
+		WHERE hold_id = ANY ($1::text[]::uuid[]) AND state <> 'closed'`, ids, int64(by/time.Second))
 	return err
 }

@@ -15,10 +15,14 @@ import (
 // What is given back after its month has ended expires, unless other holds of the
 // account can still use it up: it stays as long as what is held is enough for it.
 // Of what is left then a debt is paid, as of all that comes in.
+//
+// State <> 'closed' and not = 'open', here and in prolong: the index of open holds
+// must not be a way to find those whose ids are known.
 func (r *Repository) releaseAll(ctx context.Context, batch []ReleaseRequest) (map[int]Hold, error) {
 	at := make(map[uuid.UUID]int, len(batch))
 	var ids []string
-	for i, in := range batch {
+	for _, i := range inOrder(batch, func(in ReleaseRequest) uuid.UUID { return in.HoldID }) {
+		in := batch[i]
 		if _, twice := at[in.HoldID]; twice {
 			continue
 		}
@@ -26,19 +30,19 @@ func (r *Repository) releaseAll(ctx context.Context, batch []ReleaseRequest) (ma
 		ids = append(ids, in.HoldID.String())
 	}
 	released, err := postgres.All[Hold](ctx, r.pool, `
-		WITH found AS (
+		WITH found AS MATERIALIZED (
 			SELECT h.hold_id, h.organization_id, h.spender_id, h.job_id, h.amount, h.settled, CASE h.settled WHEN 0 THEN h.calls ELSE 0 END AS calls, h.amount - h.settled AS rest, h.created_at AS at
-			FROM uaol_billing.holds h WHERE h.hold_id = ANY ($1::text[]::uuid[]) AND h.state = 'open' ORDER BY h.hold_id FOR UPDATE
+			FROM unnest($1::text[]) AS i (hold_id)
+			CROSS JOIN LATERAL (SELECT * FROM uaol_billing.holds o WHERE o.hold_id = i.hold_id::uuid AND o.state <> 'closed' FOR UPDATE) h
 		), closed AS (
 			UPDATE uaol_billing.holds SET state = 'closed', memo = '' WHERE hold_id = ANY (ARRAY (SELECT f.hold_id FROM found f))
 		), getting AS (
 			SELECT a.organization_id, a.available, a.last_seq, a.caps_set, s.rest, s.calls, s.entries, s.last,
 				greatest(a.stale - (a.held - s.rest), 0) AS ending,
 				least(a.debt, a.available + s.rest - greatest(a.stale - (a.held - s.rest), 0)) AS repaid, clock_timestamp() AS at
-			FROM uaol_billing.accounts a
-			JOIN (SELECT organization_id, sum(rest)::bigint AS rest, sum(calls)::bigint AS calls, count(*) AS entries, max(hold_id::text) AS last FROM found WHERE rest > 0
-				GROUP BY organization_id) s ON s.organization_id = a.organization_id
-			ORDER BY a.organization_id FOR UPDATE OF a
+			FROM (SELECT organization_id, sum(rest)::bigint AS rest, sum(calls)::bigint AS calls, count(*) AS entries, max(hold_id::text) AS last FROM found WHERE rest > 0
+				GROUP BY organization_id ORDER BY organization_id) s
+			CROSS JOIN LATERAL (SELECT * FROM uaol_billing.accounts WHERE organization_id = s.organization_id FOR UPDATE) a
 		), moved AS (
 			UPDATE uaol_billing.accounts a SET held = a.held - g.rest, available = a.available + g.rest - g.ending - g.repaid,
 				calls_left = a.calls_left + g.calls, expired = a.expired + g.ending, stale = a.stale - g.ending,
