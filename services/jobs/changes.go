@@ -147,7 +147,7 @@ func (r *Repository) write(ctx context.Context, q postgres.Querier, all []change
 			INSERT INTO uaol_jobs.steps AS s (job_id, position, item, status, attempt, seq, result, error, detail, asks, start_time, end_time)
 			SELECT job_id, position, item, step_status, attempt, seq, result, step_error, detail, asks::uuid,
 				CASE WHEN step_status IN ('Pending', 'Skipped') THEN NULL ELSE now() - took * interval '1 microsecond' END,
-				CASE WHEN step_status IN ('Success', 'Failed', 'Cancelled', 'Skipped') THEN now() END
+				CASE WHEN step_status IN ('Success', 'Failed', 'Cancelled', 'Skipped') OR step_status = 'Unknown' AND asks IS NULL THEN now() END
 			FROM held WHERE position IS NOT NULL
 			ON CONFLICT (job_id, position, item) DO UPDATE SET status = excluded.status, attempt = excluded.attempt, seq = excluded.seq,
 				result = excluded.result, error = excluded.error, detail = excluded.detail, asks = excluded.asks,

@@ -115,22 +115,32 @@ func (r *run) orphans() (ids []uuid.UUID) {
 	return ids
 }
 
-// told wakes the job that this one was a step of, and ends those that were steps
-// of it. Where that is missed the parent looks by itself.
-func (r *run) told(orphans []uuid.UUID) {
+// disown ends the jobs that were steps of this one.
+func (r *run) disown(orphans []uuid.UUID) error {
+	return patiently(func(ctx context.Context) error {
+		for _, id := range orphans {
+			if err := r.tell(ctx, id, true); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// tellParent wakes the job that this one was a step of. Where that is missed it
+// looks by itself.
+func (r *run) tellParent() {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	signal := func(id uuid.UUID, cancelling bool) {
-		if open, err := r.engine.repository.signal(ctx, r.engine.repository.pool, id, cancelling); err == nil && open {
-			r.engine.bus.Publish(events.New(signalled, id.String(), r.job.Organization, nil))
-		}
+	_ = r.tell(ctx, *r.job.Parent, false)
+}
+
+func (r *run) tell(ctx context.Context, id uuid.UUID, cancel bool) error {
+	open, err := r.engine.repository.signal(ctx, r.engine.repository.pool, id, cancel)
+	if err == nil && open {
+		r.engine.bus.Publish(events.New(signalled, id.String(), r.job.Organization, nil))
 	}
-	if r.job.Parent != nil {
-		signal(*r.job.Parent, false)
-	}
-	for _, id := range orphans {
-		signal(id, true)
-	}
+	return err
 }
 
 // prepareChild fills in what the workflow of a step is given; false when that

@@ -28,6 +28,7 @@ type creation struct {
 	Priority     int
 	RunAt        *time.Time
 	Deadline     *time.Time
+	Within       *int64 // milliseconds that lead to Deadline
 	Digest       []byte // of the request with an Idempotency-Key
 	Parent       *parent
 	Workflow     uuid.UUID // saved, or nil
@@ -85,14 +86,15 @@ func (r *Repository) create(ctx context.Context, q postgres.Querier, all []creat
 	texts, plans, inputs, metadata := make([]string, n), make([]string, n), make([]*string, n), make([]*string, n)
 	callbacks, turns, retries := make([]*string, n), make([]*string, n), make([]int32, n)
 	costs, priorities := make([]int64, n), make([]int32, n)
-	runAts, deadlines, digests := make([]*time.Time, n), make([]*time.Time, n), make([][]byte, n)
+	runAts, deadlines, withins, digests := make([]*time.Time, n), make([]*time.Time, n), make([]*int64, n), make([][]byte, n)
 	parents, positions, items := make([]*string, n), make([]*int32, n), make([]*int32, n)
 	workflows, versions, workers := make([]*string, n), make([]*int64, n), make([]*string, n)
 	for i := range all {
 		c := &all[i]
 		ids[i], organizations[i], accounts[i], keys[i] = c.ID.String(), c.Organization.String(), c.Account.String(), textOf(c.Key)
 		texts[i], plans[i], inputs[i], metadata[i], callbacks[i], turns[i] = c.Definition, c.Plan, c.Input, c.Metadata, c.Callback, c.Turn
-		costs[i], priorities[i], runAts[i], deadlines[i], digests[i] = c.Cost, int32(c.Priority), c.RunAt, c.Deadline, c.Digest
+		costs[i], priorities[i], runAts[i], digests[i] = c.Cost, int32(c.Priority), c.RunAt, c.Digest
+		deadlines[i], withins[i] = c.Deadline, c.Within
 		if p := c.Parent; p != nil {
 			position, item := int32(p.Position), int32(p.Item)
 			parents[i], positions[i], items[i] = textOf(p.Job), &position, &item
@@ -105,17 +107,17 @@ func (r *Repository) create(ctx context.Context, q postgres.Querier, all []creat
 	return postgres.Values[int64](ctx, q, `
 		WITH wanted AS (
 			SELECT id::uuid AS job_id, org::uuid AS organization_id, account::uuid AS account_id, api_key::uuid AS key_id,
-				definition, plan, input, metadata, callback, turn, cost, priority, run_at, deadline, digest, parent::uuid AS parent_id, position, item,
+				definition, plan, input, metadata, callback, turn, cost, priority, run_at, deadline, timeout_ms, digest, parent::uuid AS parent_id, position, item,
 				workflow::uuid AS workflow_id, version, worker::uuid AS worker_id, retries, place
 			FROM unnest((SELECT $1::text[]), (SELECT $2::text[]), (SELECT $3::text[]), (SELECT $4::text[]), (SELECT $5::text[]), (SELECT $6::text[]), (SELECT $7::text[]), (SELECT $8::text[]), (SELECT $9::bigint[]), (SELECT $10::integer[]),
-				(SELECT $11::timestamptz[]), (SELECT $12::timestamptz[]), (SELECT $13::bytea[]), (SELECT $14::text[]), (SELECT $15::integer[]), (SELECT $16::integer[]), (SELECT $17::text[]), (SELECT $18::bigint[]), (SELECT $19::text[]), (SELECT $20::text[]), (SELECT $21::text[]), (SELECT $22::integer[]))
+				(SELECT $11::timestamptz[]), (SELECT $12::timestamptz[]), (SELECT $13::bytea[]), (SELECT $14::text[]), (SELECT $15::integer[]), (SELECT $16::integer[]), (SELECT $17::text[]), (SELECT $18::bigint[]), (SELECT $19::text[]), (SELECT $20::text[]), (SELECT $21::text[]), (SELECT $22::integer[]), (SELECT $23::bigint[]))
 				WITH ORDINALITY AS w (id, org, account, api_key, definition, plan, input, metadata, cost, priority,
-					run_at, deadline, digest, parent, position, item, workflow, version, worker, callback, turn, retries, place)
+					run_at, deadline, digest, parent, position, item, workflow, version, worker, callback, turn, retries, timeout_ms, place)
 			WHERE digest IS NULL OR (SELECT j.job_id FROM uaol_jobs.jobs j WHERE j.job_id = w.id::uuid) IS NULL
 		), made AS (
-			INSERT INTO uaol_jobs.jobs (job_id, organization_id, account_id, key_id, definition, plan, input, metadata, callback_url, turn, cost, priority, deadline,
+			INSERT INTO uaol_jobs.jobs (job_id, organization_id, account_id, key_id, definition, plan, input, metadata, callback_url, turn, cost, priority, deadline, timeout_ms,
 				request_digest, parent_id, parent_position, parent_item, workflow_id, workflow_version, retries)
-			SELECT job_id, organization_id, account_id, key_id, definition, plan, input, metadata, callback, turn, cost, priority, deadline,
+			SELECT job_id, organization_id, account_id, key_id, definition, plan, input, metadata, callback, turn, cost, priority, deadline, timeout_ms,
 				digest, parent_id, position, item, workflow_id, version, retries FROM wanted
 		), taken AS (
 			INSERT INTO uaol_jobs.turns AS t (turn, job_id)
@@ -138,7 +140,7 @@ func (r *Repository) create(ctx context.Context, q postgres.Querier, all []creat
 		)
 		SELECT place FROM wanted`,
 		ids, organizations, accounts, keys, texts, plans, inputs, metadata, costs, priorities,
-		runAts, deadlines, digests, parents, positions, items, workflows, versions, workers, callbacks, turns, retries)
+		runAts, deadlines, digests, parents, positions, items, workflows, versions, workers, callbacks, turns, retries, withins)
 }
 
 // countGuest takes a guest's workflows and their calls off what a guest may

@@ -15,6 +15,7 @@ import (
 	"uaol/providers/upstream"
 	"uaol/services"
 	"uaol/services/proxy"
+	"uaol/services/registry"
 )
 
 // failingUntil makes a step's calls fail until it is told to stop.
@@ -59,6 +60,80 @@ func TestRetryGoesOnWhereItFailed(t *testing.T) {
 	require.Empty(t, dead)
 	_, err = b.service.Retry(t.Context(), b.caller, job.ID)
 	require.Equal(t, services.Conflict, services.KindOf(err))
+	require.Equal(t, 1, b.job(t, job.ID).RetryCount)
+}
+
+// TestRetryHasItsTime: a timeout counts from when the job is taken up again.
+func TestRetryHasItsTime(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.failingUntil("a")
+	b.start(t)
+	job := b.request(t, Request{Timeout: "10m", Definition: definition(t, stepJSON{ID: "a", Tool: b.tool(t, 3)})})
+	require.Equal(t, Failed, b.ended(t, job.ID).Status)
+	b.exec(t, `UPDATE uaol_jobs.jobs SET deadline = now() - interval '1 hour'`)
+	b.seen.forget()
+	_, err := b.service.Retry(t.Context(), b.caller, job.ID)
+	require.NoError(t, err)
+	require.Equal(t, Failed, b.ended(t, job.ID).Status)
+	require.NotContains(t, *b.job(t, job.ID).ErrorMessage, "TIMEOUT")
+	require.EqualValues(t, 1, b.number(t, `SELECT count(*) FROM uaol_jobs.jobs WHERE deadline BETWEEN now() + interval '9 minutes' AND now() + interval '10 minutes'`))
+
+	made, err := b.service.Redrive(t.Context(), b.caller, RedriveRequest{Jobs: []uuid.UUID{job.ID}})
+	require.NoError(t, err)
+	require.EqualValues(t, 10*60_000, b.number(t, `SELECT timeout_ms FROM uaol_jobs.jobs WHERE job_id = $1`, made[0].Job))
+}
+
+// TestRetryWantsTheSameTools: a job is for the versions that were found when it was
+// made, and would fail again with others.
+func TestRetryWantsTheSameTools(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.failingUntil("b")
+	b.start(t)
+	done, failing := b.tool(t, 3), b.tool(t, 3)
+	job := b.create(t, stepJSON{ID: "a", Tool: done}, stepJSON{ID: "b", Tool: failing, Needs: []string{"a"}})
+	require.Equal(t, Failed, b.ended(t, job.ID).Status)
+	b.newVersion(t, failing)
+	require.NoError(t, b.catalog.Approve(t.Context(), admin, failing, registry.Decision{Unpinned: true}))
+	_, err := b.service.Retry(t.Context(), b.caller, job.ID)
+	require.Equal(t, services.Conflict, services.KindOf(err))
+	require.ErrorContains(t, err, "The tool of step b has version 2 now, and the job is for version 1; redrive the job instead")
+	require.NoError(t, b.catalog.Disable(t.Context(), admin, failing, registry.Decision{}))
+	_, err = b.service.Retry(t.Context(), b.caller, job.ID)
+	require.ErrorContains(t, err, "The tool of step b is not to be had any more")
+	require.Zero(t, b.number(t, `SELECT count(*) FROM uaol_billing.holds WHERE state = 'open'`), "nothing is held for it")
+}
+
+// TestOneWayOfDoingItAgain: what was driven again is not tried again, nor the other
+// way round, whoever of an organisation wants it.
+func TestOneWayOfDoingItAgain(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.failingUntil("a")
+	w := b.start(t)
+	job := b.create(t, stepJSON{ID: "a", Tool: b.tool(t, 3)})
+	require.Equal(t, Failed, b.ended(t, job.ID).Status)
+	w.stop()
+	in := RedriveRequest{Jobs: []uuid.UUID{job.ID}}
+	made, err := b.service.Redrive(t.Context(), b.caller, in)
+	require.NoError(t, err)
+	_, err = b.service.Retry(t.Context(), b.caller, job.ID)
+	require.Equal(t, services.Conflict, services.KindOf(err))
+	require.ErrorContains(t, err, made[0].Job.String())
+	taken, err := b.repository.retry(t.Context(), job.ID, 1, 3) // looked before it was driven again
+	require.NoError(t, err)
+	require.False(t, taken)
+	require.Equal(t, Failed, b.job(t, job.ID).Status)
+
+	colleague := b.caller
+	colleague.Account = uuid.New()
+	_, err = b.service.Redrive(t.Context(), colleague, in)
+	require.Equal(t, services.Conflict, services.KindOf(err))
+	require.EqualValues(t, 1, b.number(t, `SELECT count(*) FROM uaol_jobs.queue WHERE NOT cancel`), "one of the two is to be done")
+	again, err := b.service.Redrive(t.Context(), b.caller, in)
+	require.NoError(t, err)
+	require.Equal(t, made, again)
 }
 
 // TestRetryAtOnce is one retry, with one hold.
@@ -130,11 +205,17 @@ func TestRetryDoesNotResendWhatIsUnknown(t *testing.T) {
 	job := b.create(t, stepJSON{ID: "a", Tool: tool}, stepJSON{ID: "b", Tool: tool})
 	require.Equal(t, Failed, b.ended(t, job.ID).Status)
 	require.Equal(t, Unknown, b.steps(t, job.ID)["a"].Status)
+	require.NotNil(t, b.steps(t, job.ID)["a"].EndTime, "nobody is asked any more")
+	err := b.service.Decide(t.Context(), b.caller, job.ID, DecideRequest{Step: "a", Decision: Retry})
+	require.ErrorIs(t, err, errEnded)
+	require.ErrorIs(t, b.repository.decideOnce(t.Context(), job.ID, decided{Item: whole, Attempt: 1, Decision: Retry}), errEnded, "nor is one taken who saw it open")
+	require.Zero(t, b.number(t, `SELECT count(*) FROM uaol_jobs.decisions`))
 	b.seen.forget()
-	_, err := b.service.Retry(t.Context(), b.caller, job.ID)
+	_, err = b.service.Retry(t.Context(), b.caller, job.ID)
 	require.NoError(t, err)
 	b.waits(t, job.ID, "b", Success)
 	require.Equal(t, Unknown, b.steps(t, job.ID)["a"].Status)
+	require.Nil(t, b.steps(t, job.ID)["a"].EndTime)
 	require.Equal(t, 1, b.tools.times(job.ID.String()+"/a"))
 	require.NoError(t, b.service.Decide(t.Context(), b.caller, job.ID, DecideRequest{Step: "a", Decision: Retry}))
 	require.Equal(t, Success, b.ended(t, job.ID).Status)

@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"github.com/google/uuid"
@@ -22,6 +23,8 @@ const (
 	Approve Decision = "approve" //
 	Reject  Decision = "reject"  //
 )
+
+var errEnded = services.Errorf(services.Conflict, "The job has ended, so no decision makes a difference; retry it first: then it asks again")
 
 type decided struct {
 	Position int       `db:"position"`
@@ -48,10 +51,13 @@ func (r *Repository) decideOnce(ctx context.Context, job uuid.UUID, d decided) e
 			VALUES ($1, $2, $3, $4, $5, $6, $7)`, job, d.Position, d.Item, d.Attempt, string(d.Decision), d.Account, d.Digest); err != nil {
 			return err
 		}
-		_, err := r.signal(ctx, tx, job, false)
+		open, err := r.signal(ctx, tx, job, false)
+		if err == nil && !open {
+			err = errEnded
+		}
 		return err
 	})
-	if services.Is(err, services.Conflict) {
+	if services.Is(err, services.Conflict) && !errors.Is(err, errEnded) {
 		err = services.Errorf(services.Conflict, "This has been decided already")
 	}
 	return err

@@ -86,7 +86,19 @@ func (r *run) finish(ctx context.Context) error {
 	case r.cancelled.Load() && !r.settled():
 		c.Ends = Cancelled
 	}
-	orphans := r.orphans()
+	// Jobs that go on for this one are ended before it is: whoever comes after a
+	// crash in between finds them by it. What this job has come to is stored first,
+	// so that no step of theirs is looked for again.
+	if orphans := r.orphans(); len(orphans) > 0 {
+		if len(r.unsaved) > 0 {
+			if err := r.write(change{}); err != nil {
+				return err
+			}
+		}
+		if err := r.disown(orphans); err != nil {
+			return err
+		}
+	}
 	if c.Ends != Success {
 		r.close()
 	} else if r.workflow.Output != nil {
@@ -112,8 +124,8 @@ func (r *run) finish(ctx context.Context) error {
 	if err := r.write(c); err != nil {
 		return err
 	}
-	if r.job.Parent != nil || len(orphans) > 0 {
-		r.told(orphans)
+	if r.job.Parent != nil {
+		r.tellParent()
 	}
 	r.engine.bus.Publish(events.Event{ID: r.job.ID, Type: "job.ended", Subject: r.job.ID.String(), Organization: r.job.Organization, Data: json.RawMessage("{}")})
 	return nil

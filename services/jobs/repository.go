@@ -45,7 +45,7 @@ func (r *Repository) Close() {
 const jobColumns = `j.job_id, j.account_id, j.organization_id, j.definition, j.workflow_id, j.workflow_version, j.plan, j.retries, j.output, j.error_message, j.end_time, j.created_at, j.updated_at,
 	CASE WHEN j.end_time IS NOT NULL THEN j.status ELSE coalesce(q.status, 'Running') END AS status,
 	coalesce(j.start_time, r.started_at, q.started_at, j.created_at) AS start_time,
-	greatest(coalesce(CASE WHEN j.end_time IS NULL THEN coalesce(r.fence, q.fence) END, j.attempts) - 1, 0)::integer AS retry_count`
+	j.retries AS retry_count`
 
 const ofJobs = ` FROM uaol_jobs.jobs j LEFT JOIN uaol_jobs.queue q ON q.job_id = j.job_id LEFT JOIN uaol_jobs.runs r ON r.job_id = j.job_id `
 

@@ -82,8 +82,8 @@ func (d *draft) limits(in *Request) (fault string) {
 		if d.RunAt != nil && d.RunAt.After(from) {
 			from = *d.RunAt
 		}
-		deadline := from.Add(timeout)
-		d.Deadline = &deadline
+		deadline, within := from.Add(timeout), timeout.Milliseconds()
+		d.Deadline, d.Within = &deadline, &within
 	}
 	return ""
 }

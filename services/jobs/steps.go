@@ -145,6 +145,9 @@ func (s *Service) Decide(ctx context.Context, caller services.Caller, id uuid.UU
 	if err != nil {
 		return err
 	}
+	if job.Status.Ended() {
+		return errEnded
+	}
 	definition, err := s.repository.definitions.of(string(job.Definition))
 	if err != nil {
 		return err

@@ -1,0 +1,1 @@
+ALTER TABLE uaol_jobs.jobs DROP COLUMN timeout_ms;
