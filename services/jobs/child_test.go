@@ -86,6 +86,27 @@ func TestAWorkflowWithinIsMadeOnce(t *testing.T) {
 	require.Zero(t, b.spent(t))
 }
 
+// TestAWorkflowWithinEndsFirst: a worker that dies when a job's end is not stored yet
+// leaves no job behind that goes on for it.
+func TestAWorkflowWithinEndsFirst(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	tool := b.tool(t, 3)
+	saved, err := b.service.SaveWorkflow(t.Context(), b.caller, WorkflowRequest{Name: "asks", Definition: json.RawMessage(`{"steps":[{"id":"ask","kind":"approval","message":"go?"}]}`)})
+	require.NoError(t, err)
+	b.start(t, func(e *Engine) { e.meter = &dying{b.meter, 0} })
+	job := b.request(t, Request{Definition: json.RawMessage(fmt.Sprintf(`{"steps":[
+		{"id":"a","tool_id":%q,"action":"do"},{"id":"sub","kind":"workflow","workflow_id":%q}]}`, tool, saved.ID))})
+	b.waits(t, job.ID, "a", Success)
+	b.waits(t, job.ID, "sub", Waiting)
+	var sub uuid.UUID
+	require.NoError(t, b.pool.QueryRow(t.Context(), `SELECT job_id FROM uaol_jobs.jobs WHERE parent_id = $1`, job.ID).Scan(&sub))
+	_, err = b.service.Cancel(t.Context(), b.caller, job.ID)
+	require.NoError(t, err)
+	require.Equal(t, Cancelled, b.ended(t, sub).Status)
+	require.Equal(t, Running, b.job(t, job.ID).Status, "its worker could not pay")
+}
+
 func TestWorkflowsAreNotWithinEachOtherForEver(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
