@@ -22,6 +22,7 @@ const (
 	TooLarge        Kind = "too_large"       // the body exceeds the route's limit
 	Unsupported     Kind = "unsupported"     // a media type that is not taken
 	Limited         Kind = "limited"         // too many requests, come back later
+	Full            Kind = "full"            // there is no room to store it
 	Upstream        Kind = "upstream"        // somebody else's server failed
 	Unavailable     Kind = "unavailable"     // a part of ours can't be reached just now
 	Timeout         Kind = "timeout"         // somebody else's server was too slow

@@ -31,6 +31,7 @@ var statuses = []struct {
 	{services.TooLarge, http.StatusRequestEntityTooLarge, "PAYLOAD_TOO_LARGE"},
 	{services.Unsupported, http.StatusUnsupportedMediaType, "UNSUPPORTED_MEDIA_TYPE"},
 	{services.Limited, http.StatusTooManyRequests, "RATE_LIMIT_ERROR"},
+	{services.Full, http.StatusInsufficientStorage, "INSUFFICIENT_STORAGE"},
 	{services.Upstream, http.StatusBadGateway, "UPSTREAM_ERROR"},
 	{services.Unavailable, http.StatusServiceUnavailable, "UNAVAILABLE"},
 	{services.Timeout, http.StatusGatewayTimeout, "UPSTREAM_TIMEOUT"},

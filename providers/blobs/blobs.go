@@ -1,94 +1,117 @@
-// Package blobs keeps files' contents in a directory.
+// Package blobs keeps files' contents: in a directory, encrypted, or in whatever
+// speaks S3's protocol (package s3 below it).
 package blobs
 
 import (
-	"bytes"
 	"context"
-	"errors"
-	"fmt"
 	"io"
-	"io/fs"
-	"os"
-	"path/filepath"
-	"sync"
-
-	"uaol/providers/config"
-	"uaol/services"
+	"net/http"
+	"time"
 )
 
 // Store keeps contents by key. Keys are ours (ids), never a user's words.
-type Store struct {
-	dir  string
-	once sync.Once
-	root *os.Root
-	err  error
+//
+// Kinds of all methods: Unavailable when the store can't be reached.
+type Store interface {
+	// Put stores a content, durably, before it returns, and gives its size in bytes.
+	// What is cut short leaves nothing that Open finds. The secret, of SecretSize
+	// bytes, encrypts it; a store that sees to that itself takes no notice of it.
+	// Kind Full when there is no room; an error of content's own comes back as it is.
+	Put(ctx context.Context, key string, secret []byte, content io.Reader) (size int64, err error)
+	// Open gives a content of that size for reading; kind NotFound.
+	Open(ctx context.Context, key string, secret []byte, size int64) (*Content, error)
+	// Delete removes a content and what a Put that was cut short left of it; one that
+	// is not there is no error.
+	Delete(ctx context.Context, key string) error
+	// Direct is how clients reach the store without us; nil when they can't.
+	Direct() Direct
+	// Close lets go of what the store holds open.
+	Close() error
 }
 
-// New names the directory, below the data directory; it is made when needed.
-func New(process config.Process) *Store {
-	return &Store{dir: filepath.Join(process.DataDir, "files")}
+// SecretSize is the length of the secrets that contents are encrypted with, in bytes.
+const SecretSize = 32
+
+// Direct makes URLs that a client uses by itself, for a while and for one thing only.
+type Direct interface {
+	// PutURL allows to store a content of exactly that type and size; the request
+	// must carry the headers.
+	PutURL(ctx context.Context, key, contentType string, size int64, lifetime time.Duration) (url string, header http.Header, err error)
+	// GetURL allows to fetch a content; the answer has these headers.
+	GetURL(ctx context.Context, key, contentType, disposition string, lifetime time.Duration) (url string, err error)
+	// Size is how large a content is that somebody may have stored so; kind NotFound.
+	Size(ctx context.Context, key string) (int64, error)
 }
 
-func (s *Store) open() (*os.Root, error) {
-	s.once.Do(func() {
-		if s.err = os.MkdirAll(s.dir, 0o700); s.err == nil {
-			s.root, s.err = os.OpenRoot(s.dir)
+// Content is a stored content, read from wherever one likes. It must be closed.
+type Content struct {
+	size, place int64
+	open        func(from int64) (io.ReadCloser, error)
+	reader      io.ReadCloser
+	closed      func() error
+}
+
+// NewContent makes a Content of a function that reads it from some byte on.
+func NewContent(size int64, open func(from int64) (io.ReadCloser, error), closed func() error) *Content {
+	return &Content{size: size, open: open, closed: closed}
+}
+
+// Size is its length in bytes.
+func (c *Content) Size() int64 { return c.size }
+
+// Read implements io.Reader.
+func (c *Content) Read(p []byte) (int, error) {
+	if c.place >= c.size {
+		return 0, io.EOF
+	}
+	if c.reader == nil {
+		var err error
+		if c.reader, err = c.open(c.place); err != nil {
+			return 0, err
 		}
-	})
-	if s.err != nil {
-		return nil, services.Errorf(services.Unavailable, "Files cannot be stored; the operator must make UAOL_DATA_DIR writable").Because(s.err)
 	}
-	return s.root, nil
+	n, err := c.reader.Read(p)
+	c.place += int64(n)
+	if err == io.EOF && c.place < c.size {
+		err = io.ErrUnexpectedEOF
+	}
+	return n, err
 }
 
-// Put stores a content, durably, before it returns.
-func (s *Store) Put(_ context.Context, key string, content []byte) error {
-	root, err := s.open()
-	if err != nil {
-		return err
+// Seek implements io.Seeker.
+func (c *Content) Seek(offset int64, whence int) (int64, error) {
+	switch whence {
+	case io.SeekCurrent:
+		offset += c.place
+	case io.SeekEnd:
+		offset += c.size
 	}
-	temporary := key + ".new"
-	f, err := root.OpenFile(temporary, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
-	if err != nil {
-		return fmt.Errorf("blob: %w", err)
+	if offset < 0 {
+		return 0, errNegative
 	}
-	_, err = io.Copy(f, bytes.NewReader(content))
-	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
-		err = root.Rename(temporary, key)
+	if offset == c.place {
+		return offset, nil
 	}
-	if err == nil {
-		err = syncDir(root) // until then the new name may be lost with the power
-	}
-	if err != nil {
-		return errors.Join(fmt.Errorf("blob: %w", err), root.Remove(temporary))
-	}
-	return nil
+	c.place = offset
+	return offset, c.stop()
 }
 
-func syncDir(root *os.Root) error {
-	dir, err := root.Open(".")
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
-}
-
-// Delete removes a content; one that is not there is no error.
-func (s *Store) Delete(_ context.Context, key string) error {
-	root, err := s.open()
-	if err != nil {
-		return err
-	}
-	if err := root.Remove(key); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("blob: %w", err)
-	}
-	return nil
-}
-
-// Close lets go of the directory.
-func (s *Store) Close() error {
-	if s.root == nil {
+func (c *Content) stop() error {
+	if c.reader == nil {
 		return nil
 	}
-	return s.root.Close()
+	err := c.reader.Close()
+	c.reader = nil
+	return err
+}
+
+// Close implements io.Closer.
+func (c *Content) Close() error {
+	err := c.stop()
+	if c.closed != nil {
+		if e := c.closed(); err == nil {
+			err = e
+		}
+	}
+	return err
 }

@@ -4,26 +4,21 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
-	awsconfig "github.com/aws/aws-sdk-go-v2/config"
-	awskeys "github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
-	"github.com/aws/smithy-go"
-	"github.com/aws/smithy-go/logging"
 	"go.uber.org/zap"
 
+	"uaol/providers/amazon"
 	"uaol/services"
 )
 
-// amazon keeps values in AWS Secrets Manager, each as a secret of its own, at
+// secretsManager keeps values in AWS Secrets Manager, each as a secret of its own, at
 // <prefix>/<place>. Of what places are made, names take everything: letters,
 // digits, - and _.
-type amazon struct {
+type secretsManager struct {
 	client *secretsmanager.Client
 	prefix string
 	pause  time.Duration // before a second try, while a removal is under way; it doubles
@@ -36,49 +31,37 @@ const (
 	awsPause     = 100 * time.Millisecond
 )
 
-// newAmazon makes a client as the SDK's own chain finds region and credentials
-// (variables, shared files, roles of containers and machines). Ours come first:
-// the SDK knows nothing of the .env file.
-func newAmazon(ctx context.Context, cfg Config) (*amazon, error) {
-	options := []func(*awsconfig.LoadOptions) error{
-		awsconfig.WithHTTPClient(awshttp.NewBuildableClient().WithTimeout(awsRequest)),
-		awsconfig.WithLogger(logging.Nop{}), // requests hold values
-	}
-	if cfg.AWSRegion != "" {
-		options = append(options, awsconfig.WithRegion(cfg.AWSRegion))
-	}
-	if cfg.AWSKey != "" {
-		options = append(options, awsconfig.WithCredentialsProvider(awskeys.NewStaticCredentialsProvider(cfg.AWSKey, cfg.AWSSecret, cfg.AWSSession)))
-	}
-	found, err := awsconfig.LoadDefaultConfig(ctx, options...)
+// newAmazon makes a client, which asks nobody before it is used.
+func newAmazon(ctx context.Context, cfg Config) (*secretsManager, error) {
+	found, err := cfg.Load(ctx, awsRequest)
 	if err != nil {
-		return nil, fmt.Errorf("AWS_REGION and AWS_ACCESS_KEY_ID: %w", awsSays(err))
+		return nil, err
 	}
-	return &amazon{client: secretsmanager.NewFromConfig(found), prefix: cfg.AWSPrefix, pause: awsPause}, nil
+	return &secretsManager{client: secretsmanager.NewFromConfig(found), prefix: cfg.AWSPrefix, pause: awsPause}, nil
 }
 
 // check asks for a secret that is not there: that much can be learned with the
 // permissions that are needed anyway.
-func (a *amazon) check(ctx context.Context) error {
+func (a *secretsManager) check(ctx context.Context) error {
 	_, err := a.read(ctx, a.prefix+"/is-anybody-there")
 	if err == nil || errors.Is(err, errNoValue) {
 		return nil
 	}
-	return fmt.Errorf("AWS Secrets Manager can't be used (%w); set AWS_REGION and credentials that may create, put, get, restore and delete secrets named %s/*, or SECRETS_MANAGER_TYPE=database", awsSays(err), a.prefix)
+	return fmt.Errorf("AWS Secrets Manager can't be used (%w); set AWS_REGION and credentials that may create, put, get, restore and delete secrets named %s/*, or SECRETS_MANAGER_TYPE=database", amazon.Says(err), a.prefix)
 }
 
 // keep has nothing to do: the SDK renews what it was let in with.
-func (a *amazon) keep(ctx context.Context, _ *zap.Logger) error {
+func (a *secretsManager) keep(ctx context.Context, _ *zap.Logger) error {
 	<-ctx.Done()
 	return nil
 }
 
-func (a *amazon) name(at place) *string { return aws.String(a.prefix + "/" + at.path()) }
+func (a *secretsManager) name(at place) *string { return aws.String(a.prefix + "/" + at.path()) }
 
 // put makes the secret or, where there is one, gives it another value. A removal
 // goes on for a moment after AWS has confirmed it; a secret in that state is
 // brought back first. The SDK repeats each request under one token.
-func (a *amazon) put(ctx context.Context, at place, value string) ([]byte, error) {
+func (a *secretsManager) put(ctx context.Context, at place, value string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, awsOperation)
 	defer cancel()
 	pause := a.pause
@@ -99,7 +82,7 @@ func (a *amazon) put(ctx context.Context, at place, value string) ([]byte, error
 	}
 }
 
-func (a *amazon) write(ctx context.Context, at place, value string) error {
+func (a *secretsManager) write(ctx context.Context, at place, value string) error {
 	name := a.name(at)
 	_, err := a.client.CreateSecret(ctx, &secretsmanager.CreateSecretInput{Name: name, SecretString: &value})
 	var exists *types.ResourceExistsException
@@ -123,7 +106,7 @@ func inBetween(err error) bool {
 	return errors.As(err, &leaving) || errors.As(err, &gone)
 }
 
-func (a *amazon) get(ctx context.Context, at place, _ []byte) (string, error) {
+func (a *secretsManager) get(ctx context.Context, at place, _ []byte) (string, error) {
 	value, err := a.read(ctx, *a.name(at))
 	if errors.Is(err, errNoValue) {
 		return "", err
@@ -132,7 +115,7 @@ func (a *amazon) get(ctx context.Context, at place, _ []byte) (string, error) {
 }
 
 // read gives a secret's value; errNoValue also for one that is being removed.
-func (a *amazon) read(ctx context.Context, name string) (string, error) {
+func (a *secretsManager) read(ctx context.Context, name string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, awsOperation)
 	defer cancel()
 	kept, err := a.client.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &name})
@@ -147,7 +130,7 @@ func (a *amazon) read(ctx context.Context, name string) (string, error) {
 
 // remove drops the value for good: nobody shall bring back what its giver
 // withdrew.
-func (a *amazon) remove(ctx context.Context, at place) error {
+func (a *secretsManager) remove(ctx context.Context, at place) error {
 	ctx, cancel := context.WithTimeout(ctx, awsOperation)
 	defer cancel()
 	_, err := a.client.DeleteSecret(ctx, &secretsmanager.DeleteSecretInput{SecretId: a.name(at), ForceDeleteWithoutRecovery: aws.Bool(true)})
@@ -162,16 +145,5 @@ func awsFailed(err error) error {
 	if err == nil {
 		return nil
 	}
-	return services.Errorf(services.Unavailable, "Tools' secrets can't be reached just now; try again").Because(awsSays(err))
-}
-
-// awsSays is an error as the log may have it: AWS's code alone, because its
-// messages name secrets and accounts, or the beginning of the SDK's own words.
-func awsSays(err error) error {
-	var answered smithy.APIError
-	if errors.As(err, &answered) {
-		return errors.New("it answered " + answered.ErrorCode())
-	}
-	text := strings.Join(strings.Fields(strings.ToValidUTF8(err.Error(), "?")), " ")
-	return errors.New(text[:min(len(text), 200)])
+	return services.Errorf(services.Unavailable, "Tools' secrets can't be reached just now; try again").Because(amazon.Says(err))
 }

@@ -79,7 +79,7 @@ func startAWS(t testing.TB) *awsServer {
 }
 
 func (a *awsServer) config(c *Config) {
-	c.Manager, c.AWSRegion, c.AWSKey, c.AWSSecret, c.AWSPrefix = inAWS, awsRegion, a.key, awsKeySecret, awsPrefix
+	c.Manager, c.Region, c.Key, c.Secret, c.AWSPrefix = inAWS, awsRegion, a.key, awsKeySecret, awsPrefix
 }
 
 var awsName = regexp.MustCompile(`^[A-Za-z0-9/_+=.@-]{1,512}$`)

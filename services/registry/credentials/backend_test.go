@@ -197,7 +197,7 @@ func TestStartWithAndWithoutABackend(t *testing.T) {
 		"vault, gone":      {gone.config, "VAULT_ADDR and VAULT_TOKEN"},
 		"vault, bad token": {func(c *Config) { startVault(t).config(c); c.VaultToken = "a token that nobody knows" }, "VAULT_ADDR and VAULT_TOKEN"},
 		"aws":              {startAWS(t).config, ""},
-		"aws, bad key":     {func(c *Config) { startAWS(t).config(c); c.AWSKey = "AKIANOBODYKNOWSTHEM0" }, "UnrecognizedClientException"},
+		"aws, bad key":     {func(c *Config) { startAWS(t).config(c); c.Account.Key = "AKIANOBODYKNOWSTHEM0" }, "UnrecognizedClientException"},
 		"aws, denied":      {denied.config, "AccessDeniedException); set AWS_REGION and credentials"},
 	} {
 		for _, production := range []bool{false, true} {
@@ -214,7 +214,7 @@ func TestStartWithAndWithoutABackend(t *testing.T) {
 			if production && test.refused != "" {
 				require.ErrorContains(t, err, test.refused, name)
 				require.NotContains(t, err.Error(), "\n")
-				for _, secret := range []string{cfg.VaultToken, cfg.AWSKey, cfg.AWSSecret} {
+				for _, secret := range []string{cfg.VaultToken, cfg.Account.Key, cfg.Account.Secret} {
 					require.False(t, secret != "" && strings.Contains(err.Error(), secret), name)
 				}
 				continue

@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strings"
 
+	"uaol/providers/amazon"
 	"uaol/providers/config"
 )
 
@@ -12,14 +13,11 @@ import (
 // after they have consented at a tool's authorization server.
 type Config struct {
 	config.Process
+	amazon.Account
 	Manager    string `env:"SECRETS_MANAGER_TYPE" want:"database, vault or aws" doc:"where tools' secrets are kept: database (default; sealed with ENCRYPTION_SECRET), vault (HashiCorp Vault or OpenBao, KV version 2) or aws (AWS Secrets Manager)"`
 	VaultAddr  string `env:"VAULT_ADDR" want:"an http or https URL, because SECRETS_MANAGER_TYPE is vault" doc:"address of HashiCorp Vault or OpenBao, with SECRETS_MANAGER_TYPE=vault"`
 	VaultToken string `env:"VAULT_TOKEN" secret:"true" want:"a token, because SECRETS_MANAGER_TYPE is vault" doc:"its token; renewed while it can be; it needs create, update and read on <mount>/data/uaol/tools/*, delete on <mount>/metadata/uaol/tools/*"`
 	VaultMount string `env:"VAULT_MOUNT" envDefault:"secret" want:"the path of a KV version 2 engine, such as secret" doc:"where its KV version 2 engine is mounted"`
-	AWSRegion  string `env:"AWS_REGION" doc:"region of AWS services; with SECRETS_MANAGER_TYPE=aws. What is not set here the AWS SDK looks for in its own places"`
-	AWSKey     string `env:"AWS_ACCESS_KEY_ID" secret:"true" want:"a key's id, because AWS_SECRET_ACCESS_KEY is set" doc:"credentials for AWS services; with SECRETS_MANAGER_TYPE=aws they need secretsmanager:CreateSecret, PutSecretValue, GetSecretValue, RestoreSecret and DeleteSecret on <AWS_SECRETS_PREFIX>/*"`
-	AWSSecret  string `env:"AWS_SECRET_ACCESS_KEY" secret:"true" want:"the key's secret, because AWS_ACCESS_KEY_ID is set" doc:"the secret of AWS_ACCESS_KEY_ID"`
-	AWSSession string `env:"AWS_SESSION_TOKEN" secret:"true" doc:"goes with an AWS_ACCESS_KEY_ID that counts for a while only"`
 	AWSPrefix  string `env:"AWS_SECRETS_PREFIX" envDefault:"uaol/tools" want:"letters, digits and _+=.@- in parts separated by /, at most 200 characters" doc:"what the names of tools' secrets begin with, with SECRETS_MANAGER_TYPE=aws; another for each installation in one AWS account and region"`
 	PublicURL  string `env:"UAOL_PUBLIC_URL" envDefault:"http://localhost:3000" want:"an http or https URL without query" doc:"address under which clients reach the gateway; tools' authorization servers send people back to it, at /tools/oauth/callback"`
 	Frontend   string `env:"FRONTEND_URL" envDefault:"http://localhost:8080" want:"an http or https URL without query; several separated by commas" doc:"where sign-in leads back to, at /auth/callback, tools' consents, at /tools/consent, and payments, at /billing; of several, separated by commas, the first is the default and ?return_to= chooses another"`
@@ -57,11 +55,8 @@ func (c *Config) Check() error {
 			return &config.Fault{Variable: "VAULT_MOUNT", Value: c.VaultMount, Want: "the path of a KV version 2 engine, such as secret"}
 		}
 	case inAWS:
-		if (c.AWSKey == "") != (c.AWSSecret == "") {
-			if c.AWSKey == "" {
-				return &config.Fault{Variable: "AWS_ACCESS_KEY_ID", Secret: true, Want: "a key's id, because AWS_SECRET_ACCESS_KEY is set"}
-			}
-			return &config.Fault{Variable: "AWS_SECRET_ACCESS_KEY", Secret: true, Want: "the key's secret, because AWS_ACCESS_KEY_ID is set"}
+		if err := c.CheckKeys(); err != nil {
+			return err
 		}
 		if !prefixForm.MatchString(c.AWSPrefix) || len(c.AWSPrefix) > 200 {
 			return &config.Fault{Variable: "AWS_SECRETS_PREFIX", Value: c.AWSPrefix, Want: "letters, digits and _+=.@- in parts separated by /, at most 200 characters"}
