@@ -1,72 +1,57 @@
-package blobs
+package blobs_test
 
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
 	"errors"
 	"io"
 	"os"
 	"path/filepath"
-	"sync"
 	"testing"
 	"testing/iotest"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"uaol/providers/blobs"
+	"uaol/providers/blobs/blobstest"
 	"uaol/providers/config"
 	"uaol/services"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-var secret = bytes.Repeat([]byte{7}, SecretSize)
+var secret = bytes.Repeat([]byte{7}, blobs.SecretSize)
 
-func setup(t *testing.T) (store *Directory, files string) {
+func setup(t *testing.T) (store *blobs.Directory, files string) {
 	t.Helper()
 	data := t.TempDir()
-	store = NewDirectory(config.Process{DataDir: data})
+	store = blobs.NewDirectory(config.Process{DataDir: data})
 	t.Cleanup(func() { require.NoError(t, store.Close()) })
 	return store, filepath.Join(data, "files")
 }
 
-func (d *Directory) put(t testing.TB, key string, content []byte) {
+func put(t testing.TB, d blobs.Store, key string, content []byte) {
 	t.Helper()
 	size, err := d.Put(t.Context(), key, secret, bytes.NewReader(content))
 	require.NoError(t, err)
 	require.EqualValues(t, len(content), size)
 }
 
-func (d *Directory) get(t testing.TB, key string, size int) []byte {
-	t.Helper()
-	content, err := d.Open(t.Context(), key, secret, int64(size))
-	require.NoError(t, err)
-	got, err := io.ReadAll(content)
-	require.NoError(t, err)
-	require.NoError(t, content.Close())
-	return got
-}
-
-func TestPutAndDelete(t *testing.T) {
+func TestContract(t *testing.T) {
 	t.Parallel()
 	store, files := setup(t)
 	require.NoDirExists(t, files, "made when needed")
-	require.NoError(t, store.Delete(t.Context(), "none"))
-	for _, content := range []string{"first", "", "second"} {
-		store.put(t, "key", []byte(content))
-		require.Equal(t, content, string(store.get(t, "key", len(content))))
-	}
-	info, err := os.Stat(filepath.Join(files, "key"))
-	require.NoError(t, err)
-	require.Equal(t, os.FileMode(0o600), info.Mode())
-	require.NoError(t, store.Delete(t.Context(), "key"))
-	require.NoError(t, store.Delete(t.Context(), "key"))
-	_, err = store.Open(t.Context(), "key", secret, 6)
-	require.True(t, services.Is(err, services.NotFound), err)
+	blobstest.Contract(t, store)
 	entries, err := os.ReadDir(files)
 	require.NoError(t, err)
-	require.Empty(t, entries)
+	for _, entry := range entries {
+		require.NotContains(t, entry.Name(), ".new")
+		info, err := entry.Info()
+		require.NoError(t, err)
+		require.Equal(t, os.FileMode(0o600), info.Mode())
+	}
+	require.Nil(t, store.Direct())
 }
 
 // TestEncrypted: on the disk nothing of a content can be read, and nothing of it can
@@ -75,7 +60,7 @@ func TestEncrypted(t *testing.T) {
 	t.Parallel()
 	store, files := setup(t)
 	plain := bytes.Repeat([]byte("nobody is to read this. "), 10_000)
-	store.put(t, "key", plain)
+	put(t, store, "key", plain)
 	path := filepath.Join(files, "key")
 	onDisk, err := os.ReadFile(path)
 	require.NoError(t, err)
@@ -89,7 +74,7 @@ func TestEncrypted(t *testing.T) {
 		defer content.Close()
 		return io.ReadAll(content)
 	}
-	_, err = read(bytes.Repeat([]byte{8}, SecretSize))
+	_, err = read(bytes.Repeat([]byte{8}, blobs.SecretSize))
 	require.Error(t, err, "another secret")
 	for _, at := range []int{0, 20, len(onDisk) / 2, len(onDisk) - 1} {
 		changed := bytes.Clone(onDisk)
@@ -110,26 +95,13 @@ func TestEncrypted(t *testing.T) {
 	}
 }
 
-// TestReadFromAnywhere: as downloads of ranges do.
-func TestReadFromAnywhere(t *testing.T) {
-	t.Parallel()
-	store, _ := setup(t)
-	plain := make([]byte, 300_001)
-	_, _ = rand.Read(plain)
-	store.put(t, "key", plain)
-	content, err := store.Open(t.Context(), "key", secret, int64(len(plain)))
-	require.NoError(t, err)
-	require.NoError(t, iotest.TestReader(content, plain))
-	require.NoError(t, content.Close())
-}
-
 // TestTraversal: no key leads out of the directory, also not over a link.
 func TestTraversal(t *testing.T) {
 	t.Parallel()
 	store, files := setup(t)
 	outside := filepath.Join(filepath.Dir(files), "outside")
 	require.NoError(t, os.WriteFile(outside, []byte("kept"), 0o600))
-	store.put(t, "key", nil)
+	put(t, store, "key", nil)
 	require.NoError(t, os.Symlink(outside, filepath.Join(files, "link.new")))
 	for _, key := range []string{"../outside", "../../etc/passwd", "/etc/passwd", outside, "a/../../outside", "..", "", "link", "a\x00b", "sub/key"} {
 		_, err := store.Put(t.Context(), key, secret, bytes.NewReader([]byte("overwritten")))
@@ -143,34 +115,6 @@ func TestTraversal(t *testing.T) {
 	got, err := os.ReadFile(outside)
 	require.NoError(t, err)
 	require.Equal(t, "kept", string(got))
-}
-
-// TestAtomic: who reads while somebody writes sees a whole content.
-func TestAtomic(t *testing.T) {
-	t.Parallel()
-	store, _ := setup(t)
-	contents := [][]byte{bytes.Repeat([]byte("a"), 1<<20), bytes.Repeat([]byte("b"), 1<<20)}
-	store.put(t, "key", contents[0])
-	var group sync.WaitGroup
-	stop := make(chan struct{})
-	group.Go(func() {
-		defer close(stop)
-		for i := range 10 {
-			if _, err := store.Put(t.Context(), "key", secret, bytes.NewReader(contents[i%2])); err != nil {
-				t.Error(err)
-			}
-		}
-	})
-	for done := false; !done; {
-		select {
-		case <-stop:
-			done = true
-		default:
-		}
-		got := store.get(t, "key", 1<<20)
-		require.True(t, bytes.Equal(got, contents[0]) || bytes.Equal(got, contents[1]), "a mixture of %d bytes", len(got))
-	}
-	group.Wait()
 }
 
 // TestCutShort: a content whose sender goes away, or fails, or that finds no place
@@ -197,16 +141,16 @@ func TestCutShort(t *testing.T) {
 	require.DirExists(t, filepath.Join(files, "key", "full"))
 
 	// A process that was killed while it wrote.
-	require.NoError(t, os.WriteFile(filepath.Join(files, "other"+unfinished), []byte("half"), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(files, "other"+".new"), []byte("half"), 0o600))
 	require.NoError(t, store.Delete(t.Context(), "other"))
-	require.NoFileExists(t, filepath.Join(files, "other"+unfinished))
+	require.NoFileExists(t, filepath.Join(files, "other"+".new"))
 }
 
 func TestUnusableDirectory(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "file")
 	require.NoError(t, os.WriteFile(file, nil, 0o600))
-	store := NewDirectory(config.Process{DataDir: file})
+	store := blobs.NewDirectory(config.Process{DataDir: file})
 	_, put := store.Put(t.Context(), "key", secret, bytes.NewReader(nil))
 	_, open := store.Open(t.Context(), "key", secret, 0)
 	for _, err := range []error{put, open, store.Delete(t.Context(), "key")} {

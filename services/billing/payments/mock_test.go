@@ -2,17 +2,15 @@ package payments
 
 import (
 	"bufio"
-	"errors"
 	"net/http"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"uaol/providers/goprogram"
 	"uaol/services"
 )
 
@@ -22,13 +20,7 @@ const mockVersion = "v0.203.0"
 // document, and gives its address. It is built once per user.
 func mock(t testing.TB) string {
 	t.Helper()
-	program, err := builtMock(t)
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("stripe-mock: %v", err)
-		}
-		t.Skipf("stripe-mock can't be had: %v", err)
-	}
+	program := goprogram.Installed(t, "github.com/stripe/stripe-mock", mockVersion)
 	cmd := exec.Command(program, "-http-addr", "127.0.0.1:0", "-https-addr", "127.0.0.1:0")
 	out, err := cmd.StdoutPipe()
 	require.NoError(t, err)
@@ -49,32 +41,6 @@ func mock(t testing.TB) string {
 	}
 	t.Fatalf("stripe-mock ended: %v", lines.Err())
 	return ""
-}
-
-func builtMock(t testing.TB) (string, error) {
-	base, err := os.UserCacheDir()
-	if err != nil {
-		return "", err
-	}
-	program := filepath.Join(base, "uaol-stripe-mock", mockVersion, "stripe-mock")
-	if _, err := os.Stat(program); err == nil {
-		return program, nil
-	}
-	if err := os.MkdirAll(filepath.Dir(program), 0o700); err != nil {
-		return "", err
-	}
-	fresh, err := os.MkdirTemp(filepath.Dir(program), "new-")
-	if err != nil {
-		return "", err
-	}
-	defer func() { _ = os.RemoveAll(fresh) }()
-	build := exec.CommandContext(t.Context(), "go", "install", "github.com/stripe/stripe-mock@"+mockVersion)
-	build.Dir = fresh
-	build.Env = append(os.Environ(), "GOBIN="+fresh, "GOFLAGS=")
-	if out, err := build.CombinedOutput(); err != nil {
-		return "", errors.New(err.Error() + ": " + string(out))
-	}
-	return program, os.Rename(filepath.Join(fresh, "stripe-mock"), program) // another process may have been quicker; it has built the same
 }
 
 // TestRequests makes every request of the API to Stripe's mock.
