@@ -146,7 +146,7 @@ func (g Guards) identify(c *gin.Context, op *Operation) (services.Caller, error)
 		}
 		return services.Caller{}, services.Errorf(services.Unavailable, "The auth service is not available")
 	}
-	credentials.Guest = op.Access == Guest
+	credentials.Guest = op.Access == Guest || op.guests && credentials.GuestID != ""
 	caller, guestID, err := g.Authenticator.Authenticate(c.Request.Context(), credentials)
 	if err != nil {
 		return caller, err

@@ -45,6 +45,7 @@ type Operation struct {
 	Guests  int               // requests that a guest may make in a minute; 0 for no limit of its own
 
 	also    []string // further paths
+	guests  bool     // public, and a guest's session says who it is all the same
 	account bool     // about the account itself: a key of a shared organisation does not reach it
 	signIn  string   // the contract's words for somebody who has not signed in
 
@@ -95,6 +96,10 @@ func GuestsPerMinute(n int) Option { return func(op *Operation) { op.Guests = n 
 
 // MaxBody sets the most bytes its body may hold.
 func MaxBody(bytes int64) Option { return func(op *Operation) { op.MaxBody = bytes } }
+
+// KnowsGuests lets a public operation hear who a guest is that names a session; nobody
+// becomes one.
+func KnowsGuests() Option { return func(op *Operation) { op.guests = true } }
 
 // Also lets it answer under a further path.
 func Also(path string) Option { return func(op *Operation) { op.also = append(op.also, path) } }

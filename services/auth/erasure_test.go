@@ -64,13 +64,15 @@ func onPlatform(t testing.TB) *platform {
 	t.Cleanup(func() { cancel(); running.Wait(); w.jobs.Close(); repository.Close() })
 	data := t.TempDir()
 	w.files = filepath.Join(data, "files")
-	store := blobs.New(config.Process{DataDir: data})
-	t.Cleanup(func() { _ = store.Close() })
+	shelf := blobs.NewShelf("directory", blobs.NewDirectory(config.Process{DataDir: data}))
+	t.Cleanup(func() { _ = shelf.Close() })
+	files := storage.Config{Largest: "1MB"}
+	require.NoError(t, files.Check())
 	w.calls = proxy.NewCalls(proxy.Config{}, proxy.NewRepository(w.pool))
 	w.till = proxy.NewTill(proxy.Config{}, w.meter, proxy.NewRepository(w.pool), zap.NewNop())
 	w.till.Start()
 	t.Cleanup(func() { require.NoError(t, w.till.Stop(context.Background())) })
-	w.storage = storage.NewService(storage.NewRepository(w.pool), store)
+	w.storage = storage.NewService(storage.NewRepository(w.pool), shelf, w.ring, w.meter, files, zap.NewNop())
 	w.custodies = []services.Custody{
 		{Service: services.Storage, Keeper: w.storage}, {Service: services.Billing, Keeper: w.meter},
 		{Service: services.Jobs, Keeper: w.jobs}, {Service: services.Registry, Keeper: w.registry},
@@ -105,7 +107,7 @@ func (w *platform) does(t testing.TB, caller services.Caller, name string) (appr
 		ids = append(ids, tool.ID)
 	}
 	require.NoError(t, w.registry.Approve(t.Context(), admin, ids[0], registry.Decision{Unpinned: true}))
-	_, err := w.storage.Upload(t.Context(), caller, name+".txt", "text/plain", []byte("the words of "+name))
+	_, err := w.storage.Upload(t.Context(), caller, storage.Upload{Filename: name + ".txt", Size: -1, Content: strings.NewReader("the words of " + name)})
 	require.NoError(t, err)
 	key := uuid.New()
 	w.till.Close(t.Context(), &proxy.Call{
@@ -252,7 +254,7 @@ func TestNothingIsLeft(t *testing.T) {
 	require.NoError(t, w.eraser.Round(t.Context()))
 	require.Equal(t, 1, w.count(t, `SELECT count(*) FROM uaol_auth.erasures WHERE final`), "once more later")
 	// A request that was under way leaves something after all.
-	_, err = w.storage.Upload(t.Context(), mine, name+".txt", "text/plain", []byte("late words of "+name))
+	_, err = w.storage.Upload(t.Context(), mine, storage.Upload{Filename: name+".txt", Size: -1, Content: strings.NewReader("late words of "+name)})
 	require.NoError(t, err)
 	require.NoError(t, w.eraser.Round(t.Context()), "not before its time")
 	require.NotEmpty(t, w.traces(t, name))

@@ -53,6 +53,7 @@ type Plan struct {
 	Calls       int64 `json:"calls" doc:"charged tool calls a month"`
 	Rate        int64 `json:"rate" doc:"requests a minute"`
 	HistoryDays int64 `json:"historyDays" doc:"days that history and usage go back"`
+	FileDays    int64 `json:"fileDays" doc:"days that files are kept"`
 }
 
 // calls is how many a month has; nil for as many as one likes.
@@ -65,7 +66,7 @@ func (p Plan) calls() *int64 {
 
 // PlansConfig says what the tiers bring.
 type PlansConfig struct {
-	Free       string `env:"UAOL_PLAN_FREE" envDefault:"credits=10000 storage=1GB" doc:"what the Free plan brings: credits a month, storage (such as 500MB or 1GB), calls (charged tool calls a month; a change counts from the next month on), rate (requests a minute), history (days); what is not named is unlimited"`
+	Free       string `env:"UAOL_PLAN_FREE" envDefault:"credits=10000 storage=1GB" doc:"what the Free plan brings: credits a month, storage (such as 500MB or 1GB), calls (charged tool calls a month; a change counts from the next month on), rate (requests a minute), history (days), files (days that files are kept); what is not named is unlimited"`
 	Pro        string `env:"UAOL_PLAN_PRO" envDefault:"credits=100000 storage=100GB" doc:"what the Pro plan brings, likewise"`
 	Enterprise string `env:"UAOL_PLAN_ENTERPRISE" envDefault:"credits=1000000" doc:"what the Enterprise plan brings, likewise"`
 
@@ -99,12 +100,12 @@ func (c *PlansConfig) Check() error {
 // parsePlan reads what a plan brings.
 func parsePlan(text string) (Plan, error) {
 	var p Plan
-	fields := map[string]*int64{"credits": &p.Credits, "storage": &p.Storage, "calls": &p.Calls, "rate": &p.Rate, "history": &p.HistoryDays}
+	fields := map[string]*int64{"credits": &p.Credits, "storage": &p.Storage, "calls": &p.Calls, "rate": &p.Rate, "history": &p.HistoryDays, "files": &p.FileDays}
 	for _, word := range strings.Fields(text) {
 		name, value, _ := strings.Cut(word, "=")
 		field, ok := fields[name]
 		if !ok {
-			return Plan{}, fmt.Errorf("%q is none of credits, storage, calls, rate and history", name)
+			return Plan{}, fmt.Errorf("%q is none of credits, storage, calls, rate, history and files", name)
 		}
 		factor, most := int64(1), int64(mostCredits)
 		if name == "storage" {

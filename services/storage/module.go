@@ -2,12 +2,15 @@ package storage
 
 import (
 	"context"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"go.uber.org/fx"
+	"go.uber.org/zap"
 
 	"uaol/providers/api"
 	"uaol/providers/blobs"
+	"uaol/providers/blobs/s3"
 	"uaol/providers/config"
 	"uaol/providers/events"
 	"uaol/providers/httpserver"
@@ -20,8 +23,9 @@ import (
 // Module runs storage in this process.
 var Module = fx.Module("storage",
 	logging.Named("storage"),
-	fx.Provide(fx.Private, newStore, NewRepository, NewService, NewHandler),
-	fx.Provide(routes, outbox, fx.Annotate(keeper, fx.ResultTags(`group:"keepers"`))),
+	config.For[Config](), config.For[s3.Config](),
+	fx.Provide(fx.Private, newShelf, NewRepository, NewService, NewSweeper, NewHandler),
+	fx.Provide(routes, outbox, sweeper, fx.Annotate(keeper, fx.ResultTags(`group:"keepers"`))),
 )
 
 // Remote reaches storage in another process.
@@ -44,10 +48,47 @@ func outbox(pool *pgxpool.Pool) workers.Out {
 	return workers.Out{Worker: events.NewOutbox(services.Storage).Pruner(pool)}
 }
 
-func newStore(process config.Process, lifecycle fx.Lifecycle) *blobs.Store {
-	store := blobs.New(process)
-	lifecycle.Append(fx.StopHook(func(context.Context) error { return store.Close() }))
-	return store
+func sweeper(w *Sweeper) workers.Out {
+	return workers.Out{Worker: workers.Worker{Name: "storage-sweeper", Run: workers.Every(sweepEvery, w.Sweep)}}
+}
+
+// Names of stores, as contents remember them.
+const (
+	inDirectory = "directory"
+	inS3        = "s3"
+)
+
+// bucketWithin is how long a bucket may take to answer at the start.
+const bucketWithin = 10 * time.Second
+
+// newShelf has the directory always and, if one is set, the bucket, which then takes
+// what is new. One that can't be used stops production; in development files stay here.
+func newShelf(process config.Process, cfg s3.Config, lifecycle fx.Lifecycle, log *zap.Logger) (*blobs.Shelf, error) {
+	shelf := blobs.NewShelf(inDirectory, blobs.NewDirectory(process))
+	lifecycle.Append(fx.StopHook(func(context.Context) error { return shelf.Close() }))
+	if cfg.Bucket == "" {
+		return shelf, nil
+	}
+	bucket, err := s3.New(context.Background(), cfg, process.DataDir) // it reads files, and asks nobody
+	if err != nil {
+		return nil, err
+	}
+	shelf.Add(inS3, bucket)
+	lifecycle.Append(fx.StartHook(func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, bucketWithin)
+		defer cancel()
+		err := bucket.Check(ctx)
+		switch {
+		case err == nil:
+			shelf.Choose(inS3)
+		case process.Production():
+			return &config.Fault{Variable: "S3_BUCKET_NAME", Value: cfg.Bucket, Want: "a bucket that answers: " + err.Error()}
+		default:
+			log.Warn("files are kept in the data directory, because "+err.Error(), zap.String("bucket", cfg.Bucket))
+		}
+		return nil
+	}))
+	return shelf, nil
 }
 
 func routes(h *Handler, pool *pgxpool.Pool) httpserver.Out {

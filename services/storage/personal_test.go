@@ -2,9 +2,11 @@ package storage
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
@@ -39,6 +41,8 @@ func keeperContract(t *testing.T, b *bench, keeper services.Keeper) {
 	inTeam := func(caller services.Caller) services.Caller { caller.Organization = team; return caller }
 	b.upload(t, ada, "a.txt", "one")
 	b.upload(t, ada, "b.txt", "two")
+	_, err := b.service.Presign(ctx, ada, "c.txt", "text/plain", nil, time.Hour)
+	require.NoError(t, err)
 	hers, his, bobs := b.upload(t, inTeam(ada), "hers.txt", "x"), b.upload(t, inTeam(bob), "his.txt", "x"), b.upload(t, bob, "bob.txt", "x")
 
 	in := services.ExportRequest{Person: services.Person{Account: ada.Account, Organizations: []uuid.UUID{ada.Organization}, Shared: []uuid.UUID{team}}}
@@ -60,10 +64,12 @@ func keeperContract(t *testing.T, b *bench, keeper services.Keeper) {
 
 	for range 2 { // it may be repeated
 		require.NoError(t, keeper.Erase(ctx, services.Person{Account: ada.Account, Organizations: []uuid.UUID{ada.Organization}}))
-		require.ElementsMatch(t, []string{hers.ID.String(), his.ID.String(), bobs.ID.String()}, b.blobs(t))
-		var left int
-		require.NoError(t, b.pool.QueryRow(ctx, `SELECT count(*) FROM uaol_storage.files WHERE account_id = $1 OR organization_id = $2`, ada.Account, ada.Organization).Scan(&left))
-		require.Zero(t, left)
+		require.Equal(t, hers.SHA256, his.SHA256)
+		require.ElementsMatch(t, []string{hers.Content.String(), bobs.Content.String()}, b.blobs(t), "the team's two files have one content")
+		require.Zero(t, b.number(t, `SELECT count(*) FROM uaol_storage.tickets`))
+		require.Zero(t, b.number(t, `SELECT count(*) FROM uaol_storage.usage WHERE organization_id = $1`, ada.Organization))
+		require.Zero(t, b.number(t, `SELECT count(*) FROM uaol_storage.files WHERE account_id = $1 OR organization_id = $2`, ada.Account, ada.Organization))
+		b.whole(t)
 	}
 	files, err := b.service.List(ctx, inTeam(bob), hers.CreatedAt.AddDate(1, 0, 0), uuid.Max, 10)
 	require.NoError(t, err)
@@ -74,20 +80,18 @@ func keeperContract(t *testing.T, b *bench, keeper services.Keeper) {
 func TestEraseGoesOnWhereItWasCut(t *testing.T) {
 	t.Parallel()
 	b, ada := setup(t), user()
-	for range 2*eraseBatch + 3 {
-		b.upload(t, ada, "x", "x")
+	for i := range 2*eraseBatch + 3 {
+		b.upload(t, ada, "x", fmt.Sprint(i))
 	}
 	stuck := b.upload(t, ada, "stuck", "x")
-	path := filepath.Join(b.dir, stuck.ID.String())
+	path := filepath.Join(b.dir, stuck.Content.String())
 	require.NoError(t, os.Remove(path))
 	require.NoError(t, os.MkdirAll(filepath.Join(path, "in the way"), 0o700))
 	who := services.Person{Account: ada.Account, Organizations: []uuid.UUID{ada.Organization}}
-	require.Error(t, b.service.Erase(t.Context(), who))
-	_, err := b.service.Get(t.Context(), ada, stuck.ID)
-	require.NoError(t, err, "its row says that there is something to remove")
+	require.Error(t, b.service.Erase(t.Context(), who), "the person is not forgotten while something of theirs is there")
+	require.EqualValues(t, 1, b.number(t, `SELECT count(*) FROM uaol_storage.contents`), "its row says that there is something to remove")
 	require.NoError(t, os.Remove(filepath.Join(path, "in the way")))
 	require.NoError(t, b.service.Erase(t.Context(), who))
 	require.Empty(t, b.blobs(t))
-	_, err = b.service.Get(t.Context(), ada, stuck.ID)
-	require.True(t, services.Is(err, services.NotFound))
+	require.Zero(t, b.number(t, `SELECT count(*) FROM uaol_storage.contents`))
 }

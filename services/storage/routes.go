@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"net/http"
 	"time"
 
 	"github.com/google/uuid"
@@ -19,36 +20,29 @@ func NewHandler(service *Service) *Handler { return &Handler{service: service} }
 // Operations is storage's part of the API, as data.
 func Operations() []api.Operation { return (*Handler)(nil).operations() }
 
-// maxUpload is the most bytes of a JSON upload, base64 included.
-const maxUpload = 15 << 20
+const (
+	// maxJSON is the most bytes of an upload in JSON, base64 included.
+	maxJSON = 15 << 20
+	// maxUpload is what a request may bring that is an upload; what a file may have
+	// is a setting.
+	maxUpload = mostUpload + maxForm
+	maxForm   = 1 << 20 // of a form beside its file, in bytes
+)
 
 func (h *Handler) operations() []api.Operation {
-	const required = "Filename and data are required"
 	return []api.Operation{
-		api.Post("/storage/upload", "Store a file", h.upload, api.MaxBody(maxUpload),
-			api.Says("body.filename", required), api.Says("body.data", required)),
+		api.Raw(http.MethodPost, "/storage/upload", "Store a file: JSON {filename, contentType, data (base64)}, or a form with the file as file", h.upload, api.MaxBody(maxUpload)),
+		api.Get("/storage/presigned-url", "A URL that a file can be uploaded by, with one PUT", h.presign, api.Needs(services.OrgMember), api.Says("query.filename", "Filename is required")),
 		api.Get("/storage/files", "The caller's files, newest first", h.list),
 		api.Get("/storage/files/{fileId}", "What is known of a file", h.get),
+		api.Put("/storage/files/{fileId}", "Give a file another name", h.rename),
+		api.Get("/storage/files/{fileId}/url", "A URL that a file can be fetched by, without credentials", h.fetchable),
 		api.Delete("/storage/files/{fileId}", "Remove a file", h.delete),
+		api.Get("/storage/usage", "What is stored, and what the plan allows", h.usage),
+		api.Raw(http.MethodGet, "/uploads/{fileId}", "A file's content, for its owner or whoever has a signed URL; ranges too", h.download, api.Allow(api.Public), api.KnowsGuests()),
+		api.Raw(http.MethodHead, "/uploads/{fileId}", "A file's size and type", h.download, api.Allow(api.Public), api.KnowsGuests()),
+		api.Raw(http.MethodPut, "/uploads/{fileId}", "Upload a file by a signed URL", h.put, api.Allow(api.Public), api.MaxBody(mostUpload)),
 	}
-}
-
-type uploadInput struct {
-	Body struct {
-		Filename    string `json:"filename" minLength:"1" maxLength:"255"`
-		ContentType string `json:"contentType,omitempty" maxLength:"255" default:"application/octet-stream"`
-		Data        []byte `json:"data" doc:"base64"`
-	}
-}
-
-type uploadBody struct {
-	ID  uuid.UUID `json:"fileId"`
-	URL string    `json:"url" doc:"a path on this host"`
-}
-
-func (h *Handler) upload(ctx context.Context, caller services.Caller, in *uploadInput) (api.Data[uploadBody], error) {
-	f, err := h.service.Upload(ctx, caller, in.Body.Filename, in.Body.ContentType, in.Body.Data)
-	return api.OK(uploadBody{ID: f.ID, URL: "/storage/files/" + f.ID.String()}), err
 }
 
 func (h *Handler) list(ctx context.Context, caller services.Caller, in *struct{ api.Paging }) (api.Page[File], error) {
@@ -66,6 +60,57 @@ func (h *Handler) get(ctx context.Context, caller services.Caller, in *fileInput
 	return api.OK(f), err
 }
 
+type renameInput struct {
+	fileInput
+	Body struct {
+		Filename string `json:"filename" minLength:"1" maxLength:"255"`
+	}
+}
+
+func (h *Handler) rename(ctx context.Context, caller services.Caller, in *renameInput) (api.Data[File], error) {
+	f, err := h.service.Rename(ctx, caller, in.ID, in.Body.Filename)
+	return api.OK(f), err
+}
+
 func (h *Handler) delete(ctx context.Context, caller services.Caller, in *fileInput) (api.Message, error) {
 	return api.Done("File deleted"), h.service.Delete(ctx, caller, in.ID)
+}
+
+func (h *Handler) usage(ctx context.Context, caller services.Caller, _ *struct{}) (api.Data[Usage], error) {
+	used, err := h.service.Usage(ctx, caller)
+	return api.OK(used), err
+}
+
+type presignInput struct {
+	Filename    string `query:"filename" required:"true" minLength:"1" maxLength:"255"`
+	ContentType string `query:"contentType" default:"application/octet-stream" maxLength:"255"`
+	Size        int64  `query:"size" minimum:"-1" default:"-1" doc:"bytes; the URL takes exactly that many"`
+	ExpiresIn   int64  `query:"expiresIn" minimum:"1" maximum:"604800" default:"3600" doc:"seconds"`
+}
+
+func (h *Handler) presign(ctx context.Context, caller services.Caller, in *presignInput) (api.Data[Presigned], error) {
+	if !sameType(in.ContentType, in.ContentType) {
+		return api.Data[Presigned]{}, services.Faults(services.Fault{Path: "query.contentType", Message: "must be a content type such as image/png"})
+	}
+	size := &in.Size
+	if in.Size < 0 {
+		size = nil
+	}
+	made, err := h.service.Presign(ctx, caller, in.Filename, in.ContentType, size, time.Duration(in.ExpiresIn)*time.Second)
+	return api.OK(made), err
+}
+
+type fetchableInput struct {
+	fileInput
+	ExpiresIn int64 `query:"expiresIn" minimum:"1" maximum:"604800" default:"3600" doc:"seconds"`
+}
+
+type fetchableBody struct {
+	URL       string `json:"url" doc:"a path on this host, or another host's URL"`
+	ExpiresIn int64  `json:"expiresIn" doc:"seconds"`
+}
+
+func (h *Handler) fetchable(ctx context.Context, caller services.Caller, in *fetchableInput) (api.Data[fetchableBody], error) {
+	url, err := h.service.Fetchable(ctx, caller, in.ID, time.Duration(in.ExpiresIn)*time.Second)
+	return api.OK(fetchableBody{URL: url, ExpiresIn: in.ExpiresIn}), err
 }

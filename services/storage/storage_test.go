@@ -5,10 +5,12 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -17,12 +19,15 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
 
 	"uaol/providers/api"
 	"uaol/providers/blobs"
 	"uaol/providers/config"
+	"uaol/providers/keyring"
 	"uaol/providers/postgres/pgtest"
 	"uaol/services"
+	"uaol/services/billing"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
@@ -31,22 +36,62 @@ func TestMain(m *testing.M) { pgtest.Main(m) }
 type bench struct {
 	pool    *pgxpool.Pool
 	dir     string // of the blobs
+	plans   *plans
+	shelf   *blobs.Shelf
 	service *Service
 	engine  *gin.Engine
 }
 
 func setup(t testing.TB) *bench {
 	t.Helper()
-	b := &bench{pool: pgtest.New(t)}
 	data := t.TempDir()
+	b := setupOn(t, blobs.NewShelf(inDirectory, blobs.NewDirectory(config.Process{DataDir: data})))
 	b.dir = filepath.Join(data, "files")
-	store := blobs.New(config.Process{DataDir: data})
-	t.Cleanup(func() { require.NoError(t, store.Close()) })
-	b.service = NewService(NewRepository(b.pool), store)
+	return b
+}
+
+func setupOn(t testing.TB, shelf *blobs.Shelf) *bench {
+	t.Helper()
+	t.Cleanup(func() { require.NoError(t, shelf.Close()) })
+	b := &bench{pool: pgtest.New(t), plans: &plans{}, shelf: shelf}
+	cfg := Config{Largest: "20MB"}
+	require.NoError(t, cfg.Check())
+	b.service = NewService(NewRepository(b.pool), shelf, ring(t, keyring.Config{Secret: firstSecret}), b.plans, cfg, zap.NewNop())
 	gin.SetMode(gin.ReleaseMode)
 	b.engine = gin.New()
 	api.Mount(b.engine, api.Guards{Authenticator: header{}}, false, NewHandler(b.service).operations()...)
 	return b
+}
+
+const (
+	firstSecret  = "Lp0hG6fDs3Ew9Kx5Cn1By7Rt4Zm2qJ8v"
+	secondSecret = "v8Jq2mZ4tR7yB1nC5xK9wE3sD6fG0hLp"
+)
+
+func ring(t testing.TB, cfg keyring.Config) *keyring.Ring {
+	t.Helper()
+	r, err := keyring.New(cfg, zap.NewNop())
+	require.NoError(t, err)
+	return r
+}
+
+// plans are billing's word: one plan for everybody.
+type plans struct {
+	billing.Meter
+	mu   sync.Mutex
+	plan billing.Plan
+}
+
+func (p *plans) Plans(_ context.Context, in billing.PlansRequest) ([]billing.Plan, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Repeat([]billing.Plan{p.plan}, len(in.Organizations)), nil
+}
+
+func (p *plans) set(plan billing.Plan) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.plan = plan
 }
 
 // header takes a Caller as JSON from X-API-Key.
@@ -89,9 +134,45 @@ func (b *bench) do(t testing.TB, caller services.Caller, method, path, body stri
 
 func (b *bench) upload(t testing.TB, caller services.Caller, name, content string) File {
 	t.Helper()
-	f, err := b.service.Upload(t.Context(), caller, name, "text/plain", []byte(content))
+	f, err := b.service.Upload(t.Context(), caller, Upload{Filename: name, Size: -1, Content: strings.NewReader(content)})
 	require.NoError(t, err)
 	return f
+}
+
+// fetch gives a file's content.
+func (b *bench) fetch(t testing.TB, f File) string {
+	t.Helper()
+	content, err := b.service.Open(t.Context(), f)
+	require.NoError(t, err)
+	defer content.Close()
+	text, err := io.ReadAll(content)
+	require.NoError(t, err)
+	return string(text)
+}
+
+func (b *bench) number(t testing.TB, sql string, args ...any) (n int64) {
+	t.Helper()
+	require.NoError(t, b.pool.QueryRow(t.Context(), sql, args...).Scan(&n))
+	return n
+}
+
+func (b *bench) exec(t testing.TB, sql string, args ...any) {
+	t.Helper()
+	_, err := b.pool.Exec(t.Context(), sql, args...)
+	require.NoError(t, err)
+}
+
+// whole holds what is stored against what rows say: every file has its content, every
+// content that is kept has a file, and usage is their sum.
+func (b *bench) whole(t testing.TB) {
+	t.Helper()
+	require.Zero(t, b.number(t, `SELECT count(*) FROM uaol_storage.files f WHERE NOT EXISTS (
+		SELECT 1 FROM uaol_storage.contents c WHERE c.content_id = f.content_id AND c.organization_id = f.organization_id AND c.state = 'kept' AND c.sha256 = f.sha256)`))
+	require.Zero(t, b.number(t, `SELECT count(*) FROM uaol_storage.contents c WHERE state = 'kept' AND NOT EXISTS (
+		SELECT 1 FROM uaol_storage.files f WHERE f.content_id = c.content_id)`))
+	require.Zero(t, b.number(t, `SELECT count(*) FROM uaol_storage.usage u WHERE
+		files <> (SELECT count(*) FROM uaol_storage.files f WHERE f.organization_id = u.organization_id)
+		OR bytes <> (SELECT coalesce(sum(size), 0) FROM uaol_storage.contents c WHERE c.organization_id = u.organization_id AND state = 'kept')`))
 }
 
 func (b *bench) blobs(t testing.TB) (names []string) {
@@ -110,45 +191,47 @@ func (b *bench) blobs(t testing.TB) (names []string) {
 func TestUpload(t *testing.T) {
 	t.Parallel()
 	b, owner := setup(t), user()
-	got := b.do(t, owner, "POST", "/storage/upload", `{"filename":"../../etc/passwd","contentType":"text/plain","data":"aGVsbG8="}`)
+	got := b.do(t, owner, "POST", "/storage/upload", `{"filename":"../../etc/passwd","contentType":"text/html","data":"aGVsbG8="}`)
 	require.Equal(t, http.StatusOK, got.Status, got.Text)
-	var made uploadBody
+	var made uploadedBody
 	require.NoError(t, json.Unmarshal(got.Data, &made))
-	require.Equal(t, "/storage/files/"+made.ID.String(), made.URL)
-	require.Equal(t, []string{made.ID.String()}, b.blobs(t), "the name is data, never a path")
-	content, err := os.ReadFile(filepath.Join(b.dir, made.ID.String()))
+	require.Equal(t, "/uploads/"+made.ID.String(), made.URL)
+	require.Len(t, b.blobs(t), 1, "the name is data, never a path")
+	onDisk, err := os.ReadFile(filepath.Join(b.dir, b.blobs(t)[0]))
 	require.NoError(t, err)
-	require.Equal(t, "hello", string(content))
+	require.NotContains(t, string(onDisk), "hello", "it is encrypted")
 
-	got = b.do(t, owner, "GET", made.URL, "")
+	got = b.do(t, owner, "GET", "/storage/files/"+made.ID.String(), "")
 	require.Equal(t, http.StatusOK, got.Status)
 	var f map[string]any
 	require.NoError(t, json.Unmarshal(got.Data, &f))
 	require.Regexp(t, `^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$`, f["createdAt"])
 	delete(f, "createdAt")
-	require.Equal(t, map[string]any{"fileId": made.ID.String(), "filename": "../../etc/passwd", "contentType": "text/plain",
-		"size": 5.0, "sha256": "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"}, f)
+	require.Equal(t, map[string]any{"fileId": made.ID.String(), "filename": "../../etc/passwd", "contentType": "text/plain; charset=utf-8", "url": made.URL,
+		"size": 5.0, "sha256": "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"}, f, "what it was said to be does not count")
 
 	for name, test := range map[string]struct {
 		body, message string
 		status        int
 	}{
-		"nothing":     {``, "Filename and data are required", 400},
-		"no data":     {`{"filename":"x"}`, "Filename and data are required", 400},
-		"no name":     {`{"data":"aGVsbG8="}`, "Filename and data are required", 400},
-		"empty name":  {`{"filename":"","data":"aGVsbG8="}`, "Filename and data are required", 400},
-		"no content":  {`{"filename":"x","data":""}`, "", 400},
-		"not base64":  {`{"filename":"x","data":"!!!"}`, "", 400},
-		"a NUL":       {`{"filename":"x\u0000","data":"aGVsbG8="}`, "A text holds a character that cannot be stored", 400},
-		"a long name": {`{"filename":"` + strings.Repeat("x", 256) + `","data":"aGVsbG8="}`, "", 400},
-		"too large":   {`{"filename":"x","data":"` + strings.Repeat("A", maxUpload) + `"}`, "The body is larger than 15728640 bytes", 413},
+		"nothing":      {``, "Filename and data are required", 400},
+		"no data":      {`{"filename":"x"}`, "Filename and data are required", 400},
+		"no name":      {`{"data":"aGVsbG8="}`, "Filename and data are required", 400},
+		"empty name":   {`{"filename":"","data":"aGVsbG8="}`, "Filename and data are required", 400},
+		"no content":   {`{"filename":"x","data":""}`, "Filename and data are required", 400},
+		"not base64":   {`{"filename":"x","data":"!!!"}`, "body.data: must be base64", 400},
+		"no text":      {`{"filename":7,"data":"aGVsbG8="}`, "body.filename: must be a text, not a number", 400},
+		"no object":    {`[]`, "body: must be an object", 400},
+		"no JSON":      {`{"filename`, "body: is no JSON: unexpected end of JSON input", 400},
+		"a NUL":        {`{"filename":"x\u0000","data":"aGVsbG8="}`, "body.filename: must be text without control characters", 400},
+		"a long name":  {`{"filename":"` + strings.Repeat("x", 256) + `","data":"aGVsbG8="}`, "body.filename: must have at most 255 bytes", 400},
+		"too large":    {`{"filename":"x","data":"` + strings.Repeat("A", maxJSON) + `"}`, "The body is larger than 15728640 bytes; send larger files as a form", 413},
+		"no such form": {`{"filename":"x","data":null}`, "Filename and data are required", 400},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := b.do(t, owner, "POST", "/storage/upload", test.body)
 			require.Equal(t, test.status, got.Status, got.Text)
-			if test.message != "" {
-				require.Equal(t, test.message, got.Error.Message)
-			}
+			require.Equal(t, test.message, got.Error.Message)
 		})
 	}
 	require.Len(t, b.blobs(t), 1, "what was refused left no content behind")
@@ -156,6 +239,7 @@ func TestUpload(t *testing.T) {
 	large := base64.StdEncoding.EncodeToString(make([]byte, 3<<20))
 	got = b.do(t, owner, "POST", "/storage/upload", `{"filename":"large","data":"`+large+`"}`)
 	require.Equal(t, http.StatusOK, got.Status, "more than other routes take")
+	b.whole(t)
 }
 
 func TestOwnerOnly(t *testing.T) {
@@ -183,6 +267,7 @@ func TestOwnerOnly(t *testing.T) {
 	got := b.do(t, owner, "DELETE", path, "")
 	require.Equal(t, http.StatusOK, got.Status)
 	require.Empty(t, b.blobs(t))
+	b.whole(t)
 	require.Equal(t, http.StatusNotFound, b.do(t, owner, "GET", path, "").Status)
 	require.Equal(t, http.StatusNotFound, b.do(t, owner, "DELETE", path, "").Status)
 }
@@ -213,42 +298,4 @@ func TestList(t *testing.T) {
 		}
 		require.Equal(t, want, seen)
 	}
-}
-
-// TestRowAndBlob: whatever fails, no row is left without its content.
-func TestRowAndBlob(t *testing.T) {
-	t.Parallel()
-	b, owner := setup(t), user()
-	f := b.upload(t, owner, "kept", "x")
-	require.NoError(t, os.Remove(filepath.Join(b.dir, f.ID.String())))
-	require.NoError(t, b.service.Delete(t.Context(), owner, f.ID), "a content that is gone does not keep its row")
-
-	_, err := b.pool.Exec(t.Context(), `ALTER TABLE uaol_storage.files ADD CONSTRAINT closed CHECK (filename <> 'refused')`)
-	require.NoError(t, err)
-	_, err = b.service.Upload(t.Context(), owner, "refused", "text/plain", []byte("x"))
-	require.Error(t, err)
-	require.Empty(t, b.blobs(t))
-
-	kept := b.upload(t, owner, "kept", "x")
-	b.pool.Close()
-	_, err = b.service.Upload(t.Context(), owner, "unknown", "text/plain", []byte("x"))
-	require.True(t, services.Is(err, services.Unavailable), err)
-	require.Len(t, b.blobs(t), 2, "nobody knows whether its row is there, so the content stays")
-	require.True(t, services.Is(b.service.Delete(t.Context(), owner, kept.ID), services.Unavailable))
-	require.Len(t, b.blobs(t), 2)
-}
-
-func TestUploadsAtOnce(t *testing.T) {
-	t.Parallel()
-	b, owner := setup(t), user()
-	var group sync.WaitGroup
-	for range 20 {
-		group.Go(func() {
-			if _, err := b.service.Upload(t.Context(), owner, "same name", "text/plain", []byte("x")); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	group.Wait()
-	require.Len(t, b.blobs(t), 20)
 }
