@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -32,7 +33,7 @@ const (
 func (h *Handler) operations() []api.Operation {
 	return []api.Operation{
 		api.Raw(http.MethodPost, "/storage/upload", "Store a file: JSON {filename, contentType, data (base64)}, or a form with the file as file", h.upload, api.MaxBody(maxUpload)),
-		api.Get("/storage/presigned-url", "A URL that a file can be uploaded by, with one PUT", h.presign, api.Needs(services.OrgMember), api.Says("query.filename", "Filename is required")),
+		api.Get("/storage/presigned-url", "A URL that a file can be uploaded by, with one PUT", h.presign, api.Needs(services.OrgMember)),
 		api.Get("/storage/files", "The caller's files, newest first", h.list),
 		api.Get("/storage/files/{fileId}", "What is known of a file", h.get),
 		api.Put("/storage/files/{fileId}", "Give a file another name", h.rename),
@@ -61,13 +62,16 @@ func (h *Handler) get(ctx context.Context, caller services.Caller, in *fileInput
 }
 
 type renameInput struct {
-	fileInput
+	ID   uuid.UUID `path:"fileId" format:"uuid"`
 	Body struct {
 		Filename string `json:"filename" minLength:"1" maxLength:"255"`
 	}
 }
 
 func (h *Handler) rename(ctx context.Context, caller services.Caller, in *renameInput) (api.Data[File], error) {
+	if err := nameable("body.filename", in.Body.Filename); err != nil {
+		return api.Data[File]{}, err
+	}
 	f, err := h.service.Rename(ctx, caller, in.ID, in.Body.Filename)
 	return api.OK(f), err
 }
@@ -82,14 +86,20 @@ func (h *Handler) usage(ctx context.Context, caller services.Caller, _ *struct{}
 }
 
 type presignInput struct {
-	Filename    string `query:"filename" required:"true" minLength:"1" maxLength:"255"`
+	Filename    string `query:"filename" maxLength:"255"`
 	ContentType string `query:"contentType" default:"application/octet-stream" maxLength:"255"`
 	Size        int64  `query:"size" minimum:"-1" default:"-1" doc:"bytes; the URL takes exactly that many"`
 	ExpiresIn   int64  `query:"expiresIn" minimum:"1" maximum:"604800" default:"3600" doc:"seconds"`
 }
 
 func (h *Handler) presign(ctx context.Context, caller services.Caller, in *presignInput) (api.Data[Presigned], error) {
-	if !sameType(in.ContentType, in.ContentType) {
+	if in.Filename == "" {
+		return api.Data[Presigned]{}, services.Errorf(services.Invalid, "Filename is required").WithDetails([]services.Fault{{Path: "query.filename", Message: "Filename is required"}})
+	}
+	if err := nameable("query.filename", in.Filename); err != nil {
+		return api.Data[Presigned]{}, err
+	}
+	if !strings.Contains(in.ContentType, "/") || !sameType(in.ContentType, in.ContentType) {
 		return api.Data[Presigned]{}, services.Faults(services.Fault{Path: "query.contentType", Message: "must be a content type such as image/png"})
 	}
 	size := &in.Size
@@ -101,8 +111,8 @@ func (h *Handler) presign(ctx context.Context, caller services.Caller, in *presi
 }
 
 type fetchableInput struct {
-	fileInput
-	ExpiresIn int64 `query:"expiresIn" minimum:"1" maximum:"604800" default:"3600" doc:"seconds"`
+	ID        uuid.UUID `path:"fileId" format:"uuid"`
+	ExpiresIn int64     `query:"expiresIn" minimum:"1" maximum:"604800" default:"3600" doc:"seconds"`
 }
 
 type fetchableBody struct {
