@@ -43,7 +43,9 @@
 // a text or null, {{step.status}}, {{input}} with a path, and in a step with
 // for_each {{item}} with a path and {{index}}, which counts from 0. A text that
 // is exactly one reference becomes the value, of its type; in a longer text
-// values become text. What has the form of no reference is ordinary text.
+// values become text. What stands in braces and begins with no step's id and none of
+// these words is ordinary text, as {{name}} is; what begins with one and goes on as no
+// reference does, as {{orders.total}}, is a fault.
 //
 // A condition (when) is an expression of CEL, https://cel.dev, that is true or
 // false. It reads input, steps.id or steps["an-id"] with its status, result and
@@ -54,6 +56,9 @@
 // time of day. What costs too much (see maxCost) is an error.
 //
 // A duration is written as Go does, 90s or 1h30m, or in whole days, 2d. Members
-// that the language does not know are ignored; those of another kind of step
-// are faults.
+// that the language does not know are ignored, unless they look like a slip: dependsOn
+// or retries is a fault that names depends_on or retry. Members of another kind of step
+// are faults, and so is one that an object has twice.
+//
+// What was accepted before the language came to refuse it means what it did (Stored).
 package workflow

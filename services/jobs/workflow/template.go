@@ -108,6 +108,7 @@ func (c *compiler) add(value any) any {
 
 func (c *compiler) addText(text string) any {
 	all := referencesIn(text)
+	c.meant(text, all)
 	if len(all) == 0 {
 		c.literal = appendText(c.literal, text)
 		return text
@@ -130,7 +131,7 @@ func (c *compiler) addText(text string) any {
 
 func (c *compiler) addHole(r reference, inside bool) {
 	if reason := c.parser.resolve(&r, c.items); reason != "" {
-		c.parser.fault(c.where(), "{{%s}} %s", r.text, reason)
+		c.parser.fault(c.where(), "{{%s}} %s", short(r.text), reason)
 	}
 	if r.ofStep() {
 		c.needs = append(c.needs, r.step)
@@ -162,15 +163,4 @@ func (c *compiler) path() Path {
 	return path
 }
 
-// where is the path of the value that is being written, as faults name it.
-func (c *compiler) where() string {
-	where := []byte(c.at)
-	for _, s := range c.stack {
-		if s.isMember {
-			where = append(append(where, '.'), s.name...)
-		} else {
-			where = append(strconv.AppendInt(append(where, '['), int64(s.i), 10), ']')
-		}
-	}
-	return string(where)
-}
+func (c *compiler) where() string { return where(c.at, c.stack) }

@@ -36,8 +36,12 @@ type Definition struct {
 	Output  *Template     // nil: each step's result by its id
 	Timeout time.Duration // of the whole job; 0: none
 
-	index map[string]int
+	index    map[string]int
+	outdated bool
 }
+
+// Outdated reports whether Parse would refuse it today.
+func (d *Definition) Outdated() bool { return d.outdated }
 
 // Index finds a step by its id.
 func (d *Definition) Index(id string) (int, bool) {
