@@ -47,6 +47,12 @@
 // these words is ordinary text, as {{name}} is; what begins with one and goes on as no
 // reference does, as {{orders.total}}, is a fault.
 //
+// A step may lack what it reads only where it need not run. So a job whose input has no
+// member that a reference leads to is refused as it is made, if the reference stands in
+// the output or in a step that has neither a condition nor on_error: "continue", is no
+// compensation, and waits for no step that has a condition or waits for one. What is
+// filled in for each item is not looked at: there may be no item.
+//
 // A condition (when) is an expression of CEL, https://cel.dev, that is true or
 // false. It reads input, steps.id or steps["an-id"] with its status, result and
 // error, and in a step with for_each item and index. Whole numbers that fit 64

@@ -92,7 +92,8 @@ type parser struct {
 	faults []services.Fault
 	fresh  bool // somebody sends it now
 
-	conditions int // bytes of all so far
+	conditions int         // bytes of all so far
+	reads      []inputRead // of the input
 }
 
 func (p *parser) fault(path, format string, args ...any) {
@@ -131,11 +132,12 @@ func (p *parser) definition(members map[string]any, steps []any) {
 	whole.object("metadata")
 	p.d.Timeout = whole.duration("timeout", 0, time.Second, 30*day)
 	if output, ok := members["output"]; ok && output != nil {
-		c := compiler{parser: p, at: at + ".output"}
+		c := compiler{parser: p, at: at + ".output", step: none}
 		p.d.Output = c.template(output)
 	}
 	if len(p.faults) == 0 {
 		p.order()
+		p.certain()
 	}
 }
 

@@ -76,7 +76,7 @@ func (r *stepReader) template(name string, value any, items bool) *Template {
 }
 
 func (r *stepReader) compile(name string, value any, items bool) (t *Template, ofItem bool) {
-	c := compiler{parser: r.p, at: r.path(name), items: items}
+	c := compiler{parser: r.p, at: r.path(name), items: items, step: r.i, each: r.items && name != "for_each.items"}
 	t = c.template(value)
 	r.p.needs[r.i] = append(r.p.needs[r.i], c.needs...)
 	return t, c.ofItem

@@ -43,6 +43,8 @@ type compiler struct {
 	parser *parser
 	at     string // where the value stands, for faults
 	items  bool   // {{item}} and {{index}} mean something here
+	step   int    // whose value it is; none for another's
+	each   bool   // it is filled for each item, and so perhaps never
 
 	t       Template
 	literal []byte
@@ -137,6 +139,9 @@ func (c *compiler) addHole(r reference, inside bool) {
 		c.needs = append(c.needs, r.step)
 	}
 	c.ofItem = c.ofItem || r.ofItem()
+	if p := c.parser; r.from == theInput && len(r.path) > 0 && !c.each && len(p.reads) < mostReads {
+		p.reads = append(p.reads, inputRead{step: c.step, at: c.where(), path: r.path})
+	}
 	c.t.literals = append(c.t.literals, c.literal)
 	c.literal = nil
 	c.t.holes = append(c.t.holes, hole{reference: r, inside: inside})

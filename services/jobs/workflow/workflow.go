@@ -38,6 +38,7 @@ type Definition struct {
 
 	index    map[string]int
 	outdated bool
+	reads    []inputRead
 }
 
 // Outdated reports whether Parse would refuse it today.
@@ -65,6 +66,7 @@ type Step struct {
 	Sleep    *Pause
 	Child    *ChildRun
 
+	Certain        bool          // a job that succeeds has run it
 	ApprovedBy     int           // the approval step that guards this one; -1: none
 	When           *Condition    // nil: always
 	ForEach        *ForEach      // nil: once
