@@ -59,6 +59,7 @@ func (s *Service) CreateMany(ctx context.Context, caller services.Caller, all []
 type draft struct {
 	creation
 	workflow *workflow.Definition
+	frozen   plan
 	calls    int64
 	later    bool // it has steps that are held for when they are reached
 	again    bool // it was made by an earlier request
@@ -121,7 +122,8 @@ func (s *Service) drafts(ctx context.Context, caller services.Caller, all []Requ
 			continue
 		}
 		if i > 0 && d.Definition == last {
-			d.workflow, d.Plan, d.Cost, d.calls, d.later = drafts[i-1].workflow, drafts[i-1].Plan, drafts[i-1].Cost, drafts[i-1].calls, drafts[i-1].later
+			same := &drafts[i-1]
+			d.workflow, d.frozen, d.Plan, d.Cost, d.calls, d.later = same.workflow, same.frozen, same.Plan, same.Cost, same.calls, same.later
 		} else if err := pricing.price(ctx, d, in.Workflow != nil || in.old); err != nil {
 			var e *services.Error
 			if !errors.As(err, &e) || e.Kind != services.Invalid {

@@ -64,7 +64,7 @@ func (p *pricer) price(ctx context.Context, d *draft, old bool) (err error) {
 	if len(faults) > 0 {
 		return services.Faults(faults...)
 	}
-	d.Plan = frozenAs.text()
+	d.frozen, d.Plan = frozenAs, frozenAs.text()
 	d.Cost, d.calls = frozenAs.cost(d.workflow)
 	return nil
 }

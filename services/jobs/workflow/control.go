@@ -74,6 +74,18 @@ func (f *ForEach) List(scope Scope) ([]json.RawMessage, error) {
 	return items, nil
 }
 
+// Known is for how many items the step runs, where the definition and the input tell.
+func (f *ForEach) Known(input json.RawMessage) (n int, ok bool) {
+	if list, ok := f.Items.value.([]any); ok {
+		return len(list), true
+	}
+	if !f.Items.isReference() || f.Items.holes[0].from != theInput {
+		return 0, false
+	}
+	list, err := f.List(Scope{Input: input})
+	return len(list), err == nil
+}
+
 const maxAttempts, maxFactor = 20, 10
 
 func (r *stepReader) retry() {
