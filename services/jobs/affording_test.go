@@ -23,12 +23,12 @@ func TestJobsThatCannotBePaidAreRefused(t *testing.T) {
 	}
 	const input = `{"list":[1,2,3,4]}`
 	for name, in := range map[string]Request{
-		"a list":                 {Definition: each(`[1,2,3,4]`, "")},
-		"of references":          {Definition: each(`["{{input.list}}",2,3,4]`, "")},
-		"of the input":           {Definition: each(`"{{input.list}}"`, "")},
-		"beside what is held":    {Definition: two(`[1,2,3]`)},
-		"with a key":             {Definition: each(`[1,2,3,4]`, ""), Key: "k"},
-		"with attempts":          {Definition: each(`[1,2,3,4]`, `,"retry":{"attempts":2}`)},
+		"a list":              {Definition: each(`[1,2,3,4]`, "")},
+		"of references":       {Definition: each(`["{{input.list}}",2,3,4]`, "")},
+		"of the input":        {Definition: each(`"{{input.list}}"`, "")},
+		"beside what is held": {Definition: two(`[1,2,3]`)},
+		"with a key":          {Definition: each(`[1,2,3,4]`, ""), Key: "k"},
+		"with attempts":       {Definition: each(`[1,2,3,4]`, `,"retry":{"attempts":2}`)},
 	} {
 		in.Input = json.RawMessage(input)
 		_, err := b.service.Create(t.Context(), b.caller, in)

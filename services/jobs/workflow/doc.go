@@ -1,6 +1,7 @@
 // Package workflow is the language of workflow definitions: what they may say,
 // and what their references and conditions mean. It knows no database, no
-// network and no clock. Parse reads a definition, say this one:
+// network and no clock; docs/workflows.md tells its users of it. Parse reads a
+// definition, say this one:
 //
 //	{
 //	  "timeout": "7d",
