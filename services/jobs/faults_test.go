@@ -90,6 +90,7 @@ func TestWhatWasAcceptedGoesOn(t *testing.T) {
 	failed := b.request(t, Request{Definition: b.raw(t, tool, `{"id":"a","tool_id":%q,"action":"do","parameters":{"x":1}}`)})
 	b.ended(t, failed.ID)
 	b.exec(t, `UPDATE uaol_jobs.jobs SET definition = $2, status = 'Failed' WHERE job_id = $1`, failed.ID, string(slip))
+	b.exec(t, `INSERT INTO uaol_jobs.failures (job_id, organization_id, status, created_at) SELECT job_id, organization_id, status, created_at FROM uaol_jobs.jobs WHERE job_id = $1`, failed.ID)
 	made, err := b.service.Redrive(t.Context(), b.caller, RedriveRequest{Jobs: []uuid.UUID{failed.ID}})
 	require.NoError(t, err)
 	require.Equal(t, Success, b.ended(t, made[0].Job).Status)
