@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 
@@ -60,6 +61,11 @@ its beginning. Each is driven again once; asking again tells which job it became
 		Example: `  uaol jobs redrive 90c3b5a2-… 14f0…
   uaol jobs redrive 90c3b5a2-… --input @corrected.json`,
 		RunE: func(cmd *cobra.Command, ids []string) error {
+			for _, id := range ids {
+				if !looksLikeID(id) {
+					return fmt.Errorf("%s is no job's id; `uaol jobs dead` lists the jobs that have failed", id)
+				}
+			}
 			body := map[string]any{"job_ids": ids}
 			if cmd.Flags().Changed("input") {
 				text, err := inputOf(input)
@@ -74,7 +80,7 @@ its beginning. Each is driven again once; asking again tells which job it became
 					Job  string `json:"job_id"`
 				}
 				if err := c.do(ctx, http.MethodPost, "/jobs/dead/redrive", body, &made); err != nil {
-					return err
+					return ofJobs(err, ids)
 				}
 				t := newTerminal(cmd)
 				if asJSON {
@@ -92,4 +98,19 @@ its beginning. Each is driven again once; asking again tells which job it became
 	cmd.Flags().StringVar(&input, "input", "", "JSON, or @FILE, instead of what the jobs had")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "for machines")
 	return cmd
+}
+
+// ofJobs names the job that a refusal is about as it was named on the command line.
+func ofJobs(err error, ids []string) error {
+	var refused *apiError
+	if !errors.As(err, &refused) {
+		return err
+	}
+	for _, fault := range refused.Details {
+		var i int
+		if _, err := fmt.Sscanf(fault.Path, "body.job_ids[%d]", &i); err == nil && i < len(ids) {
+			return fmt.Errorf("%s: %s", ids[i], plain(fault.Message, 300))
+		}
+	}
+	return explained(err)
 }

@@ -89,22 +89,30 @@ instead of making another.`,
 	return cmd
 }
 
-// explained adds to a refusal what is wrong where, in the same line.
+// explained adds to a refusal what is wrong where, in the same line, with places in the
+// file instead of in the request.
 func explained(err error) error {
 	var refused *apiError
 	if !errors.As(err, &refused) || len(refused.Details) == 0 {
 		return err
 	}
+	said := *refused
+	said.Message = inFile(said.Message)
+	err = &said
 	var faults []string
 	for _, fault := range refused.Details {
-		if fault.Message != "" && !strings.Contains(refused.Message, fault.Message) {
-			faults = append(faults, strings.TrimPrefix(fault.Path, "body.")+": "+fault.Message)
+		if fault.Message != "" && refused.Message != fault.Message && refused.Message != fault.Path+": "+fault.Message {
+			faults = append(faults, inFile(fault.Path)+": "+fault.Message)
 		}
 	}
 	if len(faults) == 0 {
 		return err
 	}
 	return fmt.Errorf("%w (%s)", err, plain(strings.Join(faults, "; "), 600))
+}
+
+func inFile(path string) string {
+	return strings.TrimPrefix(strings.TrimPrefix(path, "body."), "workflow_definition.")
 }
 
 // mostFile is more than any definition or input may hold.
@@ -116,15 +124,18 @@ func definitionOf(cmd *cobra.Command, name string) (json.RawMessage, error) {
 	if err != nil {
 		return nil, err
 	}
-	if json.Valid(text) {
-		return text, nil
+	definition := json.RawMessage(text)
+	if !json.Valid(text) {
+		if definition, err = fromYAML(text); err != nil {
+			return nil, fmt.Errorf("%s is neither JSON nor YAML: %s", name, plain(err.Error(), 300))
+		}
 	}
-	definition, err := fromYAML(text)
-	if err != nil {
-		return nil, fmt.Errorf("%s is neither JSON nor YAML: %s", name, plain(err.Error(), 300))
-	}
-	if len(definition) == 0 || definition[0] != '{' {
+	var members map[string]json.RawMessage
+	if json.Unmarshal(definition, &members) != nil || members == nil {
 		return nil, fmt.Errorf("%s is no workflow: it has no steps", name)
+	}
+	if members["steps"] == nil && members["workflow_definition"] != nil {
+		return nil, fmt.Errorf("%s has workflow_definition at its top, which is for requests: leave it out, so that steps is at the top", name)
 	}
 	return definition, nil
 }

@@ -91,7 +91,7 @@ func TestForEach(t *testing.T) {
 	} {
 		dear := b.tool(t, 9000)
 		job = b.request(t, Request{Input: json.RawMessage(c.input), Definition: b.raw(t, dear, `
-			{"id":"all","tool_id":%q,"action":"do","for_each":{"items":"{{input.list}}","limit":2}}`)})
+			{"id":"all","tool_id":%q,"action":"do","when":"true","for_each":{"items":"{{input.list}}","limit":2}}`)})
 		require.Contains(t, failureOf(t, b.ended(t, job.ID)), c.message, name)
 	}
 }

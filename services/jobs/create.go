@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -58,6 +59,7 @@ func (s *Service) CreateMany(ctx context.Context, caller services.Caller, all []
 type draft struct {
 	creation
 	workflow *workflow.Definition
+	frozen   plan
 	calls    int64
 	later    bool // it has steps that are held for when they are reached
 	again    bool // it was made by an earlier request
@@ -97,9 +99,11 @@ func (s *Service) createAll(ctx context.Context, caller services.Caller, all []R
 // drafts reads and prices what is asked for; all faults are told at once.
 func (s *Service) drafts(ctx context.Context, caller services.Caller, all []Request, at func(int) string) ([]draft, error) {
 	drafts, faults := make([]draft, len(all)), []services.Fault(nil)
-	var last string // of a batch most have the same definition
+	var last string  // of a batch most have the same definition
+	var words string // of one definition's faults, which may be the contract's
+	told := false    // what is wrong with the batch's own
 	texts := sources{service: s}
-	pricing := pricer{service: s, caller: caller, known: map[uuid.UUID]*registry.Offer{}}
+	pricing := pricer{service: s, caller: caller, known: map[uuid.UUID]*registry.Offer{}, saving: all[0].saving}
 	for i := range all {
 		d, in := &drafts[i], &all[i]
 		d.Organization, d.Account, d.Key = caller.Organization, caller.Account, caller.Key
@@ -118,29 +122,58 @@ func (s *Service) drafts(ctx context.Context, caller services.Caller, all []Requ
 			continue
 		}
 		if i > 0 && d.Definition == last {
-			d.workflow, d.Plan, d.Cost, d.calls, d.later = drafts[i-1].workflow, drafts[i-1].Plan, drafts[i-1].Cost, drafts[i-1].calls, drafts[i-1].later
-		} else if err := pricing.price(ctx, d); err != nil {
+			same := &drafts[i-1]
+			d.workflow, d.frozen, d.Plan, d.Cost, d.calls, d.later = same.workflow, same.frozen, same.Plan, same.Cost, same.calls, same.later
+		} else if err := pricing.price(ctx, d, in.Workflow != nil || in.old); err != nil {
 			var e *services.Error
 			if !errors.As(err, &e) || e.Kind != services.Invalid {
 				return nil, err
 			}
-			if len(all) == 1 {
-				return nil, err
+			switch from := at(i); {
+			case !in.shared:
+				if from == "body" {
+					words = e.Message
+				}
+				faults = append(faults, movedTo(e, from)...)
+			case !told:
+				faults, told = append(faults, movedTo(e, "body")...), true
 			}
-			faults = append(faults, movedTo(e, at(i))...)
-			last = ""
+			faults, last = append(faults, d.say(in, s.policy, at(i))...), ""
 			continue
 		}
 		last = d.Definition
+		faults = append(faults, d.lacks(in, at(i))...)
 		faults = append(faults, d.say(in, s.policy, at(i))...)
 	}
 	if len(faults) > 0 {
-		return nil, services.Faults(faults[:min(len(faults), 100)]...)
+		err := services.Faults(faults[:min(len(faults), 100)]...)
+		if words != "" {
+			err.Message = words
+		}
+		return nil, err
 	}
 	return drafts, nil
 }
 
-// movedTo tells the faults of one of several definitions where they are.
+// lacks lists what a definition reads that the input does not have. A saved one is not
+// in the request, so there the input is what is wrong.
+func (d *draft) lacks(in *Request, at string) (faults []services.Fault) {
+	if in.saved {
+		return nil
+	}
+	faults = d.workflow.Lacks(in.Input)
+	for i := range faults {
+		f := &faults[i]
+		if place := strings.TrimPrefix(f.Path, "body.workflow_definition."); in.Workflow != nil {
+			f.Path, f.Message = at+".input", f.Message+", which the workflow reads in "+place
+		} else {
+			f.Path = at + f.Path[len("body"):]
+		}
+	}
+	return faults
+}
+
+// movedTo tells the faults of a definition where it is.
 func movedTo(e *services.Error, at string) (faults []services.Fault) {
 	if of, ok := e.Details.([]services.Fault); ok {
 		for _, f := range of {

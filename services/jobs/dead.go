@@ -112,7 +112,7 @@ func (r *Repository) requestOf(ctx context.Context, job jobRow) (Request, error)
 	} else {
 		row, err = requestOf(ctx, r.pool, job.ID)
 	}
-	in := Request{Definition: json.RawMessage(row.Definition), Input: rawOf(row.Input), Priority: row.Priority, Metadata: rawOf(row.Metadata), stands: true}
+	in := Request{Definition: json.RawMessage(row.Definition), Input: rawOf(row.Input), Priority: row.Priority, Metadata: rawOf(row.Metadata), stands: true, old: true}
 	if row.Turn != nil {
 		in.Turn = (*row.Turn)[len(uuid.Nil.String())+1:]
 	}

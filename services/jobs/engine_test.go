@@ -424,8 +424,11 @@ func TestASecondSpellingIsNotAnotherTool(t *testing.T) {
 	free, dear := b.tool(t, 0), b.tool(t, 50)
 	text := fmt.Sprintf(`{"steps":[{"id":"a","ID":"z","tool_id":%q,"TOOL_ID":%q,"action":"dear","Action":"free"}],
 		"STEPS":[{"id":"z","tool_id":%q,"action":"free"}]}`, dear, free, free)
-	job, err := b.service.Create(t.Context(), b.caller, Request{Definition: json.RawMessage(text)})
-	require.NoError(t, err)
+	_, err := b.service.Create(t.Context(), b.caller, Request{Definition: json.RawMessage(text)})
+	require.Equal(t, []string{"body.workflow_definition.STEPS", "body.workflow_definition.steps[0].Action",
+		"body.workflow_definition.steps[0].ID", "body.workflow_definition.steps[0].TOOL_ID"}, pathsOf(t, err))
+	job, err := b.service.Create(t.Context(), b.caller, Request{Definition: json.RawMessage(text), old: true})
+	require.NoError(t, err, "it was accepted once")
 	b.start(t)
 	require.Equal(t, Success, b.ended(t, job.ID).Status)
 	require.Equal(t, dear, b.tools.received()[0].ToolID)

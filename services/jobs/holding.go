@@ -2,7 +2,10 @@ package jobs
 
 import (
 	"context"
+	"encoding/json"
+	"slices"
 
+	"github.com/google/uuid"
 	"go.uber.org/zap"
 
 	"uaol/services"
@@ -11,6 +14,9 @@ import (
 
 // hold sets the cost of all aside, or of none.
 func (s *Service) hold(ctx context.Context, caller services.Caller, drafts []draft) error {
+	if err := s.afford(ctx, caller, drafts); err != nil {
+		return err
+	}
 	var wanted billing.HoldsRequest
 	var of []*draft
 	for i := range drafts {
@@ -21,7 +27,7 @@ func (s *Service) hold(ctx context.Context, caller services.Caller, drafts []dra
 		}
 	}
 	if len(of) == 0 {
-		return s.openAccount(ctx, caller, drafts)
+		return nil
 	}
 	outcomes, err := s.holdAll(ctx, wanted)
 	if err != nil {
@@ -80,17 +86,69 @@ func (s *Service) holdAnew(ctx context.Context, caller services.Caller, d *draft
 	return services.Errorf(services.Conflict, "This request was given up several times; send it with another Idempotency-Key")
 }
 
-// openAccount sees to it that there is an account to hold from when a step whose
-// number is not known yet is reached: billing opens it for whoever asks first, and
-// the engine does not know what this caller is.
-func (s *Service) openAccount(ctx context.Context, caller services.Caller, drafts []draft) error {
+// afford looks at the balance where steps are held for when they are reached. There
+// has to be an account then, which billing opens for whoever asks first, and the engine
+// does not know what this caller is. And jobs that cannot be paid whatever comes of
+// them are refused before they do half of their work. Nothing is set aside for that:
+// what the credits are spent on meanwhile is for their owner to say.
+func (s *Service) afford(ctx context.Context, caller services.Caller, drafts []draft) error {
+	if !slices.ContainsFunc(drafts, func(d draft) bool { return d.later }) {
+		return nil
+	}
+	balance, err := s.meter.Balance(ctx, billing.BalanceRequest{Caller: caller})
+	if err != nil {
+		return err
+	}
+	var total, listed int64
+	var keyed []uuid.UUID
+	cost := make(map[uuid.UUID]int64, len(drafts))
 	for i := range drafts {
-		if drafts[i].later {
-			_, err := s.meter.Balance(ctx, billing.BalanceRequest{Caller: caller})
-			return err
+		d := &drafts[i]
+		known := d.listed()
+		listed += known
+		total += d.Cost + known
+		if cost[d.ID] = d.Cost + known; d.Digest != nil {
+			keyed = append(keyed, d.ID)
 		}
 	}
-	return nil
+	if listed == 0 || total <= balance.Available {
+		return nil
+	}
+	if len(keyed) > 0 { // jobs that were made by an earlier request need nothing more
+		there, err := s.repository.existing(ctx, keyed)
+		if err != nil {
+			return err
+		}
+		for id := range there {
+			total -= cost[id]
+		}
+	}
+	if total <= balance.Available {
+		return nil
+	}
+	return services.Errorf(services.Insufficient, "Insufficient credits. Required: %d, Available: %d", total, balance.Available)
+}
+
+// listed is what the items of for_each steps cost that are known already, of those
+// steps that run however it goes.
+func (d *draft) listed() (cost int64) {
+	if !d.later {
+		return 0
+	}
+	var input json.RawMessage
+	if d.Input != nil {
+		input = json.RawMessage(*d.Input)
+	}
+	for i := range d.workflow.Steps {
+		step := &d.workflow.Steps[i]
+		if step.ForEach == nil || !step.Certain || d.frozen[i].Price == 0 {
+			continue
+		}
+		if n, ok := step.ForEach.Known(input); ok {
+			cost += int64(n) * d.frozen[i].Price
+		}
+	}
+	return cost
 }
 
 // giveBack releases the holds of jobs that did not come to be. When nobody can tell

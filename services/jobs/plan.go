@@ -108,7 +108,11 @@ func (d *definitions) fresh(text string) (*workflow.Definition, error) {
 	if len(text) > definitionMost {
 		return workflow.Parse(json.RawMessage(text)) // says so
 	}
-	return d.of(text)
+	definition, err := d.of(text)
+	if err != nil || definition.Outdated() {
+		return workflow.Parse(json.RawMessage(text)) // says all
+	}
+	return definition, nil
 }
 
 const definitionMost = 1 << 20 // bytes

@@ -19,17 +19,26 @@ type pricer struct {
 	service *Service
 	caller  services.Caller
 	known   map[uuid.UUID]*registry.Offer
+	saving  uuid.UUID // the saved workflow that gets another version, or nil
 }
 
-// price freezes the versions of a draft's tools and their methods' prices.
-func (p *pricer) price(ctx context.Context, d *draft) (err error) {
-	if d.workflow, err = p.service.repository.definitions.fresh(d.Definition); err != nil {
+// price freezes the versions of a draft's tools and their methods' prices. An old
+// definition is one that was accepted before.
+func (p *pricer) price(ctx context.Context, d *draft, old bool) (err error) {
+	read := p.service.repository.definitions.fresh
+	if old {
+		read = p.service.repository.definitions.of
+	}
+	if d.workflow, err = read(d.Definition); err != nil {
 		return err
 	}
 	if err := p.look(ctx, d.workflow); err != nil {
 		return err
 	}
-	var faults []services.Fault
+	faults, err := p.contains(ctx, d)
+	if err != nil {
+		return err
+	}
 	frozenAs := make(plan, len(d.workflow.Steps))
 	for i := range d.workflow.Steps {
 		step := &d.workflow.Steps[i]
@@ -55,7 +64,7 @@ func (p *pricer) price(ctx context.Context, d *draft) (err error) {
 	if len(faults) > 0 {
 		return services.Faults(faults...)
 	}
-	d.Plan = frozenAs.text()
+	d.frozen, d.Plan = frozenAs, frozenAs.text()
 	d.Cost, d.calls = frozenAs.cost(d.workflow)
 	return nil
 }

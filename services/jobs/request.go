@@ -31,6 +31,10 @@ type Request struct {
 	was    version   // the saved workflow that Definition was taken from
 	id     uuid.UUID // which job it is: one with the same id is the same one, whatever it says
 	stands bool      // its callback_url was looked at when somebody gave it; work does not stop for it
+	old    bool      // so was its definition
+	shared bool      // it has the definition of the whole batch
+	saved  bool      // it is no job yet, and will have another input
+	saving uuid.UUID // it is another version of that workflow, or nil
 }
 
 // say takes over what a request says of the job itself.
@@ -69,7 +73,10 @@ const mostMetadata = 16 << 10 // bytes
 
 // limits sets until when a job may take.
 func (d *draft) limits(in *Request) (fault string) {
-	timeout := d.workflow.Timeout
+	var timeout time.Duration
+	if d.workflow != nil { // else there is no job either
+		timeout = d.workflow.Timeout
+	}
 	if in.Timeout != "" {
 		said, err := time.ParseDuration(in.Timeout)
 		if err != nil || said < time.Second || said > 30*24*time.Hour {

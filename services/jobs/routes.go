@@ -72,7 +72,7 @@ func (h *Handler) createMany(ctx context.Context, caller services.Caller, in *cr
 	for i := range in.Body.Jobs {
 		job := &in.Body.Jobs[i]
 		if !given(job.Definition) && job.Workflow == nil && job.Version == 0 {
-			job.Definition, job.Workflow, job.Version = in.Body.Definition, in.Body.Workflow, in.Body.Version
+			job.Definition, job.Workflow, job.Version, job.shared = in.Body.Definition, in.Body.Workflow, in.Body.Version, true
 		}
 		if in.Key != "" {
 			job.Key = in.Key + "/" + strconv.Itoa(i)

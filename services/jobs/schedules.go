@@ -64,7 +64,7 @@ var errNoSchedule = services.Errorf(services.NotFound, "Schedule not found")
 
 // request is what a job of the schedule is asked for with; at is its moment.
 func (s *Schedule) request(at time.Time) Request {
-	in := Request{Definition: s.Definition, Workflow: s.Workflow, Input: withMoment(s.Input, at), Priority: s.Priority, Metadata: s.Metadata, stands: true}
+	in := Request{Definition: s.Definition, Workflow: s.Workflow, Input: withMoment(s.Input, at), Priority: s.Priority, Metadata: s.Metadata, stands: true, old: true}
 	if s.Version != nil {
 		in.Version = *s.Version
 	}
@@ -150,7 +150,7 @@ func (s *Service) changed(ctx context.Context, caller services.Caller, to *Sched
 		faults = append(faults, faultsIn(err)...)
 	}
 	request := to.request(now)
-	request.stands = in.Callback == nil
+	request.stands, request.old = in.Callback == nil, !given(in.Definition)
 	if err := s.checked(ctx, caller, request); err != nil && (len(faults) == 0 || !services.Is(err, services.Invalid)) {
 		return err
 	} else if err != nil {

@@ -60,11 +60,11 @@ func (s *Service) SaveWorkflow(ctx context.Context, caller services.Caller, in W
 		if in.Definition = text; in.Description == "" {
 			in.Description = templateNamed(in.Template).Description
 		}
-		if err := s.checked(ctx, caller, Request{Definition: text}); err != nil {
+		if err := s.checked(ctx, caller, Request{Definition: text, saved: true}); err != nil {
 			return Workflow{}, moved(err, paths)
 		}
 	default:
-		if err := s.checked(ctx, caller, Request{Definition: in.Definition}); err != nil {
+		if err := s.checked(ctx, caller, Request{Definition: in.Definition, saved: true}); err != nil {
 			return Workflow{}, err
 		}
 	}
@@ -127,7 +127,7 @@ func (s *Service) ChangeWorkflow(ctx context.Context, caller services.Caller, id
 		}
 	}
 	if given(in.Definition) {
-		if err := s.checked(ctx, caller, Request{Definition: in.Definition}); err != nil {
+		if err := s.checked(ctx, caller, Request{Definition: in.Definition, saved: true, saving: id}); err != nil {
 			return Workflow{}, err
 		}
 	}

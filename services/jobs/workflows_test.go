@@ -410,6 +410,15 @@ func TestWorkflowRoutes(t *testing.T) {
 	status, answer = ask(me, http.MethodPost, "/jobs/batch", `{"workflow_id":"`+id+`","jobs":[{},{"workflow_definition":`+text+`}]}`)
 	require.Equal(t, http.StatusCreated, status, answer)
 	require.EqualValues(t, 1, b.number(t, `SELECT count(*) FROM uaol_jobs.jobs WHERE workflow_version = 3`))
+	for body, path := range map[string]string{
+		`{"workflow_definition":{"steps":"x"},"jobs":[{},{}]}`:                        "body.workflow_definition.steps",
+		`{"jobs":[{"workflow_definition":{"steps":"x"}}]}`:                            "body.jobs[0].workflow_definition.steps",
+		`{"jobs":[{"workflow_definition":{"steps":[{"id":"a","id":"a","kind":3}]}}]}`: "body.jobs[0].workflow_definition.steps[0].id",
+	} {
+		status, answer = ask(me, http.MethodPost, "/jobs/batch", body)
+		require.Equal(t, http.StatusBadRequest, status, answer)
+		require.Equal(t, path, answer["error"].(map[string]any)["details"].([]any)[0].(map[string]any)["path"])
+	}
 	for body, want := range map[string]int{
 		`{"workflow_id":"nonsense"}`:                        http.StatusBadRequest,
 		`{"workflow_id":"` + id + `","workflow_version":0}`: http.StatusBadRequest,

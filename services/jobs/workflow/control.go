@@ -35,6 +35,7 @@ func (r *stepReader) forEach() {
 		return
 	}
 	o := object{p: r.p, at: r.path("for_each"), members: members}
+	o.misspelt(ofForEach)
 	f := &ForEach{
 		Limit:    int(o.whole("limit", usualItems, 1, maxItems)),
 		Parallel: int(o.whole("parallel", usualParallel, 1, maxParallel)),
@@ -73,11 +74,24 @@ func (f *ForEach) List(scope Scope) ([]json.RawMessage, error) {
 	return items, nil
 }
 
+// Known is for how many items the step runs, where the definition and the input tell.
+func (f *ForEach) Known(input json.RawMessage) (n int, ok bool) {
+	if list, ok := f.Items.value.([]any); ok {
+		return len(list), true
+	}
+	if !f.Items.isReference() || f.Items.holes[0].from != theInput {
+		return 0, false
+	}
+	list, err := f.List(Scope{Input: input})
+	return len(list), err == nil
+}
+
 const maxAttempts, maxFactor = 20, 10
 
 func (r *stepReader) retry() {
 	members, _ := r.object.object("retry")
 	o := object{p: r.p, at: r.path("retry"), members: members}
+	o.misspelt(ofRetry)
 	r.s.Retry = Retry{
 		Attempts: int(o.whole("attempts", 1, 1, maxAttempts)),
 		Backoff:  o.duration("backoff", time.Second, time.Millisecond, time.Hour),
@@ -116,7 +130,9 @@ func (r *stepReader) onError() {
 			return
 		}
 	case map[string]any:
-		if !(object{members: handling}).has("compensate") {
+		o := object{p: r.p, at: r.path("on_error"), members: handling}
+		o.misspelt(ofOnError)
+		if !o.has("compensate") {
 			break
 		}
 		r.s.OnError = Compensate

@@ -20,7 +20,7 @@ func TestControlFaults(t *testing.T) {
 		text string
 		want faults
 	}{
-		"for_each a list":          {one(`,"for_each":[1]`), faults{{s0 + ".for_each", "must be an object"}}},
+		"for_each a list":          {one(`,"for_each":[1]`), faults{{s0 + ".for_each", "must be an object, and is a list"}}},
 		"for_each without items":   {one(`,"for_each":{}`), faults{{s0 + ".for_each.items", aList}}},
 		"items an object":          {one(`,"for_each":{"items":{}}`), faults{{s0 + ".for_each.items", aList}}},
 		"items in a text":          {one(`,"for_each":{"items":"x {{input}}"}`), faults{{s0 + ".for_each.items", aList}}},
@@ -34,7 +34,7 @@ func TestControlFaults(t *testing.T) {
 			{s0 + ".idempotency_key", "must hold {{item}} or {{index}}, else all items have the same key"}}},
 		"an empty key": {one(`,"idempotency_key":""`), faults{{s0 + ".idempotency_key", "must be a text that is not empty"}}},
 
-		"retry a number": {one(`,"retry":3`), faults{{s0 + ".retry", "must be an object"}}},
+		"retry a number": {one(`,"retry":3`), faults{{s0 + ".retry", "must be an object, and is a number"}}},
 		"retry limits": {one(`,"retry":{"attempts":21,"backoff":"0.5ms","factor":0.9,"jitter":"1","maximum":"25h"}`), faults{
 			{s0 + ".retry.attempts", "must be a whole number from 1 to 20"}, {s0 + ".retry.backoff", "must be a duration such as 90s, 36h or 2d, from 1ms to 1h"},
 			{s0 + ".retry.factor", "must be a number from 1 to 10"}, {s0 + ".retry.jitter", "must be a number from 0 to 1"},

@@ -1,6 +1,7 @@
 // Package workflow is the language of workflow definitions: what they may say,
 // and what their references and conditions mean. It knows no database, no
-// network and no clock. Parse reads a definition, say this one:
+// network and no clock; docs/workflows.md tells its users of it. Parse reads a
+// definition, say this one:
 //
 //	{
 //	  "timeout": "7d",
@@ -43,7 +44,15 @@
 // a text or null, {{step.status}}, {{input}} with a path, and in a step with
 // for_each {{item}} with a path and {{index}}, which counts from 0. A text that
 // is exactly one reference becomes the value, of its type; in a longer text
-// values become text. What has the form of no reference is ordinary text.
+// values become text. What stands in braces and begins with no step's id and none of
+// these words is ordinary text, as {{name}} is; what begins with one and goes on as no
+// reference does, as {{orders.total}}, is a fault.
+//
+// A step may lack what it reads only where it need not run. So a job whose input has no
+// member that a reference leads to is refused as it is made, if the reference stands in
+// the output or in a step that has neither a condition nor on_error: "continue", is no
+// compensation, and waits for no step that has a condition or waits for one. What is
+// filled in for each item is not looked at: there may be no item.
 //
 // A condition (when) is an expression of CEL, https://cel.dev, that is true or
 // false. It reads input, steps.id or steps["an-id"] with its status, result and
@@ -54,6 +63,9 @@
 // time of day. What costs too much (see maxCost) is an error.
 //
 // A duration is written as Go does, 90s or 1h30m, or in whole days, 2d. Members
-// that the language does not know are ignored; those of another kind of step
-// are faults.
+// that the language does not know are ignored, unless they look like a slip: dependsOn
+// or retries is a fault that names depends_on or retry. Members of another kind of step
+// are faults, and so is one that an object has twice.
+//
+// What was accepted before the language came to refuse it means what it did (Stored).
 package workflow

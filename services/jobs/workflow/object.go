@@ -39,9 +39,27 @@ func (o object) text(name string) (string, bool) {
 func (o object) object(name string) (map[string]any, bool) {
 	object, ok := o.members[name].(map[string]any)
 	if !ok && o.has(name) {
-		o.fault(name, "must be an object")
+		o.fault(name, "must be an object, and is %s", kindOf(o.members[name]))
 	}
 	return object, ok
+}
+
+// kindOf says what a decoded value is.
+func kindOf(value any) string {
+	switch value.(type) {
+	case nil:
+		return "null"
+	case bool:
+		return "true or false"
+	case json.Number:
+		return "a number"
+	case string:
+		return "a text"
+	case []any:
+		return "a list"
+	default:
+		return "an object"
+	}
 }
 
 func (o object) id(name, what string) uuid.UUID {

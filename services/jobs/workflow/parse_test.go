@@ -72,19 +72,24 @@ func TestParseFaults(t *testing.T) {
 		text string
 		want faults
 	}{
-		"nothing":             {``, faults{{"steps", noSteps}}},
-		"not JSON":            {`{"steps":`, faults{{"steps", noSteps}}},
-		"two values":          {definitionOf(stepText("a", "")) + `{}`, faults{{"steps", noSteps}}},
-		"null":                {`null`, faults{{"steps", noSteps}}},
-		"a list":              {`[]`, faults{{"steps", noSteps}}},
-		"no steps":            {`{}`, faults{{"steps", noSteps}}},
-		"steps null":          {`{"steps":null}`, faults{{"steps", noSteps}}},
-		"steps empty":         {`{"steps":[]}`, faults{{"steps", noSteps}}},
-		"steps a text":        {`{"steps":"abc"}`, faults{{"steps", noSteps}}},
-		"steps in capitals":   {`{"STEPS":[` + stepText("a", "") + `]}`, faults{{"steps", noSteps}}},
-		"a step that is none": {definitionOf(stepText("a", ""), `7`, `null`), faults{{"steps[1]", "must be an object"}, {"steps[2]", "must be an object"}}},
+		"nothing":            {``, faults{{"steps", noSteps}}},
+		"not JSON":           {`{"steps":`, faults{{"", "is not JSON"}}},
+		"two values":         {definitionOf(stepText("a", "")) + `{}`, faults{{"", "is not JSON"}}},
+		"null":               {`null`, faults{{"steps", noSteps}}},
+		"a list":             {`[]`, faults{{"", "must be an object with steps, and is a list"}}},
+		"a text":             {`"steps"`, faults{{"", "must be an object with steps, and is a text"}}},
+		"no steps":           {`{}`, faults{{"steps", noSteps}}},
+		"steps null":         {`{"steps":null}`, faults{{"steps", noSteps}}},
+		"steps empty":        {`{"steps":[]}`, faults{{"steps", noSteps}}},
+		"steps a text":       {`{"steps":"abc"}`, faults{{"steps", "must be a list of steps, and is a text"}}},
+		"steps an object":    {`{"steps":{}}`, faults{{"steps", "must be a list of steps, and is an object"}}},
+		"steps a level down": {`{"workflow_definition":{"steps":[]}}`, faults{{"workflow_definition", "is no member: what is in it belongs one level up"}}},
+		"steps in capitals":  {`{"STEPS":[` + stepText("a", "") + `]}`, faults{{"STEPS", "is no member; did you mean steps?"}, {"steps", noSteps}}},
+		"a step that is none": {definitionOf(stepText("a", ""), `7`, `null`), faults{
+			{"steps[1]", "must be an object, and is a number"}, {"steps[2]", "must be an object, and is null"}}},
 		"members in capitals": {`{"steps":[{"ID":"a","Tool_Id":"` + aTool + `","ACTION":"do"}]}`, faults{
-			{s0 + ".id", wrongID}, {s0 + ".tool_id", "must be a tool's id"}, {s0 + ".action", "must name a method of the tool"}}},
+			{s0 + ".id", wrongID}, {s0 + ".ACTION", "is no member; did you mean action?"}, {s0 + ".ID", "is no member; did you mean id?"},
+			{s0 + ".Tool_Id", "is no member; did you mean tool_id?"}, {s0 + ".tool_id", "must be a tool's id"}, {s0 + ".action", "must name a method of the tool"}}},
 		"id too long":      {definitionOf(stepText(strings.Repeat("a", 65), "")), faults{{s0 + ".id", wrongID}}},
 		"id not ASCII":     {definitionOf(stepText("schritt-ä", "")), faults{{s0 + ".id", wrongID}}},
 		"ids reserved":     {definitionOf(stepText("input", ""), stepText("item", ""), stepText("index", "")), faults{{s0 + ".id", wrongID}, {"steps[1].id", wrongID}, {"steps[2].id", wrongID}}},
@@ -92,10 +97,10 @@ func TestParseFaults(t *testing.T) {
 		"tool not a UUID":  {`{"steps":[{"id":"a","tool_id":"x","action":"do"}]}`, faults{{s0 + ".tool_id", "must be a tool's id"}}},
 		"action empty":     {`{"steps":[{"id":"a","tool_id":"` + aTool + `","action":""}]}`, faults{{s0 + ".action", "must name a method of the tool"}}},
 		"action too long":  {`{"steps":[{"id":"a","tool_id":"` + aTool + `","action":"` + strings.Repeat("a", 257) + `"}]}`, faults{{s0 + ".action", "must name a method of the tool"}}},
-		"parameters text":  {step(`,"parameters":"x"`), faults{{s0 + ".parameters", "must be an object"}}},
-		"parameters list":  {step(`,"parameters":[]`), faults{{s0 + ".parameters", "must be an object"}}},
+		"parameters text":  {step(`,"parameters":"x"`), faults{{s0 + ".parameters", "must be an object, and is a text"}}},
+		"parameters list":  {step(`,"parameters":[]`), faults{{s0 + ".parameters", "must be an object, and is a list"}}},
 		"too deep":         {step(`,"parameters":{"a":` + strings.Repeat("[", 64) + strings.Repeat("]", 64) + `,"b":[{}]}`), faults{{s0 + ".parameters", "is nested more than 64 deep"}}},
-		"depends_on text":  {step(`,"depends_on":"b"`), faults{{s0 + ".depends_on", "must be a list of step ids"}}},
+		"depends_on text":  {step(`,"depends_on":"b"`), faults{{s0 + ".depends_on", `must be a list of step ids, as in ["b"]`}}},
 		"depends_on items": {step(`,"depends_on":[1,"b"]`), faults{{s0 + ".depends_on[0]", "must be a step's id"}, {s0 + ".depends_on[1]", `there is no step "b"`}}},
 		"unknown need":     {definitionOf(stepText("a", ""), stepText("b", "", "a", "c")), faults{{"steps[1].depends_on[1]", `there is no step "c"`}}},
 		"unknown reference": {definitionOf(stepText("a", `{"x":{"y":["{{ gone.result.z }}"]}}`)), faults{
@@ -109,8 +114,8 @@ func TestParseFaults(t *testing.T) {
 			{s0 + ".id", wrongID},
 			{s0 + ".tool_id", "must be a tool's id"},
 			{s0 + ".action", "must name a method of the tool"},
-			{s0 + ".parameters", "must be an object"},
-			{s0 + ".depends_on", "must be a list of step ids"},
+			{s0 + ".parameters", "must be an object, and is a number"},
+			{s0 + ".depends_on", "must be a list of step ids, and is an object"},
 			{"steps[1].parameters.k", "{{no.result}} refers to no step of this workflow"},
 			{"steps[1].depends_on[0]", `there is no step "zz"`},
 			{"timeout", "must be a duration such as 90s, 36h or 2d, from 1s to 30d"},
@@ -118,7 +123,7 @@ func TestParseFaults(t *testing.T) {
 		"too many steps": {definitionOf(slices.Repeat([]string{"{}"}, maxSteps+1)...), faults{{"steps", "has more than 1000 steps"}}},
 		"too big":        {`{"steps":[],"metadata":"` + strings.Repeat("x", maxBytes) + `"}`, faults{{"", "has more than 1048576 bytes"}}},
 		"not UTF-8":      {step(`,"parameters":{"x":"` + "\xff" + `"}`), faults{{"", "is not UTF-8"}}},
-		"metadata":       {`{"steps":[` + tool("a", "") + `],"metadata":[]}`, faults{{"metadata", "must be an object"}}},
+		"metadata":       {`{"steps":[` + tool("a", "") + `],"metadata":[]}`, faults{{"metadata", "must be an object, and is a list"}}},
 		"output": {`{"steps":[` + tool("a", "") + `],"output":["{{b.result}}",{"x":"{{item}}"}]}`, faults{
 			{"output[0]", "{{b.result}} refers to no step of this workflow"}, {"output[1].x", "{{item}} means nothing outside a step with for_each"}}},
 	} {
@@ -147,7 +152,7 @@ func TestParseAccepts(t *testing.T) {
 	d, err := Parse(json.RawMessage(`{"metadata":{"any":["thing",null]},"unknown":1,"timeout":"2d","output":{"x":"{{first.result}}"},"steps":[
 		{"id":"last","tool_id":"` + aTool + `","action":"übersetze 😀","parameters":{"text":"{{first.result.a}} \ud83d\ude00 {{ second.result }}","n":9007199254740993},"depends_on":["first","first"]},
 		{"id":"second","tool_id":"` + aTool + `","action":"do","parameters":null,"depends_on":null,"prompt":null,"note":"ignored","price":1},
-		{"id":"first","kind":"tool","tool_id":"` + aTool + `","action":"do","parameters":{"left alone":["{{first}}","{{}}","{{first.result","{{ a b.result }}","{{first.error.x}}"]}}]}`))
+		{"id":"first","kind":"tool","tool_id":"` + aTool + `","action":"do","parameters":{"left alone":["{{}}","{{first.result","{{ a b.result }}","{{name}}","{{name.first}}","{{first name}}"]}}]}`))
 	require.NoError(t, err)
 	require.Len(t, d.Steps, 3)
 	last := d.Steps[0]

@@ -33,6 +33,7 @@ func (p *parser) step(i int, members map[string]any) {
 	r := stepReader{object: object{p: p, at: StepPath(i), members: members}, i: i, s: &p.d.Steps[i]}
 	r.items = r.has("for_each")
 	r.s.Kind = r.kind()
+	r.misspelt(ofStep[r.s.Kind])
 	for _, b := range belongs {
 		if r.s.Kind != "" && r.has(b.member) && !slices.Contains(b.to, r.s.Kind) {
 			r.fault(b.member, "is not for a step of the kind %q", r.s.Kind)
@@ -75,7 +76,7 @@ func (r *stepReader) template(name string, value any, items bool) *Template {
 }
 
 func (r *stepReader) compile(name string, value any, items bool) (t *Template, ofItem bool) {
-	c := compiler{parser: r.p, at: r.path(name), items: items}
+	c := compiler{parser: r.p, at: r.path(name), items: items, step: r.i, each: r.items && name != "for_each.items"}
 	t = c.template(value)
 	r.p.needs[r.i] = append(r.p.needs[r.i], c.needs...)
 	return t, c.ofItem
@@ -171,10 +172,14 @@ func (r *stepReader) dependsOn() {
 	if !r.has("depends_on") {
 		return
 	}
-	list, ok := r.members["depends_on"].([]any)
-	if !ok {
-		r.fault("depends_on", "must be a list of step ids")
-		return
+	var list []any
+	switch value := r.members["depends_on"].(type) {
+	case []any:
+		list = value
+	case string:
+		r.fault("depends_on", "must be a list of step ids, as in [%q]", short(value))
+	default:
+		r.fault("depends_on", "must be a list of step ids, and is %s", kindOf(value))
 	}
 	for j, value := range list {
 		name := fmt.Sprintf("depends_on[%d]", j)

@@ -43,6 +43,8 @@ type compiler struct {
 	parser *parser
 	at     string // where the value stands, for faults
 	items  bool   // {{item}} and {{index}} mean something here
+	step   int    // whose value it is; none for another's
+	each   bool   // it is filled for each item, and so perhaps never
 
 	t       Template
 	literal []byte
@@ -108,6 +110,7 @@ func (c *compiler) add(value any) any {
 
 func (c *compiler) addText(text string) any {
 	all := referencesIn(text)
+	c.meant(text, all)
 	if len(all) == 0 {
 		c.literal = appendText(c.literal, text)
 		return text
@@ -130,12 +133,15 @@ func (c *compiler) addText(text string) any {
 
 func (c *compiler) addHole(r reference, inside bool) {
 	if reason := c.parser.resolve(&r, c.items); reason != "" {
-		c.parser.fault(c.where(), "{{%s}} %s", r.text, reason)
+		c.parser.fault(c.where(), "{{%s}} %s", short(r.text), reason)
 	}
 	if r.ofStep() {
 		c.needs = append(c.needs, r.step)
 	}
 	c.ofItem = c.ofItem || r.ofItem()
+	if p := c.parser; r.from == theInput && len(r.path) > 0 && !c.each && len(p.reads) < mostReads {
+		p.reads = append(p.reads, inputRead{step: c.step, at: c.where(), path: r.path})
+	}
 	c.t.literals = append(c.t.literals, c.literal)
 	c.literal = nil
 	c.t.holes = append(c.t.holes, hole{reference: r, inside: inside})
@@ -162,15 +168,4 @@ func (c *compiler) path() Path {
 	return path
 }
 
-// where is the path of the value that is being written, as faults name it.
-func (c *compiler) where() string {
-	where := []byte(c.at)
-	for _, s := range c.stack {
-		if s.isMember {
-			where = append(append(where, '.'), s.name...)
-		} else {
-			where = append(strconv.AppendInt(append(where, '['), int64(s.i), 10), ']')
-		}
-	}
-	return string(where)
-}
+func (c *compiler) where() string { return where(c.at, c.stack) }

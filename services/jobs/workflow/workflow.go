@@ -36,8 +36,13 @@ type Definition struct {
 	Output  *Template     // nil: each step's result by its id
 	Timeout time.Duration // of the whole job; 0: none
 
-	index map[string]int
+	index    map[string]int
+	outdated bool
+	reads    []inputRead
 }
+
+// Outdated reports whether Parse would refuse it today.
+func (d *Definition) Outdated() bool { return d.outdated }
 
 // Index finds a step by its id.
 func (d *Definition) Index(id string) (int, bool) {
@@ -61,6 +66,7 @@ type Step struct {
 	Sleep    *Pause
 	Child    *ChildRun
 
+	Certain        bool          // a job that succeeds has run it
 	ApprovedBy     int           // the approval step that guards this one; -1: none
 	When           *Condition    // nil: always
 	ForEach        *ForEach      // nil: once
