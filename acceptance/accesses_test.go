@@ -221,16 +221,25 @@ var accesses = map[string]access{
 	}},
 
 	// Files
-	"POST /storage/upload":           {own: "401 401 403 200 200 200 200", foreign: "401 401 403 200 200 200 200", body: says(object{"filename": "x", "contentType": "text/plain", "data": "eA=="})},
-	"GET /storage/files":             {own: accounts, foreign: accounts},
-	"GET /storage/files/{fileId}":    {own: accounts, foreign: nothingThere},
-	"DELETE /storage/files/{fileId}": {own: members, foreign: "401 401 403 404 404 404 404"},
+	"POST /storage/upload":            {own: "401 401 403 200 200 200 200", foreign: "401 401 403 200 200 200 200", body: says(object{"filename": "x", "contentType": "text/plain", "data": "eA=="})},
+	"GET /storage/files":              {own: accounts, foreign: accounts},
+	"GET /storage/files/{fileId}":     {own: accounts, foreign: nothingThere},
+	"PUT /storage/files/{fileId}":     {own: members, foreign: "401 401 403 404 404 404 404", body: says(object{"filename": "another name"})},
+	"DELETE /storage/files/{fileId}":  {own: members, foreign: "401 401 403 404 404 404 404"},
+	"GET /storage/files/{fileId}/url": {own: accounts, foreign: nothingThere},
+	"GET /storage/usage":              {own: accounts, foreign: accounts},
+	"GET /storage/presigned-url":      {own: members, foreign: members, query: aFile},
+	"GET /uploads/{fileId}":           {own: "401 404 200 200 200 200 200", foreign: "401 404 404 404 404 404 404"},
+	"HEAD /uploads/{fileId}":          {own: "401 404 200 200 200 200 200", foreign: "401 404 404 404 404 404 404"},
+	"PUT /uploads/{fileId}":           {own: "403", foreign: "403"}, // only by a signed URL
 }
 
 // renamed keeps the canary, so that a leak after it shows.
 func renamed(_ *testing.T, o *organization) any { return object{"name": o.canary} }
 
 func ofTool(*testing.T, *organization) string { return "?scope=tool" }
+
+func aFile(*testing.T, *organization) string { return "?filename=x" }
 
 func aCap(_ *testing.T, o *organization) any {
 	return object{"scope": "organization", "subjectId": o.id, "period": "day", "amount": 1_000_000}

@@ -17,6 +17,7 @@ import (
 	"uaol/services"
 	"uaol/services/auth"
 	"uaol/services/registry/credentials"
+	"uaol/services/storage"
 )
 
 // rotated counts what was sealed anew.
@@ -24,28 +25,35 @@ type rotated struct {
 	auth.Rotated
 	ToolSecrets int `json:"toolSecrets"`
 	ToolTokens  int `json:"toolTokens"`
+	Files       int `json:"files"`
 }
 
 func rotateAll(ctx context.Context, pool *pgxpool.Pool, ring *keyring.Ring) (all rotated, err error) {
 	if all.Rotated, err = auth.RotateSecrets(ctx, pool, ring); err != nil {
 		return all, err
 	}
-	if err := registryTables(ctx, pool); err != nil {
+	if err := tablesOf(ctx, pool, services.Registry, services.Storage); err != nil {
 		return all, err
 	}
 	ofTools, err := credentials.Rotate(ctx, pool, ring)
+	if err != nil {
+		return all, err
+	}
 	all.ToolSecrets, all.ToolTokens = ofTools.Secrets, ofTools.Grants
+	all.Files, err = storage.RotateSecrets(ctx, storage.NewRepository(pool), ring)
 	return all, err
 }
 
-// registryTables refuses a database that the registry has not been migrated in.
-func registryTables(ctx context.Context, pool *pgxpool.Pool) error {
-	states, err := migrations.Status(ctx, pool, services.Registry)
-	switch {
-	case err != nil:
-		return errors.New("DATABASE_URL: " + postgres.Cause(err))
-	case migrations.Behind(states) != "":
-		return errors.New("registry's tables are not there yet; run `uaol migrate up`")
+// tablesOf refuses a database that services have not been migrated in.
+func tablesOf(ctx context.Context, pool *pgxpool.Pool, names ...services.Name) error {
+	for _, name := range names {
+		states, err := migrations.Status(ctx, pool, name)
+		switch {
+		case err != nil:
+			return errors.New("DATABASE_URL: " + postgres.Cause(err))
+		case migrations.Behind(states) != "":
+			return fmt.Errorf("%s's tables are not there yet; run `uaol migrate up`", name)
+		}
 	}
 	return nil
 }
@@ -89,8 +97,8 @@ ENCRYPTION_SECRET_PREVIOUS goes, callbacks are signed with both.`,
 			if asJSON {
 				return json.NewEncoder(cmd.OutOrStdout()).Encode(all)
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "Encrypted anew: %d provider keys, %d sign-in providers' tokens, %d tools' secrets, %d tools' tokens.\n",
-				all.ProviderKeys, all.Identities, all.ToolSecrets, all.ToolTokens)
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "Encrypted anew: %d provider keys, %d sign-in providers' tokens, %d tools' secrets, %d tools' tokens, %d files' keys.\n",
+				all.ProviderKeys, all.Identities, all.ToolSecrets, all.ToolTokens, all.Files)
 			return err
 		},
 	}
