@@ -254,7 +254,7 @@ func TestNothingIsLeft(t *testing.T) {
 	require.NoError(t, w.eraser.Round(t.Context()))
 	require.Equal(t, 1, w.count(t, `SELECT count(*) FROM uaol_auth.erasures WHERE final`), "once more later")
 	// A request that was under way leaves something after all.
-	_, err = w.storage.Upload(t.Context(), mine, storage.Upload{Filename: name+".txt", Size: -1, Content: strings.NewReader("late words of "+name)})
+	_, err = w.storage.Upload(t.Context(), mine, storage.Upload{Filename: name + ".txt", Size: -1, Content: strings.NewReader("late words of " + name)})
 	require.NoError(t, err)
 	require.NoError(t, w.eraser.Round(t.Context()), "not before its time")
 	require.NotEmpty(t, w.traces(t, name))

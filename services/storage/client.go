@@ -5,6 +5,7 @@ import (
 
 	"uaol/providers/peers"
 	"uaol/services"
+	"uaol/services/storage/conversations"
 )
 
 // ClientConfig is where storage runs, for processes that do not run it.
@@ -12,7 +13,7 @@ type ClientConfig struct {
 	URL string `env:"UAOL_STORAGE_URL" want:"the storage service's URL such as http://host:3006" doc:"where storage runs, for a process that does not run it; several addresses separated by commas"`
 }
 
-// Client is a services.Keeper over HTTP.
+// Client is a services.Keeper and a conversations.Book over HTTP.
 type Client struct{ peer *peers.Peer }
 
 // NewClient makes a Client; a Fault names the variable when no URL is set.
@@ -29,5 +30,16 @@ func (c *Client) Export(ctx context.Context, in services.ExportRequest) (service
 // Erase implements services.Keeper.
 func (c *Client) Erase(ctx context.Context, who services.Person) error {
 	_, err := peers.Call[services.Person, struct{}](ctx, c.peer, "erase", who)
+	return err
+}
+
+// Recall implements conversations.Book.
+func (c *Client) Recall(ctx context.Context, in conversations.RecallRequest) (conversations.Recalled, error) {
+	return peers.Call[conversations.RecallRequest, conversations.Recalled](ctx, c.peer, "recall", in)
+}
+
+// Add implements conversations.Book.
+func (c *Client) Add(ctx context.Context, in conversations.AddRequest) error {
+	_, err := peers.Call[conversations.AddRequest, struct{}](ctx, c.peer, "add", in)
 	return err
 }

@@ -18,6 +18,7 @@ import (
 	"uaol/providers/peers"
 	"uaol/providers/workers"
 	"uaol/services"
+	"uaol/services/storage/conversations"
 )
 
 // Module runs storage in this process.
@@ -25,18 +26,24 @@ var Module = fx.Module("storage",
 	logging.Named("storage"),
 	config.For[Config](), config.For[s3.Config](),
 	fx.Provide(fx.Private, newShelf, NewRepository, NewService, NewSweeper, NewHandler),
-	fx.Provide(routes, outbox, sweeper, fx.Annotate(keeper, fx.ResultTags(`group:"keepers"`))),
+	fx.Provide(fx.Private, conversations.NewRepository, conversations.NewService, conversations.NewHandler, NewEverything),
+	fx.Provide(book, routes, outbox, sweeper, fx.Annotate(keeper, fx.ResultTags(`group:"keepers"`))),
 )
 
 // Remote reaches storage in another process.
 var Remote = fx.Module("storage-remote",
 	config.WhenNeeded[ClientConfig](),
-	fx.Provide(fx.Annotate(remoteKeeper, fx.ResultTags(`group:"keepers"`))),
+	fx.Provide(fx.Private, NewClient),
+	fx.Provide(remoteBook, fx.Annotate(remoteKeeper, fx.ResultTags(`group:"keepers"`))),
 )
 
-func keeper(s *Service) services.Custody {
-	return services.Custody{Service: services.Storage, Keeper: s}
+func keeper(e *Everything) services.Custody {
+	return services.Custody{Service: services.Storage, Keeper: e}
 }
+
+func book(s *conversations.Service) conversations.Book { return s }
+
+func remoteBook(c *Client) conversations.Book { return c }
 
 // remoteKeeper is there without an address too: then auth says what it can't do.
 func remoteKeeper(cfg ClientConfig, tokens *peers.Tokens) services.Custody {
@@ -91,10 +98,15 @@ func newShelf(process config.Process, cfg s3.Config, lifecycle fx.Lifecycle, log
 	return shelf, nil
 }
 
-func routes(h *Handler, pool *pgxpool.Pool) httpserver.Out {
-	operations := append(h.operations(),
-		api.Internal("/internal/storage/export", h.service.Export),
-		api.Internal("/internal/storage/erase", services.ErasedBy(h.service)))
+func routes(h *Handler, talks *conversations.Handler, book conversations.Book, e *Everything, pool *pgxpool.Pool) httpserver.Out {
+	operations := append(h.operations(), talks.Operations()...)
+	operations = append(operations,
+		api.Internal("/internal/storage/recall", book.Recall),
+		api.Internal("/internal/storage/add", func(ctx context.Context, in conversations.AddRequest) (struct{}, error) {
+			return struct{}{}, book.Add(ctx, in)
+		}),
+		api.Internal("/internal/storage/export", e.Export),
+		api.Internal("/internal/storage/erase", services.ErasedBy(e)))
 	operations = append(operations, events.NewOutbox(services.Storage).Operations(services.Storage, pool)...)
 	return httpserver.Out{Routes: httpserver.Routes{Service: services.Storage, Operations: operations}}
 }

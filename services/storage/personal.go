@@ -21,7 +21,7 @@ type place struct {
 	ID uuid.UUID
 }
 
-// Export implements services.Keeper. Contents are fetched one by one, by their ids.
+// Export is a part of what services.Keeper hands out. Contents are fetched one by one, by their ids.
 func (s *Service) Export(ctx context.Context, in services.ExportRequest) (services.Part, error) {
 	return services.PartOf(in, "files", func(h services.Holding, after *place) ([]File, error) {
 		if after == nil {
@@ -31,7 +31,7 @@ func (s *Service) Export(ctx context.Context, in services.ExportRequest) (servic
 	}, func(f File) place { return place{f.CreatedAt.Time, f.ID} })
 }
 
-// Erase implements services.Keeper. What is cut short is found again: files by their
+// Erase is a part of services.Keeper's. What is cut short is found again: files by their
 // rows, contents by theirs.
 func (s *Service) Erase(ctx context.Context, who services.Person) error {
 	for {

@@ -13,6 +13,7 @@ import (
 
 	"uaol/providers/peers/peerstest"
 	"uaol/services"
+	"uaol/services/storage/conversations"
 )
 
 // TestKeeper runs the interface's contract over both of its bodies.
@@ -21,12 +22,12 @@ func TestKeeper(t *testing.T) {
 	t.Run("local", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
-		keeperContract(t, b, b.service)
+		keeperContract(t, b, b.everything)
 	})
 	t.Run("remote", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
-		url := peerstest.Serve(t, routes(NewHandler(b.service), b.pool).Routes.Operations...)
+		url := peerstest.Serve(t, b.routes()...)
 		custody := remoteKeeper(ClientConfig{URL: url}, peerstest.Tokens(t))
 		require.NoError(t, custody.Missing)
 		keeperContract(t, b, custody.Keeper)
@@ -41,16 +42,23 @@ func keeperContract(t *testing.T, b *bench, keeper services.Keeper) {
 	inTeam := func(caller services.Caller) services.Caller { caller.Organization = team; return caller }
 	b.upload(t, ada, "a.txt", "one")
 	b.upload(t, ada, "b.txt", "two")
+	for _, caller := range []services.Caller{ada, inTeam(ada), bob, inTeam(bob)} {
+		require.NoError(t, b.talks.Add(ctx, conversations.AddRequest{Caller: caller, Conversation: uuid.New(), Turn: uuid.New(), Messages: []conversations.Message{{Role: "user", Content: "hello"}}}))
+	}
 	_, err := b.service.Presign(ctx, ada, "c.txt", "text/plain", nil, time.Hour)
 	require.NoError(t, err)
 	hers, his, bobs := b.upload(t, inTeam(ada), "hers.txt", "x"), b.upload(t, inTeam(bob), "his.txt", "x"), b.upload(t, bob, "bob.txt", "x")
 
 	in := services.ExportRequest{Person: services.Person{Account: ada.Account, Organizations: []uuid.UUID{ada.Organization}, Shared: []uuid.UUID{team}}}
 	var names []string
+	said := 0
 	for {
 		part, err := keeper.Export(ctx, in)
 		require.NoError(t, err)
-		require.Equal(t, "files", part.Section)
+		if part.Section == "conversations" {
+			said += len(part.Items)
+			part.Items = nil
+		}
 		for _, item := range part.Items {
 			var f File
 			require.NoError(t, json.Unmarshal(item, &f))
@@ -61,12 +69,14 @@ func keeperContract(t *testing.T, b *bench, keeper services.Keeper) {
 		}
 	}
 	require.Equal(t, []string{"a.txt", "b.txt", "hers.txt"}, names)
+	require.Equal(t, 2, said)
 
 	for range 2 { // it may be repeated
 		require.NoError(t, keeper.Erase(ctx, services.Person{Account: ada.Account, Organizations: []uuid.UUID{ada.Organization}}))
 		require.Equal(t, hers.SHA256, his.SHA256)
 		require.ElementsMatch(t, []string{hers.Content.String(), bobs.Content.String()}, b.blobs(t), "the team's two files have one content")
 		require.Zero(t, b.number(t, `SELECT count(*) FROM uaol_storage.tickets`))
+		require.EqualValues(t, 2, b.number(t, `SELECT count(*) FROM uaol_storage.conversations`), "Bob's")
 		require.Zero(t, b.number(t, `SELECT count(*) FROM uaol_storage.usage WHERE organization_id = $1`, ada.Organization))
 		require.Zero(t, b.number(t, `SELECT count(*) FROM uaol_storage.files WHERE account_id = $1 OR organization_id = $2`, ada.Account, ada.Organization))
 		b.whole(t)

@@ -10,6 +10,7 @@ import (
 
 	"uaol/providers/api"
 	"uaol/services"
+	"uaol/services/storage/conversations"
 )
 
 // Handler is storage over HTTP.
@@ -19,7 +20,9 @@ type Handler struct{ service *Service }
 func NewHandler(service *Service) *Handler { return &Handler{service: service} }
 
 // Operations is storage's part of the API, as data.
-func Operations() []api.Operation { return (*Handler)(nil).operations() }
+func Operations() []api.Operation {
+	return append((*Handler)(nil).operations(), (*conversations.Handler)(nil).Operations()...)
+}
 
 const (
 	// maxJSON is the most bytes of an upload in JSON, base64 included.

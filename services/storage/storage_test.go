@@ -28,6 +28,7 @@ import (
 	"uaol/providers/postgres/pgtest"
 	"uaol/services"
 	"uaol/services/billing"
+	"uaol/services/storage/conversations"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
@@ -39,7 +40,10 @@ type bench struct {
 	plans   *plans
 	shelf   *blobs.Shelf
 	service *Service
+	talks   *conversations.Service
 	engine  *gin.Engine
+
+	everything *Everything
 }
 
 func setup(t testing.TB) *bench {
@@ -57,10 +61,17 @@ func setupOn(t testing.TB, shelf *blobs.Shelf) *bench {
 	cfg := Config{Largest: "20MB"}
 	require.NoError(t, cfg.Check())
 	b.service = NewService(NewRepository(b.pool), shelf, ring(t, keyring.Config{Secret: firstSecret}), b.plans, cfg, zap.NewNop())
+	b.talks = conversations.NewService(conversations.NewRepository(b.pool))
+	b.everything = NewEverything(b.service, b.talks)
 	gin.SetMode(gin.ReleaseMode)
 	b.engine = gin.New()
-	api.Mount(b.engine, api.Guards{Authenticator: header{}}, false, NewHandler(b.service).operations()...)
+	api.Mount(b.engine, api.Guards{Authenticator: header{}}, false, append(NewHandler(b.service).operations(), conversations.NewHandler(b.talks).Operations()...)...)
 	return b
+}
+
+// routes are all operations, those between services too.
+func (b *bench) routes() []api.Operation {
+	return routes(NewHandler(b.service), conversations.NewHandler(b.talks), b.talks, b.everything, b.pool).Routes.Operations
 }
 
 const (

@@ -1,0 +1,2 @@
+DROP TABLE uaol_storage.messages;
+DROP TABLE uaol_storage.conversations;
