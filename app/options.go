@@ -62,7 +62,7 @@ func graph(env *config.Environment, set ...services.Name) fx.Option {
 		shared,
 		fx.Supply(identityOf(set), peers.Whole(len(set) == len(catalog)), owners(set)),
 	}
-	if slices.ContainsFunc([]services.Name{services.Auth, services.Registry, services.Proxy, services.Jobs, services.Billing}, func(s services.Name) bool { return slices.Contains(set, s) }) {
+	if slices.ContainsFunc(set, func(name services.Name) bool { return name != services.Gateway }) { // which keeps nothing
 		options = append(options, keyring.Module)
 	}
 	for _, r := range catalog {

@@ -2,6 +2,7 @@ package app
 
 import (
 	"uaol/migrations"
+	"uaol/providers/blobs/s3"
 	"uaol/providers/config"
 	"uaol/providers/egress"
 	"uaol/providers/httpserver"
@@ -31,7 +32,7 @@ import (
 func Settings() []config.Setting {
 	return config.Describe(
 		config.Process{}, logging.Config{}, postgres.Config{}, migrations.Config{}, httpserver.Config{}, limits.Config{},
-		peers.Config{}, egress.Config{}, llm.Config{}, auth.Config{}, oidc.Config{}, modelkeys.Config{}, keyring.Config{}, mail.Config{}, credentials.Config{}, metrics.Config{}, Inherited{}, Remote{},
+		peers.Config{}, egress.Config{}, llm.Config{}, auth.Config{}, oidc.Config{}, modelkeys.Config{}, keyring.Config{}, mail.Config{}, credentials.Config{}, storage.Config{}, s3.Config{}, metrics.Config{}, Inherited{}, Remote{},
 		auth.ClientConfig{}, registry.Config{}, registry.ClientConfig{}, proxy.Config{}, proxy.ClientConfig{}, jobs.Config{}, jobs.ClientConfig{}, billing.ClientConfig{}, billing.PlansConfig{}, payments.Config{}, ledger.Config{}, storage.ClientConfig{},
 	)
 }
