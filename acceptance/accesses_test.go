@@ -221,17 +221,22 @@ var accesses = map[string]access{
 	}},
 
 	// Files
-	"POST /storage/upload":            {own: "401 401 403 200 200 200 200", foreign: "401 401 403 200 200 200 200", body: says(object{"filename": "x", "contentType": "text/plain", "data": "eA=="})},
-	"GET /storage/files":              {own: accounts, foreign: accounts},
-	"GET /storage/files/{fileId}":     {own: accounts, foreign: nothingThere},
-	"PUT /storage/files/{fileId}":     {own: members, foreign: "401 401 403 404 404 404 404", body: says(object{"filename": "another name"})},
-	"DELETE /storage/files/{fileId}":  {own: members, foreign: "401 401 403 404 404 404 404"},
-	"GET /storage/files/{fileId}/url": {own: accounts, foreign: nothingThere},
-	"GET /storage/usage":              {own: accounts, foreign: accounts},
-	"GET /storage/presigned-url":      {own: members, foreign: members, query: aFile},
-	"GET /uploads/{fileId}":           {own: "401 404 200 200 200 200 200", foreign: "401 404 404 404 404 404 404"},
-	"HEAD /uploads/{fileId}":          {own: "401 404 200 200 200 200 200", foreign: "401 404 404 404 404 404 404"},
-	"PUT /uploads/{fileId}":           {own: "403", foreign: "403"}, // only by a signed URL
+	"POST /storage/upload":                            {own: "401 401 403 200 200 200 200", foreign: "401 401 403 200 200 200 200", body: says(object{"filename": "x", "contentType": "text/plain", "data": "eA=="})},
+	"GET /storage/files":                              {own: accounts, foreign: accounts},
+	"GET /storage/files/{fileId}":                     {own: accounts, foreign: nothingThere},
+	"PUT /storage/files/{fileId}":                     {own: members, foreign: "401 401 403 404 404 404 404", body: says(object{"filename": "another name"})},
+	"DELETE /storage/files/{fileId}":                  {own: members, foreign: "401 401 403 404 404 404 404"},
+	"GET /storage/files/{fileId}/url":                 {own: accounts, foreign: nothingThere},
+	"GET /storage/usage":                              {own: accounts, foreign: accounts},
+	"GET /storage/presigned-url":                      {own: members, foreign: members, query: aFile},
+	"GET /uploads/{fileId}":                           {own: "401 404 200 200 200 200 200", foreign: "401 404 404 404 404 404 404"},
+	"HEAD /uploads/{fileId}":                          {own: "401 404 200 200 200 200 200", foreign: "401 404 404 404 404 404 404"},
+	"GET /chat/conversations":                         {own: everybody, foreign: everybody},
+	"GET /chat/conversations/{conversationId}":        {own: "404", foreign: "404"},
+	"PUT /chat/conversations/{conversationId}":        {own: "404", foreign: "404", body: says(object{"title": "x"})},
+	"DELETE /chat/conversations/{conversationId}":     {own: "404", foreign: "404"},
+	"GET /chat/conversations/{conversationId}/export": {own: "404", foreign: "404"},
+	"PUT /uploads/{fileId}":                           {own: "403", foreign: "403"}, // only by a signed URL
 }
 
 // renamed keeps the canary, so that a leak after it shows.

@@ -146,6 +146,8 @@ func (p place) thing(t *testing.T, op api.Operation, name string, made map[strin
 		return p.newThing(t, "/workflows", body, "data.workflow_id")
 	case "jobId":
 		return p.newJob(t)
+	case "conversationId": // the account's own: nobody else is told of it
+		return nobodysID
 	case "stepId":
 		return "nothing"
 	case "fileId":

@@ -98,6 +98,7 @@ type Credentials struct {
 type Origin struct {
 	Address   string `json:"address,omitempty"`
 	UserAgent string `json:"userAgent,omitempty"`
+	URL       string `json:"url,omitempty"` // what its client calls us, such as https://uaol.example.com
 }
 
 // Authenticator tells who a request's credentials belong to.

@@ -41,7 +41,17 @@ func (g Guards) origin(r *http.Request, address string) services.Origin {
 			return origin
 		}
 	}
-	return services.Origin{Address: address, UserAgent: storable(r.UserAgent())}
+	return services.Origin{Address: address, UserAgent: storable(r.UserAgent()), URL: calledBy(r)}
+}
+
+// calledBy is where the client thinks that we are. It hears of it in answers, nobody
+// else does: so what it, or a balancer before us, says is good enough.
+func calledBy(r *http.Request) string {
+	scheme := "http"
+	if r.TLS != nil || strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https") {
+		scheme = "https"
+	}
+	return scheme + "://" + storable(r.Host)
 }
 
 // storable is what a client sent in a form that the audit log can keep.

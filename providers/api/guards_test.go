@@ -226,7 +226,7 @@ func TestOrigin(t *testing.T) {
 			return OK(services.OriginFrom(ctx)), nil
 		}, Allow(Public)))
 	for said, want := range map[string]string{
-		"": `{"address":"192.0.2.1","userAgent":"me"}`, "forged": `{"address":"192.0.2.1","userAgent":"me"}`,
+		"": `{"address":"192.0.2.1","userAgent":"me","url":"http://example.com"}`, "forged": `{"address":"192.0.2.1","userAgent":"me","url":"http://example.com"}`,
 		"good": `{"address":"198.51.100.7","userAgent":"the client"}`,
 	} {
 		request := httptest.NewRequest("GET", "/where", nil)

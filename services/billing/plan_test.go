@@ -31,7 +31,7 @@ func TestParsePlan(t *testing.T) {
 		require.Equal(t, want, got, "%q", text)
 	}
 	for text, want := range map[string]string{
-		"credit=5":                     `"credit" is none of credits, storage, calls, rate and history`,
+		"credit=5":                     `"credit" is none of credits, storage, calls, rate, history and files`,
 		"=5":                           `"" is none of`,
 		"Credits=5":                    `"Credits" is none of`,
 		"credits":                      "credits is no number",

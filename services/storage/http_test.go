@@ -119,6 +119,7 @@ func TestWhoMayFetch(t *testing.T) {
 		require.Equal(t, 200, response.StatusCode)
 		require.Equal(t, "8", response.Header.Get("Content-Length"))
 	}
+	require.True(t, strings.HasPrefix(made.URL, "http://example.com/uploads/"), made.URL)
 	signed, err := url.Parse(made.URL)
 	require.NoError(t, err)
 	change := func(name, value string) string {
@@ -315,7 +316,7 @@ func TestOnS3(t *testing.T) {
 	require.Equal(t, 404, b.do(t, owner, "GET", "/storage/files/"+lies.ID.String(), "").Status, "and it is gone")
 
 	unsized := b.presigned(t, owner, "filename=d.txt&contentType=text/plain")
-	require.True(t, strings.HasPrefix(unsized.URL, "/uploads/"), "S3 can't hold a PUT to a limit")
+	require.True(t, strings.HasPrefix(unsized.URL, "http://example.com/uploads/"), "S3 can't hold a PUT to a limit")
 	require.Equal(t, 200, b.ask(t, services.Caller{}, "PUT", unsized.URL, http.Header{"Content-Type": {"text/plain"}}, strings.NewReader("by us")).StatusCode)
 
 	require.NoError(t, b.service.Erase(t.Context(), services.Person{Account: owner.Account, Organizations: []uuid.UUID{owner.Organization}}))

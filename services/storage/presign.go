@@ -30,7 +30,7 @@ const ticketColumns = `file_id, organization_id, account_id, filename, content_t
 // Presigned is a URL that a file is uploaded by.
 type Presigned struct {
 	ID        uuid.UUID         `json:"fileId"`
-	URL       string            `json:"presignedUrl" doc:"for one PUT; a path on this host, or another host's"`
+	URL       string            `json:"presignedUrl" doc:"for one PUT, here or at another host"`
 	ExpiresIn int64             `json:"expiresIn" doc:"seconds"`
 	Headers   map[string]string `json:"headers" doc:"that the PUT has to carry"`
 }

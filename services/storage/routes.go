@@ -110,7 +110,16 @@ func (h *Handler) presign(ctx context.Context, caller services.Caller, in *presi
 		size = nil
 	}
 	made, err := h.service.Presign(ctx, caller, in.Filename, in.ContentType, size, time.Duration(in.ExpiresIn)*time.Second)
+	made.URL = absolute(ctx, made.URL)
 	return api.OK(made), err
+}
+
+// absolute is a URL that can be handed to somebody who does not know us.
+func absolute(ctx context.Context, url string) string {
+	if strings.HasPrefix(url, "/") {
+		return services.OriginFrom(ctx).URL + url
+	}
+	return url
 }
 
 type fetchableInput struct {
@@ -119,11 +128,11 @@ type fetchableInput struct {
 }
 
 type fetchableBody struct {
-	URL       string `json:"url" doc:"a path on this host, or another host's URL"`
+	URL       string `json:"url" doc:"whole, for whoever it is handed to"`
 	ExpiresIn int64  `json:"expiresIn" doc:"seconds"`
 }
 
 func (h *Handler) fetchable(ctx context.Context, caller services.Caller, in *fetchableInput) (api.Data[fetchableBody], error) {
 	url, err := h.service.Fetchable(ctx, caller, in.ID, time.Duration(in.ExpiresIn)*time.Second)
-	return api.OK(fetchableBody{URL: url, ExpiresIn: in.ExpiresIn}), err
+	return api.OK(fetchableBody{URL: absolute(ctx, url), ExpiresIn: in.ExpiresIn}), err
 }

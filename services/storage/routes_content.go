@@ -124,7 +124,7 @@ func fromJSON(body io.Reader, in *Upload) error {
 // unreadable says what is wrong with a body that is no such JSON.
 func unreadable(err error) error {
 	var wrong *json.UnmarshalTypeError
-	path, message := "body", "is no JSON: "+err.Error()
+	path, message := "body", "malformed JSON: "+err.Error()
 	switch {
 	case errors.As(err, &wrong) && wrong.Field != "":
 		path, message = "body."+wrong.Field, "must be a text, not a "+wrong.Value

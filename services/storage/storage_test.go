@@ -233,7 +233,7 @@ func TestUpload(t *testing.T) {
 		"not base64":   {`{"filename":"x","data":"!!!"}`, "body.data: must be base64", 400},
 		"no text":      {`{"filename":7,"data":"aGVsbG8="}`, "body.filename: must be a text, not a number", 400},
 		"no object":    {`[]`, "body: must be an object", 400},
-		"no JSON":      {`{"filename`, "body: is no JSON: unexpected end of JSON input", 400},
+		"no JSON":      {`{"filename`, "body: malformed JSON: unexpected end of JSON input", 400},
 		"a NUL":        {`{"filename":"x\u0000","data":"aGVsbG8="}`, "body.filename: must be text without control characters", 400},
 		"a long name":  {`{"filename":"` + strings.Repeat("x", 256) + `","data":"aGVsbG8="}`, "body.filename: must have at most 255 bytes", 400},
 		"too large":    {`{"filename":"x","data":"` + strings.Repeat("A", maxJSON) + `"}`, "The body is larger than 15728640 bytes; send larger files as a form", 413},
