@@ -1,0 +1,2 @@
+// Package retrieval finds the passages of documents that answer a question.
+package retrieval
