@@ -145,9 +145,6 @@ func (s *Service) Decide(ctx context.Context, caller services.Caller, id uuid.UU
 	if err != nil {
 		return err
 	}
-	if job.Status.Ended() {
-		return errEnded
-	}
 	definition, err := s.repository.definitions.of(string(job.Definition))
 	if err != nil {
 		return err
@@ -155,6 +152,9 @@ func (s *Service) Decide(ctx context.Context, caller services.Caller, id uuid.UU
 	position, ok := definition.Index(in.Step)
 	if !ok {
 		return services.Errorf(services.NotFound, "The job has no step %s", in.Step)
+	}
+	if job.Status.Ended() {
+		return errEnded
 	}
 	d := decided{Position: position, Item: whole, Decision: in.Decision, Account: caller.Account}
 	if in.Item != nil {
