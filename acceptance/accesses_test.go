@@ -233,8 +233,8 @@ var accesses = map[string]access{
 	"HEAD /uploads/{fileId}":                          {own: "401 404 200 200 200 200 200", foreign: "401 404 404 404 404 404 404"},
 	"GET /chat/conversations":                         {own: everybody, foreign: everybody},
 	"GET /chat/conversations/{conversationId}":        {own: "404", foreign: "404"},
-	"PUT /chat/conversations/{conversationId}":        {own: "404", foreign: "404", body: says(object{"title": "x"})},
-	"DELETE /chat/conversations/{conversationId}":     {own: "404", foreign: "404"},
+	"PUT /chat/conversations/{conversationId}":        {own: "404 404 403 404 404 404 404", foreign: "404 404 403 404 404 404 404", body: says(object{"title": "x"})},
+	"DELETE /chat/conversations/{conversationId}":     {own: "404 404 403 404 404 404 404", foreign: "404 404 403 404 404 404 404"},
 	"GET /chat/conversations/{conversationId}/export": {own: "404", foreign: "404"},
 	"PUT /uploads/{fileId}":                           {own: "403", foreign: "403"}, // only by a signed URL
 }

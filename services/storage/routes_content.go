@@ -57,6 +57,8 @@ func (h *Handler) uploaded(c *gin.Context, caller services.Caller) (File, error)
 		if declared := c.Request.ContentLength; declared > maxForm {
 			in.Size = declared - maxForm // at least
 		}
+	} else if kind != "" && kind != "application/json" {
+		return File{}, services.Errorf(services.Unsupported, "An upload is JSON or a form (multipart/form-data), not %s", kind)
 	} else if err := fromJSON(c.Request.Body, &in); err != nil {
 		return File{}, err
 	}
