@@ -46,9 +46,8 @@ func (h *Handler) uploaded(c *gin.Context, caller services.Caller) (File, error)
 	if key := c.GetHeader("Idempotency-Key"); key != "" {
 		in.ID = uploadID(caller, key)
 	}
-	kind, parameters, err := mime.ParseMediaType(c.ContentType())
+	kind, parameters, err := mime.ParseMediaType(c.GetHeader("Content-Type"))
 	if err == nil && kind == "multipart/form-data" {
-		_, parameters, _ = mime.ParseMediaType(c.GetHeader("Content-Type"))
 		part, err := filePart(multipart.NewReader(c.Request.Body, parameters["boundary"]))
 		if err != nil {
 			return File{}, err
@@ -160,7 +159,7 @@ type body struct{ io.Reader }
 
 func (b *body) Read(p []byte) (int, error) {
 	n, err := b.Reader.Read(p)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		err = cut(err)
 	}
 	return n, err

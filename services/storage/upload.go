@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"io"
 	"time"
 
@@ -150,7 +151,7 @@ func (r *received) sum() string { return hex.EncodeToString(r.digest.Sum(nil)) }
 // sniff gives the type of a content, by its first bytes.
 func (r *received) sniff(in Upload) (string, error) {
 	head, err := r.Peek(sniffed)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		return "", err
 	}
 	found := mimetype.Detect(head)
