@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"strconv"
+	"strings"
 
 	"github.com/google/uuid"
 )
@@ -112,4 +114,26 @@ func PartOf[T, K any](in ExportRequest, section string, list func(h Holding, aft
 		return part, err
 	}
 	return part, nil
+}
+
+// Sections hands out several sections, one after the other, as one Keeper's.
+func Sections(ctx context.Context, in ExportRequest, exports ...func(context.Context, ExportRequest) (Part, error)) (Part, error) {
+	number, after, _ := strings.Cut(in.After, ":")
+	at := 0
+	if in.After != "" {
+		var err error
+		if at, err = strconv.Atoi(number); err != nil || at < 0 || at >= len(exports) {
+			return Part{}, Errorf(Invalid, "This is not where an export goes on")
+		}
+	}
+	in.After = after
+	part, err := exports[at](ctx, in)
+	switch {
+	case err != nil:
+	case part.Next != "":
+		part.Next = strconv.Itoa(at) + ":" + part.Next
+	case at+1 < len(exports):
+		part.Next = strconv.Itoa(at+1) + ":"
+	}
+	return part, err
 }

@@ -123,7 +123,8 @@ func syncDir(root *os.Root) error {
 	return errors.Join(dir.Sync(), dir.Close())
 }
 
-// Open implements Store.
+// Open implements Store. Without a secret it gives what was stored before contents were
+// encrypted.
 func (d *Directory) Open(_ context.Context, key string, secret []byte, size int64) (*Content, error) {
 	root, err := d.open()
 	if err != nil {
@@ -136,9 +137,14 @@ func (d *Directory) Open(_ context.Context, key string, secret []byte, size int6
 	if err != nil {
 		return nil, fmt.Errorf("blob: %w", err)
 	}
-	plain, err := sio.DecryptReaderAt(f, suite(secret))
+	plain, long := io.ReaderAt(f), uint64(size)
+	if secret != nil {
+		if plain, err = sio.DecryptReaderAt(f, suite(secret)); err == nil {
+			long, err = sio.EncryptedSize(long)
+		}
+	}
 	if err == nil {
-		err = whole(f, size)
+		err = whole(f, long)
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("blob: %w", err), f.Close())
@@ -152,15 +158,10 @@ func (d *Directory) Open(_ context.Context, key string, secret []byte, size int6
 // decrypted for each of them.
 const ahead = 256 << 10
 
-// whole reports whether a file is as long as a content of that size is when encrypted:
-// each piece is authenticated by itself, so one that lacks its end is good as far as
-// it goes.
-func whole(f *os.File, size int64) error {
+// whole reports whether a file is as long as it has to be: each piece of an encrypted
+// one is authenticated by itself, so one that lacks its end is good as far as it goes.
+func whole(f *os.File, want uint64) error {
 	info, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	want, err := sio.EncryptedSize(uint64(size))
 	if err == nil && uint64(info.Size()) != want {
 		err = fmt.Errorf("it is %d bytes long and should be %d", info.Size(), want)
 	}

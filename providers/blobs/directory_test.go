@@ -159,3 +159,24 @@ func TestUnusableDirectory(t *testing.T) {
 	}
 	require.NoError(t, store.Close())
 }
+
+// TestPlainContents: what was stored before contents were encrypted is read as it is,
+// and nothing else is.
+func TestPlainContents(t *testing.T) {
+	t.Parallel()
+	store, files := setup(t)
+	put(t, store, "sealed", []byte("words"))
+	require.NoError(t, os.WriteFile(filepath.Join(files, "plain"), []byte("words"), 0o600))
+	content, err := store.Open(t.Context(), "plain", nil, 5)
+	require.NoError(t, err)
+	got, err := io.ReadAll(content)
+	require.NoError(t, err)
+	require.Equal(t, "words", string(got))
+	require.NoError(t, content.Close())
+	_, err = store.Open(t.Context(), "plain", nil, 4)
+	require.Error(t, err)
+	_, err = store.Open(t.Context(), "plain", secret, 5)
+	require.Error(t, err)
+	_, err = store.Open(t.Context(), "sealed", nil, 5)
+	require.Error(t, err)
+}

@@ -118,3 +118,13 @@ func TestWorkflowsAreNotWithinEachOtherForEver(t *testing.T) {
 	require.Contains(t, failureOf(t, b.ended(t, job.ID)), "within each other more than 8 deep")
 	require.EqualValues(t, deepest, b.number(t, `SELECT count(*) FROM uaol_jobs.jobs`))
 }
+
+// TestAJobThatIsGone has ended, for whoever wants to tell it something: nobody waits
+// for it.
+func TestAJobThatIsGone(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	open, err := b.repository.signal(t.Context(), b.pool, uuid.New(), true)
+	require.NoError(t, err)
+	require.False(t, open)
+}

@@ -3,7 +3,6 @@ package jobs
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
@@ -74,8 +73,12 @@ func (s *Service) Redrive(ctx context.Context, caller services.Caller, in Redriv
 		}
 		first, err := s.repository.redriven(ctx, id, job.ID)
 		if err == nil && !first && old.archived == nil {
-			_, err = s.Cancel(ctx, caller, job.ID)
-			err = errors.Join(err, services.Errorf(services.Conflict, "The job %s was taken up again meanwhile", id))
+			if _, err = s.Cancel(ctx, caller, job.ID); err == nil {
+				err = s.repository.drivenAgain(ctx, id)
+			}
+			if err == nil {
+				err = services.Errorf(services.Conflict, "The job %s was tried again meanwhile; see what becomes of it", id)
+			}
 		}
 		if err != nil {
 			return made, err

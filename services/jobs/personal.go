@@ -2,7 +2,6 @@ package jobs
 
 import (
 	"context"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -28,22 +27,9 @@ type place struct {
 	ID uuid.UUID
 }
 
-// Export implements services.Keeper: the jobs, then what was saved.
+// Export implements services.Keeper.
 func (s *Service) Export(ctx context.Context, in services.ExportRequest) (services.Part, error) {
-	after, further := strings.CutPrefix(in.After, thenWorkflows)
-	if !further {
-		part, err := s.exportJobs(ctx, in)
-		if err == nil && part.Next == "" {
-			part.Next = thenWorkflows
-		}
-		return part, err
-	}
-	in.After = after
-	part, err := s.exportSaved(ctx, in)
-	if part.Next != "" {
-		part.Next = thenWorkflows + part.Next
-	}
-	return part, err
+	return services.Sections(ctx, in, s.exportJobs, s.exportWorkflows, s.exportSchedules)
 }
 
 // exportJobs hands out one job at a time: each may hold maxResults.

@@ -3,7 +3,6 @@ package jobs
 import (
 	"context"
 	"encoding/json"
-	"strings"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -12,35 +11,12 @@ import (
 	"uaol/services"
 )
 
-// An export goes on with these after the jobs.
-const (
-	thenWorkflows = "workflows:"
-	thenSchedules = "schedules:"
-	exportPage    = 20 // workflows, with all versions of each
-)
+const exportPage = 20 // workflows, with all versions of each
 
 // exportedWorkflow is a workflow with all that it has ever said.
 type exportedWorkflow struct {
 	Workflow
 	Versions json.RawMessage `json:"versions" db:"versions"`
-}
-
-// exportSaved hands out what was saved: workflows, then schedules.
-func (s *Service) exportSaved(ctx context.Context, in services.ExportRequest) (services.Part, error) {
-	after, further := strings.CutPrefix(in.After, thenSchedules)
-	if !further {
-		part, err := s.exportWorkflows(ctx, in)
-		if err == nil && part.Next == "" {
-			part.Next = thenSchedules
-		}
-		return part, err
-	}
-	in.After = after
-	part, err := s.exportSchedules(ctx, in)
-	if part.Next != "" {
-		part.Next = thenSchedules + part.Next
-	}
-	return part, err
 }
 
 func (s *Service) exportWorkflows(ctx context.Context, in services.ExportRequest) (services.Part, error) {

@@ -116,7 +116,7 @@ func (r *Repository) requestCancel(ctx context.Context, id uuid.UUID) (open bool
 
 // signal tells a job that something came from outside: it is woken if it waits,
 // and its worker finds it when it has one. A job goes from one place to the other
-// at once; whoever saw it in between looks again.
+// at once; whoever saw it in between looks again. One that is not there any more has ended.
 func (r *Repository) signal(ctx context.Context, q postgres.Querier, id uuid.UUID, cancel bool) (open bool, err error) {
 	const looks = 20
 	for range looks {
@@ -129,7 +129,7 @@ func (r *Repository) signal(ctx context.Context, q postgres.Querier, id uuid.UUI
 				UPDATE uaol_jobs.runs SET pokes = pokes + 1, cancel = cancel OR $2 WHERE job_id = $1 RETURNING 1
 			)
 			SELECT (SELECT count(*) FROM waiting) + (SELECT count(*) FROM working)
-				+ CASE WHEN (SELECT end_time FROM uaol_jobs.jobs WHERE job_id = $1) IS NOT NULL THEN 2 ELSE 0 END`, id, cancel)
+				+ CASE WHEN EXISTS (SELECT 1 FROM uaol_jobs.jobs WHERE job_id = $1 AND end_time IS NULL) THEN 0 ELSE 2 END`, id, cancel)
 		if err != nil || n > 0 {
 			return n == 1, err
 		}

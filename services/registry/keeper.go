@@ -2,7 +2,6 @@ package registry
 
 import (
 	"context"
-	"strings"
 
 	"uaol/services"
 	"uaol/services/registry/credentials"
@@ -15,25 +14,12 @@ type everything struct {
 	credentials *credentials.Service // nil: none are kept
 }
 
-// thenCredentials begins the place where an export goes on after the tools.
-const thenCredentials = "credentials:"
-
 // Export implements services.Keeper.
 func (e everything) Export(ctx context.Context, in services.ExportRequest) (services.Part, error) {
-	after, further := strings.CutPrefix(in.After, thenCredentials)
-	if !further || e.credentials == nil {
-		part, err := e.tools.Export(ctx, in)
-		if err == nil && part.Next == "" && e.credentials != nil {
-			part.Next = thenCredentials
-		}
-		return part, err
+	if e.credentials == nil {
+		return e.tools.Export(ctx, in)
 	}
-	in.After = after
-	part, err := e.credentials.Export(ctx, in)
-	if part.Next != "" {
-		part.Next = thenCredentials + part.Next
-	}
-	return part, err
+	return services.Sections(ctx, in, e.tools.Export, e.credentials.Export)
 }
 
 // Erase implements services.Keeper. Credentials go first, while it is known

@@ -140,10 +140,12 @@ func (r *Repository) drop(ctx context.Context, organization, id uuid.UUID) (last
 	return last, err
 }
 
-// leaves marks a content that came to nothing.
-func (r *Repository) leaves(ctx context.Context, id uuid.UUID) error {
-	_, err := postgres.Exec(ctx, r.pool, `UPDATE uaol_storage.contents SET state = 'leaving' WHERE content_id = $1 AND state = 'coming'`, id)
-	return err
+// leaves marks a content that came to nothing, unless a file has it: then it is kept.
+func (r *Repository) leaves(ctx context.Context, id uuid.UUID) (kept bool, err error) {
+	if _, err := postgres.Exec(ctx, r.pool, `UPDATE uaol_storage.contents SET state = 'leaving' WHERE content_id = $1 AND state = 'coming'`, id); err != nil {
+		return false, err
+	}
+	return postgres.Value[bool](ctx, r.pool, `SELECT EXISTS (SELECT 1 FROM uaol_storage.contents WHERE content_id = $1 AND state = 'kept')`, id)
 }
 
 // forget removes a content's row once the store has removed it.

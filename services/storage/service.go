@@ -36,6 +36,9 @@ func (s *Service) Get(ctx context.Context, caller services.Caller, id uuid.UUID)
 	f, err := s.repository.byID(ctx, s.repository.pool, id)
 	if services.Is(err, services.NotFound) {
 		f, err = s.claim(ctx, caller, id)
+		if services.Is(err, services.NotFound) { // unless somebody else has claimed it just now
+			f, err = s.repository.byID(ctx, s.repository.pool, id)
+		}
 	}
 	if services.Is(err, services.NotFound) || (err == nil && !caller.Owns(f.Organization)) {
 		return File{}, errNoFile

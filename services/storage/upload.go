@@ -95,11 +95,12 @@ func (s *Service) fresh(organization uuid.UUID) (store blobs.Store, c content, s
 }
 
 // abandon removes what has come to nothing; what can't be removed now the sweeper finds.
+// What somebody else has made a file of meanwhile is left alone.
 func (s *Service) abandon(ctx context.Context, c content) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
-	err := s.repository.leaves(ctx, c.ID)
-	if err == nil {
+	kept, err := s.repository.leaves(ctx, c.ID)
+	if err == nil && !kept {
 		err = s.discard(ctx, c)
 	}
 	if err != nil {
