@@ -174,8 +174,9 @@ func (c *comparer) sameText(path, recorded, ours string) bool {
 
 // substitute puts our ids and addresses where the recording has the original's.
 func (c *comparer) substitute(recorded string) string {
-	for was, is := range c.known {
-		recorded = strings.ReplaceAll(recorded, was, is)
+	longest := slices.SortedFunc(maps.Keys(c.known), func(a, b string) int { return len(b) - len(a) })
+	for _, was := range longest { // an address has ids in it
+		recorded = strings.ReplaceAll(recorded, was, c.known[was])
 	}
 	return recorded
 }

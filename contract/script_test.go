@@ -39,6 +39,8 @@ var after = map[int]func(*testing.T, *replay){
 	31: signInAgain,
 	65: approveEcho,
 	66: approveUnknown,
+
+	169: ownerFetches,
 }
 
 // keyWasReplaced: ours replaces a key when it is asked to, so another one is

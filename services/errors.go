@@ -21,6 +21,7 @@ const (
 	Conflict        Kind = "conflict"        // the state of things forbids it
 	TooLarge        Kind = "too_large"       // the body exceeds the route's limit
 	Unsupported     Kind = "unsupported"     // a media type that is not taken
+	Slow            Kind = "slow"            // the caller's body did not come in time
 	Limited         Kind = "limited"         // too many requests, come back later
 	Full            Kind = "full"            // there is no room to store it
 	Upstream        Kind = "upstream"        // somebody else's server failed
@@ -105,6 +106,15 @@ func KindOf(err error) Kind {
 		return e.Kind
 	}
 	return Internal
+}
+
+// AsError finds the Error in err.
+func AsError(err error) (e *Error, ok bool) { return e, errors.As(err, &e) }
+
+// IsCode reports whether an error has a code.
+func IsCode(err error, code string) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Code == code
 }
 
 // Is reports whether err is of the given kind.

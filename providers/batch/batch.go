@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"uaol/providers/telemetry"
 )
 
 // Group gathers what callers want written. Who comes while nothing is being
@@ -34,6 +36,7 @@ type ticket[In, Out any] struct {
 	done bool
 	err  error
 	over chan struct{}
+	from context.Context // whose trace the batch is part of, if it is the first that has one
 }
 
 const (
@@ -45,7 +48,7 @@ const (
 // leaves before the batch has begun is not in it. Who leaves later hears all the
 // same what came of it: nobody shall undo what is still to be done.
 func (g *Group[In, Out]) Do(ctx context.Context, in In) (out Out, done bool, err error) {
-	t := &ticket[In, Out]{in: in, over: make(chan struct{})}
+	t := &ticket[In, Out]{in: in, over: make(chan struct{}), from: ctx}
 	g.mu.Lock()
 	g.waiting = append(g.waiting, t)
 	if g.writing == 0 || g.writing < g.Writers && len(g.waiting) >= g.Worth {
@@ -100,6 +103,12 @@ func (g *Group[In, Out]) write(batch []*ticket[In, Out]) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), within)
 	defer cancel()
+	for _, t := range batch {
+		if telemetry.On(t.from) {
+			ctx = telemetry.With(ctx, t.from)
+			break
+		}
+	}
 	outs, err := g.Write(ctx, in)
 	for i, t := range batch {
 		t.out, t.done = outs[i]

@@ -68,7 +68,15 @@ func (b *builder) usage(u *openai.Usage) {
 	if u == nil || u.PromptTokens <= 0 && u.CompletionTokens <= 0 {
 		return
 	}
-	b.used = Usage{Input: max(u.PromptTokens, 0), Output: max(u.CompletionTokens, u.TotalTokens-u.PromptTokens, 0)}
+	in, out, total := counted(u.PromptTokens), counted(u.CompletionTokens), counted(u.TotalTokens)
+	b.used = Usage{Input: in, Output: max(out, total-in)}
+}
+
+// counted is a number of tokens that may be: what a provider says is not believed beyond
+// what any model takes.
+func counted(n int) int {
+	const most = 100_000_000
+	return min(max(n, 0), most)
 }
 
 // call takes pieces of tool calls.

@@ -29,13 +29,27 @@ const (
 type Client struct {
 	doors            map[Provider]door
 	silence, timeout time.Duration
+	meter            *meter // nil where nobody counts
 	pause            func(ctx context.Context, d time.Duration) error
 }
 
 // door is the way to one provider.
 type door struct {
-	endpoint
+	Endpoint
 	http *http.Client
+}
+
+// open makes the way to an address. One that an operator set is open wherever it is.
+func open(e Endpoint, policy *egress.Policy) (door, error) {
+	wider, err := policy.With(e.exceptions())
+	if err != nil {
+		return door{}, &config.Fault{Variable: e.Variable, Value: e.URL, Want: "a URL with the name or the address of a host"}
+	}
+	return door{e, &http.Client{
+		Transport: wider.Transport(),
+		// A key goes nowhere but to the address that it was given for.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}, nil
 }
 
 // New makes a Client. Addresses that an operator set are open to it wherever they
@@ -43,18 +57,17 @@ type door struct {
 func New(cfg Config, policy *egress.Policy) (*Client, error) {
 	c := &Client{doors: map[Provider]door{}, silence: cfg.Silence, timeout: cfg.Timeout, pause: pause}
 	for _, e := range cfg.endpoints() {
-		wider, err := policy.With(e.exceptions())
+		door, err := open(e, policy)
 		if err != nil {
-			return nil, &config.Fault{Variable: e.variable, Value: e.url, Want: "a URL with the name or the address of a host"}
+			return nil, err
 		}
-		c.doors[e.provider] = door{e, &http.Client{
-			Transport: wider.Transport(),
-			// A key goes nowhere but to the address that it was given for.
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		}}
+		c.doors[e.Provider] = door
 	}
 	return c, nil
 }
+
+// Timeout is how long a whole answer may take.
+func (c *Client) Timeout() time.Duration { return c.timeout }
 
 // Close lets go of idle connections.
 func (c *Client) Close() {
@@ -92,23 +105,40 @@ func (c *Client) ask(ctx context.Context, in Request, once func(context.Context,
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, c.timeout, errTooLong)
 	defer cancel()
-	for attempt := 1; ; attempt++ {
+	ctx, done := c.asked(ctx, in)
+	var answer Answer
+	err = insist(ctx, c.pause, func() *failure {
 		w := newWire(door, in, c.silence)
-		answer, begun, err := once(ctx, w)
-		if err == nil {
-			return answer, nil
+		var begun bool
+		var err error
+		if answer, begun, err = once(ctx, w); err == nil {
+			return nil
 		}
 		f := w.judge(ctx, err)
-		if begun || !f.again || attempt == attempts {
-			return answer, f.err
+		f.again = f.again && !begun
+		return f
+	})
+	done(answer, err)
+	return answer, err
+}
+
+// insist makes attempts until one has no failure, or another can't help.
+func insist(ctx context.Context, pause func(context.Context, time.Duration) error, once func() *failure) error {
+	for attempt := 1; ; attempt++ {
+		f := once()
+		if f == nil {
+			return nil
+		}
+		if !f.again || attempt == attempts {
+			return f.err
 		}
 		wait := f.after
 		if wait == 0 {
 			wait = firstPause << (attempt - 1)
 			wait += rand.N(wait / 4) // so that callers refused together do not return together
 		}
-		if wait > longestWait || c.pause(ctx, wait) != nil {
-			return answer, f.err
+		if wait > longestWait || pause(ctx, wait) != nil {
+			return f.err
 		}
 	}
 }

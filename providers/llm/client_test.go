@@ -351,7 +351,7 @@ func TestPatience(t *testing.T) {
 	lines := []string{": working", ": working", chunk(`{"content":"Hel"}`, ""), "", ": working", ": working", chunk(`{"content":"lo"}`, `"stop"`), ""}
 	synctest.Test(t, func(t *testing.T) {
 		c := &Client{silence: 90 * time.Second, timeout: time.Hour, pause: pause, doors: map[Provider]door{
-			OpenAI: {endpoint{OpenAI, "", "http://x", ""}, &http.Client{Transport: reads{&slowly{lines}}}},
+			OpenAI: {Endpoint{OpenAI, "", "http://x", ""}, &http.Client{Transport: reads{&slowly{lines}}}},
 		}}
 		answer, err := c.Stream(t.Context(), ask(OpenAI), func(Delta) error { time.Sleep(10 * time.Minute); return nil })
 		require.NoError(t, err)
@@ -368,7 +368,7 @@ func TestSettings(t *testing.T) {
 	cfg, err := config.Parse[Config](config.Of(nil))
 	require.NoError(t, err)
 	for _, e := range cfg.endpoints() {
-		require.Equal(t, e.own, e.url)
+		require.Equal(t, e.own, e.URL)
 		require.Empty(t, e.exceptions())
 	}
 	for url, want := range map[string]string{

@@ -21,9 +21,8 @@ type Config struct {
 // Check refuses addresses and durations that mean nothing.
 func (c *Config) Check() error {
 	for _, e := range c.endpoints() {
-		u, err := url.Parse(e.url)
-		if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-			return &config.Fault{Variable: e.variable, Value: e.url, Want: "a URL such as http://localhost:11434/v1, without a password, a query or a fragment"}
+		if err := e.Check(); err != nil {
+			return err
 		}
 	}
 	for variable, d := range map[string]time.Duration{"UAOL_MODEL_SILENCE": c.Silence, "UAOL_MODEL_TIMEOUT": c.Timeout} {
@@ -34,27 +33,59 @@ func (c *Config) Check() error {
 	return nil
 }
 
-// endpoint is a provider's address; what differs from its own was set by an operator.
-type endpoint struct {
-	provider           Provider
-	variable, url, own string
+// Endpoint is an address that speaks OpenAI's protocol, with the setting that names it.
+type Endpoint struct {
+	Provider Provider
+	Variable string
+	URL      string
+
+	own string // the provider's; "" where an operator names every one
 }
 
-func (c *Config) endpoints() []endpoint {
-	return []endpoint{
+// Endpoint is where a provider's models are asked; one that c does not know is at an
+// address that an operator names.
+func (c *Config) Endpoint(of Provider) Endpoint {
+	for _, e := range c.endpoints() {
+		if e.Provider == of {
+			return e
+		}
+	}
+	return Endpoint{Provider: of}
+}
+
+// At is the same provider at an address of another setting; "" changes nothing.
+func (e Endpoint) At(variable, address string) Endpoint {
+	if address != "" {
+		e.Variable, e.URL = variable, address
+	}
+	return e
+}
+
+// Check refuses addresses that can't be called, with a *config.Fault.
+func (e Endpoint) Check() error {
+	u, err := url.Parse(e.URL)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return &config.Fault{Variable: e.Variable, Value: e.URL, Want: "a URL such as http://localhost:11434/v1, without a password, a query or a fragment"}
+	}
+	return nil
+}
+
+func (c *Config) endpoints() []Endpoint {
+	return []Endpoint{
 		{OpenAI, "UAOL_OPENAI_URL", c.OpenAIURL, "https://api.openai.com/v1"},
 		{Gemini, "UAOL_GEMINI_URL", c.GeminiURL, "https://generativelanguage.googleapis.com/v1beta/openai"},
 		{Anthropic, "UAOL_ANTHROPIC_URL", c.AnthropicURL, "https://api.anthropic.com/v1"},
 	}
 }
 
-func (e endpoint) set() bool { return strings.TrimRight(e.url, "/") != e.own }
+// Set reports an address that is not the provider's own: an operator's.
+func (e Endpoint) Set() bool { return strings.TrimRight(e.URL, "/") != e.own }
 
 // exceptions to the egress policy: an operator who names an address wants it
 // called, wherever it is; TOOL_EGRESS_DENY still closes it.
-func (e endpoint) exceptions() []string {
-	u, err := url.Parse(e.url)
-	if err != nil || !e.set() {
+func (e Endpoint) exceptions() []string {
+	u, err := url.Parse(e.URL)
+	if err != nil || !e.Set() {
 		return nil
 	}
 	port := u.Port()

@@ -108,7 +108,7 @@ func (w *wire) classify(status int, said said) *failure {
 		f.again, f.after = true, said.after
 		return f
 	case status >= 300 && status < 400, status == http.StatusNotFound, status == http.StatusMethodNotAllowed:
-		return fail(services.Upstream, "", "The model provider %s is not where it was looked for; an operator sets %s", w.in.Provider, w.door.variable)
+		return fail(services.Upstream, "", "The model provider %s is not where it was looked for; an operator sets %s", w.in.Provider, w.door.Variable)
 	case status >= 400 && status < 500:
 		return fail(services.Invalid, CodeRequest, "The model provider %s does not take this request%s", w.in.Provider, words)
 	default:
@@ -123,6 +123,9 @@ const statusOverloaded = 529
 
 // remedy says who can do something about a key.
 func (w *wire) remedy(first string) string {
+	if w.fix != "" {
+		return first + w.fix
+	}
 	if w.in.Platform {
 		return first + "store a key of your own with POST /api-keys, or ask an operator to change this server's"
 	}

@@ -229,7 +229,7 @@ func TestInternalAddresses(t *testing.T) {
 
 	c := client(t, map[string]string{"UAOL_GEMINI_URL": trap.URL})
 	door := c.doors[OpenAI]
-	door.url = "http://localhost:" + port // as if the provider's name led there
+	door.URL = "http://localhost:" + port // as if the provider's name led there
 	c.doors[OpenAI] = door
 	either := []func(Request) error{
 		func(in Request) error { _, err := c.Complete(t.Context(), in); return err },

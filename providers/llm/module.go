@@ -1,6 +1,7 @@
 package llm
 
 import (
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/fx"
 
 	"uaol/providers/config"
@@ -13,9 +14,10 @@ var Module = fx.Module("llm",
 	fx.Provide(provide),
 )
 
-func provide(cfg Config, policy *egress.Policy, lifecycle fx.Lifecycle) (*Client, error) {
+func provide(cfg Config, policy *egress.Policy, metrics *prometheus.Registry, lifecycle fx.Lifecycle) (*Client, error) {
 	client, err := New(cfg, policy)
 	if err == nil {
+		client.meter = newMeter(metrics)
 		lifecycle.Append(fx.StopHook(client.Close))
 	}
 	return client, err

@@ -21,7 +21,7 @@ type signature struct {
 // signature is what goes with a message's call. Of calls made together only the
 // first has one.
 func (w *wire) signature(calls []ToolCall, i int) string {
-	if w.door.provider != Gemini {
+	if w.door.Provider != Gemini {
 		return ""
 	}
 	if calls[i].Signature == "" && i == 0 {

@@ -21,6 +21,7 @@ type wire struct {
 	door    door
 	in      Request
 	silence time.Duration
+	fix     string // what helps when a key is refused; "" for what does in a chat
 
 	sent  bool        // the request reached the door
 	begun bool        // a streamed answer came back
@@ -35,7 +36,7 @@ func newWire(d door, in Request, silence time.Duration) *wire {
 
 func (w *wire) client() *openai.Client {
 	cfg := openai.DefaultConfig(string(w.in.Key))
-	cfg.BaseURL, cfg.HTTPClient = w.door.url, w
+	cfg.BaseURL, cfg.HTTPClient = w.door.URL, w
 	return openai.NewClientWithConfig(cfg)
 }
 
@@ -220,7 +221,7 @@ func (w *wire) request() openai.ChatCompletionRequest {
 // newer reports a model that refuses max_tokens; what only speaks OpenAI's
 // protocol may know nothing else.
 func (w *wire) newer() bool {
-	if w.door.provider == OpenAI && !w.door.set() {
+	if w.door.Provider == OpenAI && !w.door.Set() {
 		return true
 	}
 	for _, prefix := range []string{"o1", "o3", "o4", "gpt-5", "gpt-6"} {

@@ -33,7 +33,7 @@ const remember = 3 * time.Second
 
 // NewAuthenticator makes an Authenticator. When this process changes who may do
 // what, answers about those concerned that were asked for before count no more;
-// other processes notice after remember.
+// other processes hear of it through Redis (Revocations), or notice after remember.
 func NewAuthenticator(verifier Verifier, bus *events.Bus) *Authenticator {
 	a := &Authenticator{
 		verifier: verifier,
@@ -51,13 +51,20 @@ func NewAuthenticator(verifier Verifier, bus *events.Bus) *Authenticator {
 		if e.Type != accessChangedType || err != nil {
 			return
 		}
-		now := time.Now()
-		a.changed.Set(account, now)
-		if e.Organization != uuid.Nil {
-			a.changed.Set(e.Organization, now)
-		}
+		a.Forget(account, e.Organization)
 	})
 	return a
+}
+
+// Forget makes answers about an account and an organisation, if it is one, that
+// were asked for until now count no more.
+func (a *Authenticator) Forget(account, organization uuid.UUID) {
+	now := time.Now()
+	for _, id := range [...]uuid.UUID{account, organization} {
+		if id != uuid.Nil {
+			a.changed.Set(id, now)
+		}
+	}
 }
 
 // counts reports whether nothing has changed since the answer was asked for.

@@ -32,6 +32,7 @@ import (
 	"uaol/services/proxy"
 	"uaol/services/registry"
 	"uaol/services/storage"
+	"uaol/services/storage/library"
 )
 
 // platform is auth with the services that keep things of people, as in one process.
@@ -72,7 +73,7 @@ func onPlatform(t testing.TB) *platform {
 	w.till = proxy.NewTill(proxy.Config{}, w.meter, proxy.NewRepository(w.pool), zap.NewNop())
 	w.till.Start()
 	t.Cleanup(func() { require.NoError(t, w.till.Stop(context.Background())) })
-	w.storage = storage.NewService(storage.NewRepository(w.pool), shelf, w.ring, w.meter, files, zap.NewNop())
+	w.storage = storage.NewService(storage.NewRepository(w.pool), shelf, w.ring, w.meter, library.NewBell(), files, zap.NewNop())
 	w.custodies = []services.Custody{
 		{Service: services.Storage, Keeper: w.storage}, {Service: services.Billing, Keeper: w.meter},
 		{Service: services.Jobs, Keeper: w.jobs}, {Service: services.Registry, Keeper: w.registry},

@@ -16,6 +16,7 @@ import (
 	"uaol/providers/config"
 	"uaol/providers/events"
 	"uaol/providers/httpserver"
+	"uaol/providers/limits"
 	"uaol/providers/logging"
 	"uaol/providers/mail"
 	"uaol/providers/workers"
@@ -29,6 +30,7 @@ import (
 // Module runs auth in this process.
 var Module = fx.Module("auth",
 	logging.Named("auth"),
+	events.Owner(services.Auth),
 	config.For[Config](),
 	config.For[oidc.Config](),
 	config.For[modelkeys.Config](),
@@ -37,7 +39,7 @@ var Module = fx.Module("auth",
 		modelkeys.NewRepository, modelkeys.NewService, modelkeys.NewHandler,
 		NewTeamsHost, teams.NewRepository, teams.NewService, teams.NewHandler,
 		mail.New, newPost, NewProfiles, newExports, NewProfileHandler, newEraser),
-	fx.Provide(local, standing, modelKeys, directory, auditor, NewAuthenticator, asAuthenticator, routes, usageNotes, housekeeping, posting, erasing, outbox),
+	fx.Provide(local, standing, modelKeys, directory, auditor, NewAuthenticator, newRevocations, hearing, telling, asAuthenticator, routes, usageNotes, housekeeping, posting, erasing),
 )
 
 // Remote reaches auth in another process.
@@ -46,7 +48,7 @@ var Remote = fx.Module("auth-remote",
 	fx.Provide(fx.Private, NewClient),
 	fx.Provide(func(c *Client) (Verifier, ModelKeys, services.Auditor, billing.AccountDirectory, services.Standing) {
 		return c, c, c, c, c
-	}, NewAuthenticator, asAuthenticator),
+	}, NewAuthenticator, newRevocations, hearing, asAuthenticator),
 )
 
 func local(s *Service) Verifier { return s }
@@ -96,8 +98,29 @@ func erasing(e *Eraser) workers.Out {
 	return workers.Out{Worker: workers.Worker{Name: "auth-eraser", Run: workers.Every(eraseEvery, e.Round)}}
 }
 
-func outbox(pool *pgxpool.Pool) workers.Out {
-	return workers.Out{Worker: events.NewOutbox(services.Auth).Pruner(pool)}
+func newRevocations(cfg limits.Config, log *zap.Logger, lifecycle fx.Lifecycle) (*Revocations, error) {
+	r, err := NewRevocations(cfg, log)
+	if err == nil {
+		lifecycle.Append(fx.StopHook(r.Close))
+	}
+	return r, err
+}
+
+// hearing runs wherever callers are authenticated.
+func hearing(r *Revocations, a *Authenticator) workers.Out {
+	return workers.Out{Worker: workers.Worker{Name: "auth-revocations", Run: func(ctx context.Context) error {
+		if r.client == nil {
+			<-ctx.Done()
+			return nil
+		}
+		return r.Listen(ctx, a.Forget)
+	}}}
+}
+
+// telling runs where auth does: what is revoked is revoked there.
+func telling(r *Revocations, bus *events.Bus) workers.Out {
+	r.Follow(bus)
+	return workers.Out{Worker: workers.Worker{Name: "auth-revoking", Run: r.Publish}}
 }
 
 func asAuthenticator(a *Authenticator, lifecycle fx.Lifecycle) services.Authenticator {

@@ -115,6 +115,11 @@ func renewIn(ctx context.Context, tx pgx.Tx, a account, next renewal) error {
 			UPDATE uaol_billing.accounts a SET available = a.available - o.ending + $2::bigint, expired = a.expired + o.ending, grants = a.grants + $2::bigint,
 				stale = a.stale + o.monthly - o.ending, monthly = $2::bigint, last_seq = a.last_seq + CASE WHEN o.ending > 0 THEN 2 ELSE 1 END
 			FROM old o WHERE a.organization_id = o.organization_id
+		), told AS (
+			INSERT INTO uaol_billing.outbox (event_id, type, subject, organization_id, data, created_at)
+			SELECT gen_random_uuid(), 'credits.granted', organization_id::text, organization_id,
+				jsonb_build_object('amount', $2::bigint, 'available', available - ending + $2::bigint, 'operation', $3::text, 'expired', ending), at
+			FROM old WHERE $2::bigint > 0
 		)
 		INSERT INTO uaol_billing.journal (organization_id, seq, operation_id, kind, amount, balance, facts, created_at)
 		SELECT organization_id, last_seq + 1, $3::text, 'expire', ending, available - ending, '', at FROM old WHERE ending > 0

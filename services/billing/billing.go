@@ -59,10 +59,12 @@ type Balance struct {
 type Owner string
 
 // The owners. A job's hold ends only when the jobs service says that the job
-// has; a call's when the proxy says so, or an hour after it has expired.
+// has; a call's when the proxy says so, or an hour after it has expired; a model's
+// answer's when it has expired, unpaid: whoever asked has not got it.
 const (
-	OwnerJob  Owner = "job"
-	OwnerCall Owner = "call"
+	OwnerJob   Owner = "job"
+	OwnerCall  Owner = "call"
+	OwnerModel Owner = "model"
 )
 
 // HoldRequest sets Amount credits aside under ID, which is the job's or the
@@ -91,7 +93,12 @@ func (in HoldRequest) check() error {
 	return nil
 }
 
-func (in HoldRequest) calls() int64 { return max(in.Calls, 1) }
+func (in HoldRequest) calls() int64 {
+	if in.Owner == OwnerModel { // no tool is called
+		return 0
+	}
+	return max(in.Calls, 1)
+}
 
 func (in HoldRequest) job() uuid.UUID {
 	if in.Owner == OwnerJob && in.Job == uuid.Nil {

@@ -56,14 +56,14 @@ type asked struct {
 	spender uuid.UUID
 }
 
-// holdAll moves credits from available to held, counts them against the caps that
+// writeHolds moves credits from available to held, counts them against the caps that
 // apply and notes the holds, for each account all of it or nothing; it violates
 // caps_hold when a cap would be exceeded by what another statement held meanwhile.
 // An account is left alone that has too little, or too few calls, owes, is closed, whose month is
 // over or one of whose caps is full; and, to be tried again, one whose caps were
 // set while the statement waited for it: it can't see those. The time is taken
 // under the account's lock, so that holds never go back to a period that is over.
-func (r *Repository) holdAll(ctx context.Context, batch []asked) (map[int]Hold, error) {
+func (r *Repository) writeHolds(ctx context.Context, batch []asked) (map[int]Hold, error) {
 	at := make(map[uuid.UUID]int, len(batch))
 	n := len(batch)
 	ids, organizations, accounts, keys := make([]string, 0, n), make([]string, 0, n), make([]string, 0, n), make([]string, 0, n)
@@ -104,7 +104,7 @@ func (r *Repository) holdAll(ctx context.Context, batch []asked) (map[int]Hold, 
 				GROUP BY c.organization_id, c.subject_id, c.scope, c.period, x.at) d
 			WHERE d.amount > d.room
 		), roomy AS (
-			SELECT a.organization_id, a.available, a.last_seq, a.caps_set, n.amount::bigint AS amount, n.calls::bigint AS calls, n.entries, clock_timestamp() AS at
+			SELECT a.organization_id, a.tier, a.available, a.last_seq, a.caps_set, n.amount::bigint AS amount, n.calls::bigint AS calls, n.entries, clock_timestamp() AS at
 			FROM uaol_billing.accounts a JOIN needed n ON n.organization_id = a.organization_id
 			WHERE a.available >= n.amount AND a.debt = 0 AND a.closed_at IS NULL AND a.renews_at > clock_timestamp()
 				AND (a.calls_left IS NULL OR a.calls_left >= n.calls)
@@ -139,11 +139,17 @@ func (r *Repository) holdAll(ctx context.Context, batch []asked) (map[int]Hold, 
 				FROM placed x JOIN uaol_billing.caps c ON `+capApplies+`
 				WHERE x.caps_set > 0 GROUP BY c.organization_id, c.subject_id, c.scope, c.period, x.at) d
 			WHERE c.organization_id = d.organization_id AND c.subject_id = d.subject_id AND c.scope = d.scope AND c.period = d.period
+		), told AS (
+			INSERT INTO uaol_billing.outbox (event_id, type, subject, organization_id, data, created_at)
+			SELECT gen_random_uuid(), 'credits.low', r.organization_id::text, r.organization_id,
+				jsonb_build_object('available', r.available - r.amount, 'below', l.credits, 'tier', r.tier), r.at
+			FROM roomy r JOIN unnest($12::text[], $13::bigint[]) AS l (tier, credits) ON l.tier = r.tier
+			WHERE r.available >= l.credits AND r.available - r.amount < l.credits
 		)
 		INSERT INTO uaol_billing.holds (hold_id, organization_id, spender_id, job_id, owner, amount, calls, memo, expires_at, created_at)
 		SELECT hold_id, organization_id, spender_id, job_id, owner, amount, calls, memo, at + lifetime * interval '1 second', at FROM placed
 		RETURNING hold_id`,
-		ids, organizations, accounts, keys, spenders, jobs, owners, memos, amounts, lifetimes, calls)
+		ids, organizations, accounts, keys, spenders, jobs, owners, memos, amounts, lifetimes, calls, r.low.tiers, r.low.credits)
 	if err != nil {
 		return nil, err
 	}

@@ -48,6 +48,27 @@ func (f Facts) text() string {
 	return string(text)
 }
 
+// tellsOf is the type of the event that tells of an entry, where one does.
+func tellsOf(k Kind) string {
+	switch k {
+	case chain.Grant:
+		return "credits.granted"
+	case chain.Purchase:
+		return "credits.purchased"
+	case chain.Return:
+		return "credits.returned"
+	case chain.Refund:
+		return "credits.refunded"
+	case chain.Deduct:
+		return "credits.deducted"
+	case chain.Send:
+		return "credits.sent"
+	case chain.Receive:
+		return "credits.received"
+	}
+	return ""
+}
+
 // posting is an entry to be made, other than those of holds.
 type posting struct {
 	Organization uuid.UUID
@@ -85,13 +106,18 @@ func post(ctx context.Context, tx pgx.Tx, p posting) (posted bool, err error) {
 				AND (closed_at IS NULL OR NOT $10) AND NOT EXISTS (
 					SELECT 1 FROM uaol_billing.journal j WHERE j.organization_id = $1 AND j.operation_id = $11 AND j.kind = $12)
 			RETURNING organization_id, last_seq, available
+		), told AS (
+			INSERT INTO uaol_billing.outbox (event_id, type, subject, organization_id, data, created_at)
+			SELECT gen_random_uuid(), $17::text, organization_id::text, organization_id,
+				jsonb_build_object('amount', $13::bigint, 'available', available, 'operation', $11::text), clock_timestamp()
+			FROM moved WHERE $17::text <> ''
 		)
 		INSERT INTO uaol_billing.journal (organization_id, seq, operation_id, kind, amount, balance, spender_id, job_id, facts, created_at)
 		SELECT organization_id, last_seq, $11, $12, $13, available,
 			nullif($14::uuid, '00000000-0000-0000-0000-000000000000'), nullif($15::uuid, '00000000-0000-0000-0000-000000000000'), $16, clock_timestamp()
 		FROM moved`,
 		p.Organization, available, by[0], by[1], by[2], by[3], by[4], by[5], monthly, p.Open,
-		p.Operation, p.Kind, p.Amount, p.Spender, p.Job, p.Facts)
+		p.Operation, p.Kind, p.Amount, p.Spender, p.Job, p.Facts, tellsOf(p.Kind))
 	return n == 1, err
 }
 

@@ -500,3 +500,24 @@ func TestOpening(t *testing.T) {
 	}
 	b.audit(t)
 }
+
+// TestModelsHold: what a model's answer is held for is no tool call, and given back when
+// its time is up: who asked has not got it.
+func TestModelsHold(t *testing.T) {
+	t.Parallel()
+	b, caller := setup(t), user()
+	paid, lost := b.hold(t, caller, OwnerModel, 100), b.hold(t, caller, OwnerModel, 50)
+	require.Zero(t, b.number(t, `SELECT sum(calls)::bigint FROM uaol_billing.holds`))
+	for range 2 {
+		_, err := b.service.Settle(t.Context(), SettleRequest{HoldID: paid, Charges: []Charge{{Operation: "chat/1/0", Amount: 30}}, Last: true})
+		require.NoError(t, err)
+		_, err = b.service.Release(t.Context(), ReleaseRequest{HoldID: paid})
+		require.NoError(t, err)
+	}
+	b.expire(t, lost)
+	n, err := b.sweeper.Sweep(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, 1, n)
+	require.Equal(t, Balance{Tier: Free, Available: 9_970}, b.balance(t, caller))
+	b.audit(t)
+}

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/gin-gonic/gin"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/fx"
 	"go.uber.org/fx/fxtest"
@@ -19,11 +20,14 @@ import (
 	"uaol/providers/health"
 	"uaol/providers/httpserver"
 	"uaol/providers/limits"
+	"uaol/providers/telemetry"
 	"uaol/services"
 )
 
 // noPeers serves nobody's internal requests.
 type noPeers struct{}
+
+func (noPeers) VerifyPeer(*http.Request) error { return nil }
 
 func (noPeers) VerifyService(string, string) (services.Caller, error) {
 	return services.Caller{}, services.Errorf(services.Unauthenticated, "nobody")
@@ -45,7 +49,7 @@ func (s *site) logged(t testing.TB, operations ...api.Operation) (*gin.Engine, *
 			func() httpserver.Out {
 				return httpserver.Out{Routes: httpserver.Routes{Service: services.Billing, Operations: operations}}
 			}),
-		fx.Supply(httpserver.Identity{Set: []services.Name{services.Billing}}, limiter, zap.New(core)),
+		fx.Supply(httpserver.Identity{Set: []services.Name{services.Billing}}, limiter, zap.New(core), prometheus.NewRegistry(), telemetry.Tracer{}),
 		fx.Populate(&engine), fx.NopLogger)
 	app.RequireStart()
 	t.Cleanup(app.RequireStop)

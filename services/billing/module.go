@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/fx"
 
 	"uaol/providers/config"
@@ -23,13 +24,14 @@ import (
 // Module runs billing in this process.
 var Module = fx.Module("billing",
 	logging.Named("billing"),
+	events.Owner(services.Billing),
 	config.For[PlansConfig](),
 	config.For[payments.Config](),
 	config.For[FrontendConfig](),
 	config.For[ledger.Config](),
-	fx.Provide(fx.Private, NewRepository, NewService, NewHandler, NewSweeper, NewPaid, NewReceipts, newPayments, signer,
+	fx.Provide(fx.Private, repository, NewService, NewHandler, NewSweeper, NewPaid, NewReceipts, newPayments, signer,
 		ledger.NewPublisher, ledger.NewSealer),
-	fx.Provide(local, routes, loops, sealing, pruning, outbox, fx.Annotate(keeper, fx.ResultTags(`group:"keepers"`))),
+	fx.Provide(local, routes, loops, sealing, pruning, fx.Annotate(keeper, fx.ResultTags(`group:"keepers"`))),
 )
 
 // FrontendConfig is where people come back to from Stripe's pages.
@@ -42,6 +44,12 @@ func newPayments(cfg payments.Config, frontend FrontendConfig, pool *pgxpool.Poo
 	service := payments.New(cfg, strings.TrimSpace(first), pool, paid)
 	lifecycle.Append(fx.StopHook(service.Close))
 	return service
+}
+
+func repository(pool *pgxpool.Pool, outlet events.Outlet, metrics *prometheus.Registry) *Repository {
+	r := NewRepository(pool).Telling(outlet.Open())
+	r.meter = newMeter(metrics)
+	return r
 }
 
 func signer(cfg ledger.Config, ring *keyring.Ring) (*chain.Key, error) {
@@ -66,10 +74,6 @@ func keeper(s *Service, p *payments.Service) services.Custody {
 func remoteKeeper(cfg ClientConfig, tokens *peers.Tokens) services.Custody {
 	client, err := NewClient(cfg, tokens)
 	return services.Custody{Service: services.Billing, Keeper: client, Missing: err}
-}
-
-func outbox(pool *pgxpool.Pool) workers.Out {
-	return workers.Out{Worker: events.NewOutbox(services.Billing).Pruner(pool)}
 }
 
 func routes(h *Handler, pool *pgxpool.Pool) httpserver.Out {

@@ -66,7 +66,7 @@ func (p Plan) calls() *int64 {
 
 // PlansConfig says what the tiers bring.
 type PlansConfig struct {
-	Free       string `env:"UAOL_PLAN_FREE" envDefault:"credits=10000 storage=1GB" doc:"what the Free plan brings: credits a month, storage (such as 500MB or 1GB), calls (charged tool calls a month; a change counts from the next month on), rate (requests a minute), history (days), files (days that files are kept); what is not named is unlimited"`
+	Free       string `env:"UAOL_PLAN_FREE" envDefault:"credits=10000 storage=1GB" doc:"what the Free plan brings: credits a month, storage (such as 500MB or 1GB), calls (charged tool calls a month; a change counts from the next month on), rate (requests a minute, of all accounts of the organisation together), history (days), files (days that files are kept); what is not named is unlimited"`
 	Pro        string `env:"UAOL_PLAN_PRO" envDefault:"credits=100000 storage=100GB" doc:"what the Pro plan brings, likewise"`
 	Enterprise string `env:"UAOL_PLAN_ENTERPRISE" envDefault:"credits=1000000" doc:"what the Enterprise plan brings, likewise"`
 

@@ -8,7 +8,7 @@ import (
 	"uaol/providers/postgres"
 )
 
-// releaseAll closes open holds and gives their rests back, to the accounts and to
+// writeReleases closes open holds and gives their rests back, to the accounts and to
 // the caps of the periods in which they were made. Holds that are not open have
 // no answer.
 //
@@ -18,7 +18,7 @@ import (
 //
 // State <> 'closed' and not = 'open', here and in prolong: the index of open holds
 // must not be a way to find those whose ids are known.
-func (r *Repository) releaseAll(ctx context.Context, batch []ReleaseRequest) (map[int]Hold, error) {
+func (r *Repository) writeReleases(ctx context.Context, batch []ReleaseRequest) (map[int]Hold, error) {
 	at := make(map[uuid.UUID]int, len(batch))
 	var ids []string
 	for _, i := range inOrder(batch, func(in ReleaseRequest) uuid.UUID { return in.HoldID }) {

@@ -28,6 +28,9 @@ const holdGroups = 2
 
 // NewService makes a Service.
 func NewService(cfg PlansConfig, repository *Repository) *Service {
+	if repository.told {
+		repository.low = lowsOf(cfg.plans)
+	}
 	s := &Service{repository: repository, spenders: newSpenders(repository.pool), plans: cfg.plans}
 	for i := range s.holds {
 		s.holds[i].Write = lenient(repository.holdAll)

@@ -25,13 +25,13 @@ func (s settled) answer() (Hold, error) {
 	return s.Hold, nil
 }
 
-// settleAll pays what was not paid before out of the holds, for each hold all of
+// writeSettlements pays what was not paid before out of the holds, for each hold all of
 // it or nothing. Holds that do not exist have no answer. A hold that is asked for
 // twice in a batch is asked for once; the second is left for another.
 //
 // It violates journal_once when another statement has paid the same meanwhile,
 // and is to be tried again: then it sees that.
-func (r *Repository) settleAll(ctx context.Context, batch []SettleRequest) (map[int]settled, error) {
+func (r *Repository) writeSettlements(ctx context.Context, batch []SettleRequest) (map[int]settled, error) {
 	at := make(map[uuid.UUID]int, len(batch))
 	var holds, operations, tools, facts []string
 	var amounts []int64
@@ -96,12 +96,16 @@ func (r *Repository) settleAll(ctx context.Context, batch []SettleRequest) (map[
 				state = CASE WHEN p.last AND h.settled + p.amount = h.amount THEN 'closed' ELSE h.state END,
 				memo = CASE WHEN p.last AND h.settled + p.amount = h.amount THEN '' ELSE h.memo END
 			FROM (SELECT hold_id, sum(amount)::bigint AS amount, bool_or(last) AS last FROM payable GROUP BY hold_id) p WHERE h.hold_id = p.hold_id
+		), told AS (
+			INSERT INTO uaol_billing.outbox (event_id, type, subject, organization_id, data, created_at)
+			SELECT gen_random_uuid(), 'credits.charged', organization_id::text, organization_id,
+				jsonb_build_object('amount', amount, 'charges', entries, 'available', available), at FROM paying WHERE $8
 		)
 		SELECT hold_id, held AS amount, (settled + CASE WHEN fits THEN due ELSE 0 END)::bigint AS settled,
 			state = 'open' AND NOT (fits AND last AND settled + due = held) AS open,
 			least(due, $6)::bigint AS fresh, due > 0 AND NOT fits AS refused
 		FROM (SELECT DISTINCT hold_id, held, settled, state, last, due, due > 0 AND state = 'open' AND due <= held - settled AS fits FROM weighed) w`,
-		holds, operations, tools, facts, amounts, int64(math.MaxInt64), lasts)
+		holds, operations, tools, facts, amounts, int64(math.MaxInt64), lasts, r.told)
 	if err != nil {
 		return nil, err
 	}

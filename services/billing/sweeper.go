@@ -46,12 +46,17 @@ func (s *Sweeper) Sweep(ctx context.Context) (ended int, err error) {
 	var jobs []uuid.UUID
 	holds := map[uuid.UUID][]uuid.UUID{} // of each job
 	for _, h := range due {
-		if h.Owner == OwnerJob {
+		switch h.Owner {
+		case OwnerJob:
 			jobs = append(jobs, h.Job)
 			holds[h.Job] = append(holds[h.Job], h.ID)
 			continue
+		case OwnerModel:
+			_, err = s.service.Release(ctx, ReleaseRequest{HoldID: h.ID})
+		default:
+			err = s.endCall(ctx, h)
 		}
-		if err := s.endCall(ctx, h); err != nil {
+		if err != nil {
 			return ended, err
 		}
 		ended++

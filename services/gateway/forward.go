@@ -1,87 +1,207 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
 	"errors"
-	"net"
+	"io"
+	"mime"
 	"net/http"
 	"net/http/httputil"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/gin-gonic/gin"
 
 	"uaol/providers/api"
 	"uaol/providers/peers"
+	"uaol/providers/telemetry"
 	"uaol/services"
 )
 
 // forwarder passes whole requests on to one service, bodies streamed.
 type forwarder struct {
-	peer      *peers.Peer
-	transport *http.Transport
-	proxy     *httputil.ReverseProxy
+	peer  *peers.Peer
+	quiet time.Duration // for which nothing may move in either direction
+	proxy *httputil.ReverseProxy
 }
 
+const (
+	// quietFor is longer than an answer may take to begin, and much longer than
+	// streams of events are ever silent.
+	quietFor = 3 * time.Minute
+	// smallBody is what is kept of a request, in bytes, to be able to send it again.
+	smallBody = 64 << 10
+)
+
 func newForwarder(peer *peers.Peer) *forwarder {
-	f := &forwarder{peer: peer, transport: &http.Transport{
-		DialContext:           (&net.Dialer{Timeout: 3 * time.Second}).DialContext,
-		MaxIdleConnsPerHost:   256,
-		IdleConnTimeout:       90 * time.Second,
-		ResponseHeaderTimeout: 2 * time.Minute, // a tool call's own limit is shorter
-	}}
+	f := &forwarder{peer: peer, quiet: quietFor}
 	f.proxy = &httputil.ReverseProxy{
-		Rewrite: func(r *httputil.ProxyRequest) {
-			r.SetURL(peer.Pick())
-			r.SetXForwarded()
-		},
-		Transport:      f.transport,
+		Rewrite:        func(r *httputil.ProxyRequest) { r.SetXForwarded() },
+		Transport:      peer,
 		FlushInterval:  -1, // streams must not wait in a buffer
-		ModifyResponse: ownHeaders,
+		BufferPool:     buffers{},
+		ModifyResponse: f.answered,
 		ErrorHandler:   f.failed,
 	}
 	return f
 }
 
-// ownHeaders drops what this process has already said about the request.
-func ownHeaders(response *http.Response) error {
+// by is the operation as an api.Raw handler. The guest that was made for this request
+// is named to the service, so that it does not make another.
+func (f *forwarder) by(op api.Operation) api.Operation {
+	return op.By(func(c *gin.Context, _ services.Caller) {
+		if guest := c.Writer.Header().Get(api.GuestHeader); guest != "" {
+			c.Request.Header.Set(api.GuestHeader, guest)
+		}
+		c.Request.Header.Del(api.OriginHeader) // a client's own word
+		if origin, err := f.peer.SignOrigin(services.OriginFrom(c.Request.Context())); err == nil {
+			c.Request.Header.Set(api.OriginHeader, origin)
+		}
+		f.pass(c, op.Keyed)
+	})
+}
+
+func (f *forwarder) pass(c *gin.Context, keyed bool) {
+	e := &exchange{gin: c, idle: f.quiet}
+	ctx, span := c.Request.Context(), telemetry.Span{}
+	if telemetry.On(ctx) {
+		ctx, span = telemetry.Call(ctx, "forward to "+string(f.peer.Service()))
+	}
+	defer func() { span.End(nil) }()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	e.timer = time.AfterFunc(f.quiet, func() { cancel(errQuiet) })
+	defer e.timer.Stop()
+	request := c.Request.WithContext(context.WithValue(ctx, exchangeKey{}, e))
+	if request.Body != nil && request.Body != http.NoBody {
+		request.Body = moving{request.Body, e}
+	}
+	if keyed && request.Header.Get(api.KeyHeader) != "" && request.ContentLength >= 0 && request.ContentLength <= smallBody {
+		if err := keep(request); err != nil {
+			f.failed(nil, request, err)
+			return
+		}
+	}
+	// An answer may begin before the body has been sent (a refusal, say): HTTP/1's server
+	// would close the body then, and sending it would fail and take the answer along.
+	_ = http.NewResponseController(c.Writer).EnableFullDuplex()
+	f.proxy.ServeHTTP(c.Writer, request)
+}
+
+// keep reads a small body, so that the request can be sent again.
+func keep(request *http.Request) error {
+	text, err := io.ReadAll(request.Body)
+	if err != nil {
+		return err
+	}
+	request.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(text)), nil }
+	request.Body, err = request.GetBody()
+	return err
+}
+
+// exchange is a request with its answer.
+type exchange struct {
+	gin   *gin.Context
+	idle  time.Duration
+	timer *time.Timer
+}
+
+type exchangeKey struct{}
+
+func exchangeOf(r *http.Request) *exchange {
+	e, _ := r.Context().Value(exchangeKey{}).(*exchange)
+	return e
+}
+
+var errQuiet = errors.New("nothing moved for too long")
+
+// moving is a body whose progress keeps its exchange going.
+type moving struct {
+	io.ReadCloser
+	e *exchange
+}
+
+func (m moving) Read(p []byte) (int, error) {
+	n, err := m.ReadCloser.Read(p)
+	m.e.timer.Reset(m.e.idle)
+	return n, err
+}
+
+// answered drops from an answer what this process has already said about the request,
+// and ends a stream of events when this process stops: its reader comes back with the
+// last id that it has heard.
+func (f *forwarder) answered(response *http.Response) error {
+	e := exchangeOf(response.Request)
 	for name := range response.Header {
 		if strings.HasPrefix(name, "Access-Control-") || name == api.RequestHeader || name == api.GuestHeader || name == "Vary" {
 			response.Header.Del(name)
+		} else if e != nil {
+			e.gin.Writer.Header().Del(name) // of what both say, the service's word counts
 		}
+	}
+	if e == nil {
+		return nil
+	}
+	response.Body = moving{response.Body, e}
+	kind, _, _ := mime.ParseMediaType(response.Header.Get("Content-Type"))
+	if kind == "text/event-stream" && response.Request.Method == http.MethodGet {
+		response.Body = newResumable(response.Request.Context(), response.Body)
 	}
 	return nil
 }
 
-type ginKey struct{}
+// resumable is a stream that ends when this process stops, as if it had come to its end.
+type resumable struct {
+	io.ReadCloser
+	over func() bool // this process ended it
+	stop func() bool
+}
 
-// serve is an api.Raw handler. The guest that was made for this request is
-// named to the service, so that it does not make another.
-func (f *forwarder) serve(c *gin.Context, _ services.Caller) {
-	if guest := c.Writer.Header().Get(api.GuestHeader); guest != "" {
-		c.Request.Header.Set(api.GuestHeader, guest)
+func newResumable(ctx context.Context, body io.ReadCloser) io.ReadCloser {
+	stopping := api.Stopping(ctx)
+	stop := context.AfterFunc(stopping, func() { _ = body.Close() }) // which ends what is being read
+	return resumable{body, func() bool { return stopping.Err() != nil }, stop}
+}
+
+func (r resumable) Read(p []byte) (int, error) {
+	n, err := r.ReadCloser.Read(p)
+	if err != nil && r.over() {
+		err = io.EOF
 	}
-	c.Request.Header.Del(api.OriginHeader) // a client's own word
-	if origin, err := f.peer.SignOrigin(services.OriginFrom(c.Request.Context())); err == nil {
-		c.Request.Header.Set(api.OriginHeader, origin)
-	}
-	c.Request.Header.Set(api.RequestHeader, services.RequestID(c.Request.Context()))
-	f.proxy.ServeHTTP(c.Writer, c.Request.WithContext(context.WithValue(c.Request.Context(), ginKey{}, c)))
+	return n, err
+}
+
+func (r resumable) Close() error {
+	r.stop()
+	return r.ReadCloser.Close()
 }
 
 func (f *forwarder) failed(_ http.ResponseWriter, r *http.Request, err error) {
-	c, ok := r.Context().Value(ginKey{}).(*gin.Context)
-	if !ok || c.Writer.Written() {
+	e := exchangeOf(r)
+	if e == nil || e.gin.Writer.Written() {
 		return
 	}
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
 		err = services.Errorf(services.TooLarge, "The body is larger than %d bytes", tooLarge.Limit-1)
+	case errors.Is(context.Cause(r.Context()), errQuiet):
+		err = services.Errorf(services.Timeout, "The %s service took too long", f.peer.Service()).Because(errQuiet)
 	case errors.Is(err, context.Canceled):
 		err = services.Errorf(services.Unavailable, "The request was cancelled").Because(err)
 	default:
 		err = services.Errorf(services.Unavailable, "The %s service cannot be reached; try again", f.peer.Service()).Because(err)
 	}
-	api.Fail(c, err)
+	api.Fail(e.gin, err)
 }
+
+// buffers are what bodies are copied through.
+type buffers struct{}
+
+var pool = sync.Pool{New: func() any { return new([32 << 10]byte) }}
+
+func (buffers) Get() []byte { return pool.Get().(*[32 << 10]byte)[:] }
+
+func (buffers) Put(b []byte) { pool.Put((*[32 << 10]byte)(b)) }

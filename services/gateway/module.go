@@ -1,15 +1,24 @@
 package gateway
 
 import (
+	"slices"
+
 	"github.com/gin-gonic/gin"
 	"go.uber.org/fx"
+	"go.uber.org/zap"
 
 	"uaol/providers/api"
+	"uaol/providers/config"
+	"uaol/providers/egress"
 	"uaol/providers/httpserver"
+	"uaol/providers/limits"
 	"uaol/providers/logging"
 	"uaol/services"
 	"uaol/services/auth"
+	"uaol/services/auth/modelkeys"
 	"uaol/services/billing"
+	"uaol/services/gateway/chat"
+	"uaol/services/gateway/speech"
 	"uaol/services/jobs"
 	"uaol/services/proxy"
 	"uaol/services/registry"
@@ -19,8 +28,9 @@ import (
 // Module runs the gateway in this process.
 var Module = fx.Module("gateway",
 	logging.Named("gateway"),
-	fx.Provide(fx.Private, places, NewUpstreams, NewHandler),
-	fx.Provide(routes, page),
+	config.For[speech.Config](), config.For[chat.Config](),
+	fx.Provide(fx.Private, places, NewUpstreams, NewHandler, voice, speech.NewHandler, chat.NewService, chat.NewHandler),
+	fx.Provide(routes, page, rates),
 )
 
 // Remote is empty: no service ever calls the gateway.
@@ -48,18 +58,29 @@ func places(a addresses) []Place {
 	}
 }
 
-// routes end with connections that were opened and not used yet: services that
-// stop would wait for them.
-func routes(h *Handler, lifecycle fx.Lifecycle) httpserver.Out {
-	operations := h.operations()
+func routes(h *Handler, talk *chat.Handler, voice *speech.Handler) httpserver.Out {
+	operations := slices.Concat(h.operations(), talk.Operations(), voice.Operations())
 	for _, u := range h.upstreams {
 		f := newForwarder(u.Peer)
-		lifecycle.Append(fx.StopHook(f.transport.CloseIdleConnections))
 		for _, op := range u.Operations {
-			operations = append(operations, op.By(f.serve))
+			operations = append(operations, f.by(op))
 		}
 	}
 	return httpserver.Out{Routes: httpserver.Routes{Service: services.Gateway, Operations: operations}}
+}
+
+func voice(cfg speech.Config, keys modelkeys.Keys, meter billing.Meter, policy *egress.Policy, lifecycle fx.Lifecycle, log *zap.Logger) (*speech.Service, error) {
+	s, err := speech.NewService(cfg, keys, meter, policy, log)
+	if err == nil {
+		lifecycle.Append(fx.StopHook(s.Close))
+	}
+	return s, err
+}
+
+func rates(meter billing.Meter, lifecycle fx.Lifecycle) limits.Rates {
+	p := newPlans(meter)
+	lifecycle.Append(fx.StopHook(p.Close))
+	return p
 }
 
 func page() httpserver.Extra {

@@ -2,14 +2,15 @@ package gateway
 
 import (
 	"context"
-	"net/http"
+	"slices"
 	"sync"
-	"time"
 
 	"uaol/providers/api"
 	"uaol/providers/health"
 	"uaol/providers/httpserver"
 	"uaol/services"
+	"uaol/services/gateway/chat"
+	"uaol/services/gateway/speech"
 )
 
 // Handler is the gateway's own part of the API.
@@ -17,16 +18,17 @@ type Handler struct {
 	identity  httpserver.Identity
 	checks    *health.Checks
 	upstreams Upstreams
-	http      *http.Client
 }
 
 // NewHandler makes a Handler.
 func NewHandler(identity httpserver.Identity, checks *health.Checks, upstreams Upstreams) *Handler {
-	return &Handler{identity: identity, checks: checks, upstreams: upstreams, http: &http.Client{Timeout: 2 * time.Second}}
+	return &Handler{identity: identity, checks: checks, upstreams: upstreams}
 }
 
 // Operations is the gateway's own part of the API, as data.
-func Operations() []api.Operation { return (*Handler)(nil).operations() }
+func Operations() []api.Operation {
+	return slices.Concat((*Handler)(nil).operations(), (*chat.Handler)(nil).Operations(), (*speech.Handler)(nil).Operations())
+}
 
 func (h *Handler) operations() []api.Operation {
 	return []api.Operation{
@@ -49,21 +51,8 @@ func (h *Handler) services(ctx context.Context, _ services.Caller, _ *struct{}) 
 	remote := make([]serviceBody, len(h.upstreams))
 	var wait sync.WaitGroup
 	for i, u := range h.upstreams {
-		wait.Go(func() { remote[i] = serviceBody{Name: u.Peer.Service(), Ready: h.ready(ctx, u)} })
+		wait.Go(func() { remote[i] = serviceBody{Name: u.Peer.Service(), Ready: u.Peer.Ready(ctx)} })
 	}
 	wait.Wait()
 	return api.List(append(found, remote...), ""), nil
-}
-
-func (h *Handler) ready(ctx context.Context, u Upstream) bool {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, u.Peer.Pick().JoinPath("readyz").String(), nil)
-	if err != nil {
-		return false
-	}
-	response, err := h.http.Do(request)
-	if err != nil {
-		return false
-	}
-	defer response.Body.Close()
-	return response.StatusCode == http.StatusOK
 }

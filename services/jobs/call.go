@@ -94,6 +94,7 @@ func (r *run) execute(ctx context.Context, u *unit) (o outcome) {
 		u.late = r.noteLater(u)
 	}
 	o.unit = u
+	ctx, done := r.engine.sight.attempt(ctx, &r.workflow.Steps[u.position], u)
 	if err := guarded(func() (err error) {
 		if r.workflow.Steps[u.position].Kind == workflow.Child {
 			o.result, o.child, err = r.runChild(ctx, u)
@@ -105,6 +106,7 @@ func (r *run) execute(ctx context.Context, u *unit) (o outcome) {
 		o.err, o.result = err, nil
 		o.cut = ctx.Err() != nil
 	}
+	done(o.err)
 	o.took = time.Since(begun)
 	return o
 }
@@ -142,6 +144,8 @@ func (r *run) call(ctx context.Context, u *unit) (json.RawMessage, error) {
 		}
 	}
 }
+
+func isTool(err error) bool { return errors.Is(err, errTool) }
 
 // toolError is a tool's answer that it has failed; kind Conflict, because another
 // call may end in another way but not for our sake.

@@ -19,7 +19,8 @@ import (
 type change struct {
 	Job   uuid.UUID
 	Fence int64
-	Seq   int64 // of this change
+	Org   uuid.UUID // whose the job is, where steps are told of
+	Seq   int64     // of this change
 	Steps []stepChange
 
 	Ends   Status // Success, Failed, Cancelled, or ""
@@ -51,6 +52,8 @@ type stepChange struct {
 	Detail   *string
 	Took     time.Duration // until now, if it was not written when it began
 	Asks     uuid.UUID     // the organisation whose people have to decide, or nil
+	Tells    string        // the type of the event that tells of it, or ""
+	Step     string        // its name, for that
 }
 
 // changeMany writes changes; when one of them has something in it that the database
@@ -120,7 +123,7 @@ func (r *Repository) write(ctx context.Context, q postgres.Querier, all []change
 		order[i] = i
 	}
 	slices.SortFunc(order, func(a, b int) int { return bytes.Compare(all[a].Job[:], all[b].Job[:]) })
-	var b changeRows
+	b := changeRows{told: r.outward}
 	for _, i := range order {
 		b.add(i, &all[i])
 	}
@@ -129,9 +132,9 @@ func (r *Repository) write(ctx context.Context, q postgres.Querier, all []change
 			SELECT c.*, c.id::uuid AS job_id
 			FROM unnest((SELECT $1::integer[]), (SELECT $2::text[]), (SELECT $3::bigint[]), (SELECT $4::bigint[]), (SELECT $5::integer[]), (SELECT $6::integer[]), (SELECT $7::text[]), (SELECT $8::integer[]),
 				(SELECT $9::text[]), (SELECT $10::text[]), (SELECT $11::text[]), (SELECT $12::bigint[]), (SELECT $13::text[]), (SELECT $14::text[]), (SELECT $15::text[]), (SELECT $16::bigint[]), (SELECT $17::boolean[]), (SELECT $18::timestamptz[]),
-				(SELECT $19::text[]), (SELECT $20::bigint[]), (SELECT $21::boolean[]), (SELECT $22::text[]))
+				(SELECT $19::text[]), (SELECT $20::bigint[]), (SELECT $21::boolean[]), (SELECT $22::text[]), (SELECT $23::text[]), (SELECT $24::text[]), (SELECT $25::text[]))
 				AS c (place, id, fence, seq, position, item, step_status, attempt, result, step_error, detail, took,
-					ends, error, output, spent, leaves, wake_at, waiting_status, pokes, parts, asks)
+					ends, error, output, spent, leaves, wake_at, waiting_status, pokes, parts, asks, tells, step, organization)
 		), gone AS (
 			DELETE FROM uaol_jobs.runs r
 			WHERE r.job_id = ANY (ARRAY (SELECT c.job_id FROM given c WHERE c.parts)) AND ((r.job_id, r.fence) IN (SELECT c.job_id, c.fence FROM given c WHERE c.parts)) IS TRUE
@@ -175,13 +178,19 @@ func (r *Repository) write(ctx context.Context, q postgres.Querier, all []change
 		), numbered AS (
 			UPDATE uaol_jobs.jobs j SET seq = greatest(j.seq, h.seq), updated_at = now() FROM held h WHERE j.job_id = h.job_id AND h.leaves
 		), told AS (
-			INSERT INTO uaol_jobs.outbox (event_id, type, subject, organization_id, data)
-			SELECT gen_random_uuid(), 'job.ended', '', organization_id, jsonb_build_object('jobs', jsonb_agg(jsonb_build_array(job_id, status)))
+			INSERT INTO uaol_jobs.outbox (event_id, type, subject, organization_id, data, created_at)
+			SELECT gen_random_uuid(), 'job.ended', '', organization_id, jsonb_build_object('jobs', jsonb_agg(jsonb_build_array(job_id, status))),
+				now() + interval '1 microsecond' -- after what its last steps came to
 			FROM (SELECT *, row_number() OVER () / `+jobsAnEvent+` AS part FROM ended) e GROUP BY organization_id, part
+		), told_steps AS (
+			INSERT INTO uaol_jobs.outbox (event_id, type, subject, organization_id, data)
+			SELECT gen_random_uuid(), tells, '', organization::uuid, jsonb_build_object('steps', jsonb_agg(
+				jsonb_build_object('job', job_id, 'step', step, 'item', nullif(item, -1), 'attempt', attempt)))
+			FROM (SELECT *, row_number() OVER () / `+stepsAnEvent+` AS part FROM held WHERE tells IS NOT NULL) s GROUP BY tells, organization, part
 		)
 		SELECT place FROM held`,
 		b.places, b.ids, b.fences, b.seqs, b.positions, b.items, b.statuses, b.attempts,
-		b.results, b.errors, b.details, b.took, b.ends, b.failures, b.outputs, b.spent, b.leaves, b.wakes, b.waiting, b.pokes, b.parts, b.asks)
+		b.results, b.errors, b.details, b.took, b.ends, b.failures, b.outputs, b.spent, b.leaves, b.wakes, b.waiting, b.pokes, b.parts, b.asks, b.tells, b.names, b.orgs)
 	if err != nil {
 		return nil, err
 	}
@@ -208,13 +217,19 @@ type changeRows struct {
 	leaves, parts              []bool
 	wakes                      []*time.Time
 	waiting                    []string
+	tells, names, orgs         []*string // all empty where nobody is told: the others are filled up with nulls
+	told                       bool
 }
+
+// stepsAnEvent is how many steps one event tells of, as jobsAnEvent of jobs.
+const stepsAnEvent = "15"
 
 func (b *changeRows) add(place int, c *change) {
 	id := c.Job.String()
 	for i := range max(len(c.Steps), 1) {
 		b.places, b.ids, b.fences, b.seqs = append(b.places, int32(place)), append(b.ids, id), append(b.fences, c.Fence), append(b.seqs, c.Seq)
 		b.step(c, i)
+		b.tell(c, i)
 		var ends, failure, output *string
 		if i == 0 && c.Ends != "" {
 			status := string(c.Ends)
@@ -241,6 +256,17 @@ func (b *changeRows) step(c *change, i int) {
 	b.positions, b.items, b.attempts = append(b.positions, position), append(b.items, int32(s.Item)), append(b.attempts, int32(s.Attempt))
 	b.statuses, b.results, b.errors = append(b.statuses, string(s.Status)), append(b.results, s.Result), append(b.errors, s.Error)
 	b.details, b.took, b.asks = append(b.details, s.Detail), append(b.took, s.Took.Microseconds()), append(b.asks, textOf(s.Asks))
+}
+
+func (b *changeRows) tell(c *change, i int) {
+	if !b.told {
+		return
+	}
+	var tells, name, org *string
+	if i < len(c.Steps) && c.Steps[i].Tells != "" {
+		tells, name, org = &c.Steps[i].Tells, &c.Steps[i].Step, textOf(c.Org)
+	}
+	b.tells, b.names, b.orgs = append(b.tells, tells), append(b.names, name), append(b.orgs, org)
 }
 
 // handBack lets another worker take a job at once.

@@ -93,6 +93,7 @@ func (s *Service) createAll(ctx context.Context, caller services.Caller, all []R
 		s.giveBack(ctx, drafts, err)
 		return nil, err
 	}
+	pointTo(ctx, drafts)
 	return drafts, nil
 }
 

@@ -136,7 +136,9 @@ func (r *Repository) create(ctx context.Context, q postgres.Querier, all []creat
 			WHERE worker_id IS NULL OR worker_id NOT IN (SELECT w.worker_id FROM uaol_jobs.workers w WHERE w.lease_until > now())
 		), told AS (
 			INSERT INTO uaol_jobs.outbox (event_id, type, subject, organization_id, data)
-			SELECT gen_random_uuid(), 'job.created', '', organization_id, jsonb_build_object('jobs', jsonb_agg(job_id)) FROM wanted GROUP BY organization_id, place / `+jobsAnEvent+`
+			SELECT gen_random_uuid(), 'job.created', '', organization_id, jsonb_build_object('jobs', jsonb_agg(job_id),
+				'waiting', count(*) FILTER (WHERE worker_id IS NULL AND (run_at IS NULL OR run_at <= now())))
+			FROM wanted GROUP BY organization_id, place / `+jobsAnEvent+`
 		)
 		SELECT place FROM wanted`,
 		ids, organizations, accounts, keys, texts, plans, inputs, metadata, costs, priorities,

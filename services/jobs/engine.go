@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"context"
+	"encoding/json"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -40,6 +41,8 @@ type Engine struct {
 	most       int // jobs at once
 	payments   batch.Group[payment, error]
 
+	sight *sight // nil where nobody looks
+
 	lease, heartbeat, handBackIn time.Duration // other than the constants only in tests
 
 	wake chan struct{}
@@ -68,7 +71,11 @@ func NewEngine(repository *Repository, invoker proxy.Invoker, models Models, met
 	bus.Subscribe(func(event events.Event) {
 		switch event.Type {
 		case "job.created":
-			e.Wake()
+			if waits(event) {
+				e.Wake()
+			}
+		case "job.ended":
+			e.repository.hub.endings(event)
 		case signalled:
 			e.signalled(event.Subject)
 		}
@@ -76,8 +83,15 @@ func NewEngine(repository *Repository, invoker proxy.Invoker, models Models, met
 	return e
 }
 
-// signalled is handed on inside the process only: it makes a run here look at
-// once. Elsewhere the heartbeat brings it.
+// waits reports whether jobs were made that nobody has begun yet. An event of this
+// process does not say.
+func waits(event events.Event) bool {
+	var made struct{ Waiting *int }
+	return json.Unmarshal(event.Data, &made) != nil || made.Waiting == nil || *made.Waiting > 0
+}
+
+// signalled makes a run look at once at what came from outside. Another process
+// hears of it through a broker, or its heartbeat brings it.
 const signalled = "job.signalled"
 
 func (e *Engine) signalled(subject string) {
@@ -158,14 +172,14 @@ func (e *Engine) claim(ctx context.Context) (int, error) {
 	if ctx.Err() != nil {
 		return 0, nil
 	}
-	// What is claimed while the process begins to stop is handed back: the
-	// statement is not cut.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), e.lease/2)
-	defer cancel()
 	worker, err := e.identity(ctx)
 	if err != nil {
 		return 0, err
 	}
+	// What is claimed while the process begins to stop is handed back: the
+	// statement is not cut.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), e.lease/2)
+	defer cancel()
 	e.mu.Lock()
 	room, lane := e.room(), e.lane
 	e.mu.Unlock()
@@ -193,6 +207,7 @@ func (e *Engine) claim(ctx context.Context) (int, error) {
 // begin works on a job that was claimed.
 func (e *Engine) begin(job *claimed) {
 	r := newRun(e, job)
+	e.sight.begun()
 	e.mu.Lock()
 	if old := e.held[job.ID]; old != nil {
 		old.lose()
@@ -206,7 +221,9 @@ func (e *Engine) begin(job *claimed) {
 	e.mu.Unlock()
 	go func() {
 		defer e.jobs.Done()
+		ctx, span := e.sight.work(ctx, job)
 		r.work(ctx)
+		span.End(nil)
 		e.mu.Lock()
 		if e.held[job.ID] == r {
 			delete(e.held, job.ID)

@@ -124,6 +124,7 @@ func (r *run) finish(ctx context.Context) error {
 	if err := r.write(c); err != nil {
 		return err
 	}
+	r.engine.sight.end(c.Ends)
 	if r.job.Parent != nil {
 		r.tellParent()
 	}

@@ -3,7 +3,6 @@ package jobs
 import (
 	"context"
 	"encoding/json"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -28,21 +27,15 @@ type JobState struct {
 	RetryCount   int             `json:"retry_count"`
 }
 
-// breath is how often somebody who follows hears something, so that proxies keep
-// the connection.
-const breath = 15 * time.Second
-
 // Follow tells of all that a job's steps come to after a change, and then of what
 // becomes of it, until it has ended. States that were left quickly may be passed
 // over; the last one of each step is told.
-func (s *Service) Follow(ctx context.Context, caller services.Caller, id uuid.UUID, after int64, tell func(Progress) error, alive func() error) error {
+func (s *Service) Follow(ctx context.Context, caller services.Caller, id uuid.UUID, after int64, tell func(Progress) error) error {
 	if _, err := s.find(ctx, caller, id); err != nil {
 		return err
 	}
 	changed, leave := s.repository.hub.follow(id)
 	defer leave()
-	breathing := time.NewTicker(breath)
-	defer breathing.Stop()
 	var last Status
 	for {
 		job, err := s.find(ctx, caller, id)
@@ -69,10 +62,6 @@ func (s *Service) Follow(ctx context.Context, caller services.Caller, id uuid.UU
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-changed:
-		case <-breathing.C:
-			if err := alive(); err != nil {
-				return err
-			}
 		}
 	}
 }

@@ -146,7 +146,7 @@ func TestEventsOfAnotherProcess(t *testing.T) {
 	told := make(chan Progress, 10)
 	done := make(chan error, 1)
 	go func() {
-		done <- b.service.Follow(tContext, b.caller, job.ID, 0, func(p Progress) error { told <- p; return nil }, func() error { return nil })
+		done <- b.service.Follow(tContext, b.caller, job.ID, 0, func(p Progress) error { told <- p; return nil })
 	}()
 	require.Equal(t, Queued, receive(t, told).Job.Status)
 	b.start(t) // with a repository of its own

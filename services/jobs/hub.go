@@ -2,12 +2,14 @@ package jobs
 
 import (
 	"context"
+	"encoding/json"
 	"sync"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"uaol/providers/events"
 	"uaol/providers/postgres"
 )
 
@@ -59,6 +61,22 @@ func (h *hub) follow(job uuid.UUID) (changed <-chan struct{}, leave func()) {
 func (h *hub) close() {
 	close(h.closed)
 	h.asks.Wait()
+}
+
+// endings tells of jobs that another process has ended, as its event has them.
+func (h *hub) endings(e events.Event) {
+	var ended struct{ Jobs [][]string }
+	if json.Unmarshal(e.Data, &ended) != nil {
+		return
+	}
+	for _, job := range ended.Jobs {
+		if len(job) == 0 {
+			continue
+		}
+		if id, err := uuid.Parse(job[0]); err == nil {
+			h.tell(id)
+		}
+	}
 }
 
 // tell is called after a change of a job was written.

@@ -17,6 +17,8 @@ func (e *Engine) identity(ctx context.Context) (uuid.UUID, error) {
 	if worker != uuid.Nil {
 		return worker, nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, e.lease/2)
+	defer cancel()
 	worker, until := uuid.New(), time.Now().Add(e.lease)
 	if err := e.repository.signIn(ctx, worker, e.lease); err != nil {
 		return uuid.Nil, err

@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/fx"
 	"go.uber.org/zap"
 
@@ -13,6 +14,7 @@ import (
 	"uaol/providers/llm"
 	"uaol/providers/logging"
 	"uaol/providers/peers"
+	"uaol/providers/telemetry"
 	"uaol/providers/workers"
 	"uaol/services"
 	"uaol/services/auth/modelkeys"
@@ -23,13 +25,14 @@ import (
 // Module runs the jobs service in this process.
 var Module = fx.Module("jobs",
 	logging.Named("jobs"),
+	events.Owner(services.Jobs),
 	config.For[Config](),
 	fx.Provide(fx.Private, repository, service, models, NewEngine, NewHandler, NewArchiver),
 	fx.Provide(fx.Private, NewCallbacks, NewCallbacksHandler),
 	fx.Provide(callbackRoutes, callbacks),
 	fx.Provide(fx.Private, NewScheduler),
 	fx.Provide(schedules),
-	fx.Provide(local, routes, engine, heartbeats, timers, archiver, outbox, fx.Annotate(keeper, fx.ResultTags(`group:"keepers"`))),
+	fx.Provide(local, routes, engine, heartbeats, timers, archiver, fx.Annotate(keeper, fx.ResultTags(`group:"keepers"`))),
 )
 
 // Remote reaches the jobs service in another process.
@@ -51,10 +54,6 @@ func remoteKeeper(cfg ClientConfig, tokens *peers.Tokens) services.Custody {
 	return services.Custody{Service: services.Jobs, Keeper: client, Missing: err}
 }
 
-func outbox(pool *pgxpool.Pool) workers.Out {
-	return workers.Out{Worker: events.NewOutbox(services.Jobs).Pruner(pool)}
-}
-
 func routes(h *Handler, pool *pgxpool.Pool) httpserver.Out {
 	operations := append(h.operations(),
 		api.Internal("/internal/jobs/ended", h.service.Ended),
@@ -72,7 +71,8 @@ func callbacks(c *Callbacks) workers.Out {
 	return workers.Out{Worker: workers.Worker{Name: "jobs-callbacks", Run: c.Run}}
 }
 
-func engine(e *Engine) workers.Out {
+func engine(e *Engine, tracer telemetry.Tracer, metrics *prometheus.Registry) workers.Out {
+	e.Watched(tracer, metrics)
 	return workers.Out{Worker: workers.Worker{Name: "jobs-engine", Run: e.Run}}
 }
 
@@ -88,8 +88,8 @@ func timers(e *Engine) workers.Out {
 	return workers.Out{Worker: workers.Worker{Name: "jobs-timers", Run: e.Timers}}
 }
 
-func repository(pool *pgxpool.Pool, lifecycle fx.Lifecycle) *Repository {
-	r := NewRepository(pool)
+func repository(pool *pgxpool.Pool, outlet events.Outlet, lifecycle fx.Lifecycle) *Repository {
+	r := NewRepository(pool).Telling(outlet.Open())
 	lifecycle.Append(fx.StopHook(r.Close))
 	return r
 }

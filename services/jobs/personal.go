@@ -141,7 +141,7 @@ func (r *Repository) removeEnded(ctx context.Context, organizations []uuid.UUID,
 		if _, err := postgres.Exec(ctx, tx, `
 			DELETE FROM uaol_jobs.outbox o USING uaol_jobs.jobs j
 			WHERE j.job_id = ANY ($1::text[]::uuid[]) AND o.organization_id = j.organization_id
-				AND o.created_at BETWEEN j.created_at AND j.updated_at`, postgres.UUIDs(ids)); err != nil {
+				AND o.created_at BETWEEN j.created_at AND j.updated_at + interval '1 second'`, postgres.UUIDs(ids)); err != nil {
 			return err
 		}
 		return removeJobs(ctx, tx, ids)

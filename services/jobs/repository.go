@@ -19,10 +19,17 @@ import (
 type Repository struct {
 	pool        *pgxpool.Pool
 	outbox      events.Outbox
+	outward     bool // there is a broker, and so somebody to tell of steps and signals
 	definitions *definitions
 	hub         *hub
 	creations   batch.Group[creation, Status]
 	changes     batch.Group[change, error]
+}
+
+// Telling lets it write, or not, what only those outside want to know.
+func (r *Repository) Telling(outward bool) *Repository {
+	r.outward = outward
+	return r
 }
 
 // NewRepository makes a Repository, which must be closed.
@@ -127,9 +134,13 @@ func (r *Repository) signal(ctx context.Context, q postgres.Querier, id uuid.UUI
 				WHERE job_id = $1 RETURNING 1
 			), working AS (
 				UPDATE uaol_jobs.runs SET pokes = pokes + 1, cancel = cancel OR $2 WHERE job_id = $1 RETURNING 1
+			), told AS (
+				INSERT INTO uaol_jobs.outbox (event_id, type, subject, organization_id, data)
+				SELECT gen_random_uuid(), 'job.signalled', job_id::text, organization_id, '{}' FROM uaol_jobs.jobs
+				WHERE $3 AND job_id = $1 AND (EXISTS (SELECT 1 FROM waiting) OR EXISTS (SELECT 1 FROM working))
 			)
 			SELECT (SELECT count(*) FROM waiting) + (SELECT count(*) FROM working)
-				+ CASE WHEN EXISTS (SELECT 1 FROM uaol_jobs.jobs WHERE job_id = $1 AND end_time IS NULL) THEN 0 ELSE 2 END`, id, cancel)
+				+ CASE WHEN EXISTS (SELECT 1 FROM uaol_jobs.jobs WHERE job_id = $1 AND end_time IS NULL) THEN 0 ELSE 2 END`, id, cancel, r.outward)
 		if err != nil || n > 0 {
 			return n == 1, err
 		}

@@ -136,6 +136,12 @@ func (r *Repository) retry(ctx context.Context, id uuid.UUID, retries int, cost 
 		_, err = postgres.Exec(ctx, tx, `
 			INSERT INTO uaol_jobs.queue (job_id, lane, priority, fence, status, started_at)
 			SELECT job_id, account_id, priority, greatest(attempts, 1), 'Queued', start_time FROM uaol_jobs.jobs WHERE job_id = $1`, id)
+		if err != nil || !r.outward {
+			return err
+		}
+		_, err = postgres.Exec(ctx, tx, `
+			INSERT INTO uaol_jobs.outbox (event_id, type, subject, organization_id, data)
+			SELECT gen_random_uuid(), 'job.signalled', job_id::text, organization_id, '{}' FROM uaol_jobs.jobs WHERE job_id = $1`, id)
 		return err
 	})
 	if errors.Is(err, errTaken) {

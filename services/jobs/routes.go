@@ -37,7 +37,7 @@ func (h *Handler) operations() []api.Operation {
 		api.Get("/jobs/{jobId}/steps", "A job's steps as far as they have come", h.steps, api.Allow(api.Guest)),
 		api.Post("/jobs/batch", "Run up to 10,000 workflows: all of them or none", h.createMany, api.Allow(api.Guest), api.Status(http.StatusCreated)),
 		api.Post("/jobs/{jobId}/steps/{stepId}/decision", "Decide about a step that waits for somebody", h.decide, api.Allow(api.Guest)),
-		api.Raw(http.MethodGet, "/jobs/{jobId}/events", "What becomes of a job, as server-sent events until its end", h.events, api.Allow(api.Guest)),
+		api.GetStream("/jobs/{jobId}/events", "What becomes of a job, as server-sent events until its end", h.events, api.Allow(api.Guest)),
 		api.Post("/jobs/{jobId}/cancel", "Stop a job", h.cancel, api.Allow(api.Guest)),
 	}, append(h.workflowOperations(), h.scheduleOperations()...)...)
 }

@@ -1,62 +1,32 @@
 package jobs
 
 import (
-	"fmt"
-	"net/http"
+	"context"
 	"strconv"
-	"strings"
 
-	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
 
 	"uaol/providers/api"
 	"uaol/services"
 )
 
-// events is Follow as server-sent events. A client that was cut off comes back
-// with the last id it has heard.
-func (h *Handler) events(c *gin.Context, caller services.Caller) {
-	id, err := uuid.Parse(c.Param("jobId"))
-	if err != nil {
-		api.Fail(c, services.Faults(services.Fault{Path: "path.jobId", Message: "must be a UUID"}))
-		return
-	}
-	after, _ := strconv.ParseInt(c.GetHeader("Last-Event-ID"), 10, 64) // what is no number is from the beginning
-	begun := false
-	write := func(text string) error {
-		if !begun {
-			begun = true
-			c.Header("Content-Type", "text/event-stream")
-			c.Header("Cache-Control", "no-store")
-			c.Header("X-Accel-Buffering", "no") // nginx passes it on at once
-			c.Status(http.StatusOK)
-		}
-		if _, err := c.Writer.WriteString(text); err != nil {
-			return err
-		}
-		c.Writer.Flush()
-		return nil
-	}
-	err = h.service.Follow(c.Request.Context(), caller, id, after, func(p Progress) error { return write(eventText(p)) },
-		func() error { return write(": still here\n\n") })
-	if err != nil && !begun {
-		api.Fail(c, err)
-	}
+type eventsInput struct {
+	ID    uuid.UUID `path:"jobId" format:"uuid"`
+	After string    `header:"Last-Event-ID" doc:"the last id that was heard, of who was cut off"`
 }
 
-func eventText(p Progress) string {
-	var b strings.Builder
-	kind, data := "step", any(p.Step)
-	if p.Job != nil {
-		kind, data = "job", p.Job
-	}
-	text, err := encode(data)
-	if err != nil {
-		return ""
-	}
-	if p.Seq > 0 {
-		fmt.Fprintf(&b, "id: %d\n", p.Seq)
-	}
-	fmt.Fprintf(&b, "event: %s\ndata: %s\n\n", kind, text)
-	return b.String()
+// events is Follow as server-sent events. A client that was cut off comes back
+// with the last id it has heard.
+func (h *Handler) events(ctx context.Context, caller services.Caller, in *eventsInput, out *api.Events) error {
+	after, _ := strconv.ParseInt(in.After, 10, 64) // what is no number is from the beginning
+	return h.service.Follow(ctx, caller, in.ID, after, func(p Progress) error {
+		kind, data, id := "step", any(p.Step), ""
+		if p.Job != nil {
+			kind, data = "job", p.Job
+		}
+		if p.Seq > 0 {
+			id = strconv.FormatInt(p.Seq, 10)
+		}
+		return out.SendAs(id, kind, data)
+	})
 }

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/google/uuid"
 	"go.uber.org/zap"
 
 	"uaol/services"
@@ -263,7 +264,7 @@ func (r *run) save(begin []*unit) error {
 // write writes a change with all that is not written yet; errLost when the lease
 // is. What is in hand is stored though the calls are cut.
 func (r *run) write(c change) error {
-	c.Job, c.Fence, c.Seq, c.Steps = r.job.ID, r.job.Fence, r.seq.Add(1), r.unsaved
+	c.Job, c.Fence, c.Seq, c.Steps, c.Org = r.job.ID, r.job.Fence, r.seq.Add(1), r.unsaved, r.job.Organization
 	err := patiently(func(ctx context.Context) error {
 		failed, held, err := r.engine.repository.changes.Do(ctx, c)
 		switch {
@@ -294,6 +295,9 @@ func (r *run) note(u *unit) {
 	if r.asks(u) {
 		s.Asks = r.job.Organization
 	}
+	if r.engine.repository.outward {
+		s.Tells, s.Step = tells(s), r.workflow.Steps[u.position].ID
+	}
 	for i := range r.unsaved {
 		if r.unsaved[i].Position == s.Position && r.unsaved[i].Item == s.Item {
 			r.unsaved[i] = s
@@ -301,6 +305,20 @@ func (r *run) note(u *unit) {
 		}
 	}
 	r.unsaved = append(r.unsaved, s)
+}
+
+// tells is the type of the event that tells others of a step's new state; "" where
+// it is between two that matter.
+func tells(s stepChange) string {
+	switch {
+	case s.Status == Success:
+		return "step.succeeded"
+	case s.Status == Failed:
+		return "step.failed"
+	case s.Asks != uuid.Nil:
+		return "step.waiting"
+	}
+	return ""
 }
 
 // scope is what a step's references and conditions see.

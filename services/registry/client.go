@@ -33,6 +33,11 @@ func (c *Client) Offers(ctx context.Context, in ToolsRequest) ([]Offer, error) {
 	return peers.Call[ToolsRequest, []Offer](ctx, c.peer, "offers", in)
 }
 
+// Callable implements Catalog.
+func (c *Client) Callable(ctx context.Context, in CallableRequest) ([]Offer, error) {
+	return peers.Call[CallableRequest, []Offer](ctx, c.peer, "callable", in)
+}
+
 // Inspect implements Catalog.
 func (c *Client) Inspect(ctx context.Context, in InspectRequest) (Offer, error) {
 	return peers.Call[InspectRequest, Offer](ctx, c.peer, "inspect", in)

@@ -18,6 +18,7 @@ func TestCatalog(t *testing.T) {
 	t.Run("local", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
+		callableContract(t, b, b.service)
 		catalogContract(t, b, b.service)
 	})
 	t.Run("remote", func(t *testing.T) {
@@ -27,6 +28,7 @@ func TestCatalog(t *testing.T) {
 		client, err := NewClient(ClientConfig{URL: url}, peerstest.Tokens(t))
 		require.NoError(t, err)
 		t.Cleanup(client.peer.Close)
+		callableContract(t, b, client)
 		catalogContract(t, b, client)
 	})
 }

@@ -27,13 +27,14 @@ import (
 // Module runs the registry in this process.
 var Module = fx.Module("registry",
 	logging.Named("registry"),
+	events.Owner(services.Registry),
 	config.For[Config](),
 	config.For[credentials.Config](),
 	fx.Provide(fx.Private, NewRepository, inspector, wallet, configured, NewHandler),
 	fx.Provide(fx.Private, store, credentials.NewRepository, credentials.NewService, credentialed, credentials.NewHandler),
 	fx.Provide(fx.Private, NewSubregistry),
 	fx.Provide(storeKeeper, consentPruner, subregistry, watch),
-	fx.Provide(local, routes, outbox, catalog, fx.Annotate(keeper, fx.ResultTags(`group:"keepers"`))),
+	fx.Provide(local, routes, catalog, fx.Annotate(keeper, fx.ResultTags(`group:"keepers"`))),
 )
 
 // Remote reaches the registry in another process.
@@ -96,7 +97,7 @@ type cacheParams struct {
 // processes that never ask for a tool.
 func (p cacheParams) keep(c *Cache) (*Cache, error) {
 	p.Lifecycle.Append(fx.StopHook(c.Close))
-	workers.Attach(p.Lifecycle, p.Log, workers.Worker{Name: "registry-follower", Run: c.Run})
+	workers.Attach(p.Lifecycle, p.Log, p.Metrics, workers.Worker{Name: "registry-follower", Run: c.Run})
 	return c, p.Metrics.Register(c)
 }
 
@@ -112,16 +113,13 @@ func remoteKeeper(cfg ClientConfig, tokens *peers.Tokens) services.Custody {
 	return services.Custody{Service: services.Registry, Keeper: client, Missing: err}
 }
 
-func outbox(pool *pgxpool.Pool) workers.Out {
-	return workers.Out{Worker: events.NewOutbox(services.Registry).Pruner(pool)}
-}
-
 func routes(h *Handler, c *credentials.Handler, pool *pgxpool.Pool) httpserver.Out {
 	people := everything{h.service, c.Service()}
 	operations := slices.Concat(h.operations(), h.importOperations(), c.Operations())
 	operations = append(operations,
 		api.Internal("/internal/registry/tools", h.service.Tools),
 		api.Internal("/internal/registry/offers", h.service.Offers),
+		api.Internal("/internal/registry/callable", h.service.Callable),
 		api.Internal("/internal/registry/inspect", h.service.Inspect),
 		api.Internal("/internal/registry/credentials", h.service.Credentials),
 		api.Internal("/internal/registry/export", people.Export),

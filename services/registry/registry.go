@@ -19,6 +19,9 @@ type Catalog interface {
 	// id: the version in force with its methods. Who may call is for the caller
 	// to ask of Offer.VisibleTo.
 	Offers(ctx context.Context, in ToolsRequest) ([]Offer, error)
+	// Callable gives tools that a caller may call: those that are named, or those that a
+	// text is most likely about. Kind NotFound for a name that is none of theirs.
+	Callable(ctx context.Context, in CallableRequest) ([]Offer, error)
 	// Inspect compares what a tool's server lists now with what is pinned, and
 	// gives the offer with what was found. Kinds: NotFound, Conflict when the
 	// version is not in force any more, and those of upstream.Client.List.

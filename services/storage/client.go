@@ -6,6 +6,7 @@ import (
 	"uaol/providers/peers"
 	"uaol/services"
 	"uaol/services/storage/conversations"
+	"uaol/services/storage/library"
 )
 
 // ClientConfig is where storage runs, for processes that do not run it.
@@ -13,7 +14,7 @@ type ClientConfig struct {
 	URL string `env:"UAOL_STORAGE_URL" want:"the storage service's URL such as http://host:3006" doc:"where storage runs, for a process that does not run it; several addresses separated by commas"`
 }
 
-// Client is a services.Keeper and a conversations.Book over HTTP.
+// Client is a services.Keeper, a conversations.Book and a library.Library over HTTP.
 type Client struct{ peer *peers.Peer }
 
 // NewClient makes a Client; a Fault names the variable when no URL is set.
@@ -33,13 +34,24 @@ func (c *Client) Erase(ctx context.Context, who services.Person) error {
 	return err
 }
 
-// Recall implements conversations.Book.
-func (c *Client) Recall(ctx context.Context, in conversations.RecallRequest) (conversations.Recalled, error) {
-	return peers.Call[conversations.RecallRequest, conversations.Recalled](ctx, c.peer, "recall", in)
+// Begin implements conversations.Book.
+func (c *Client) Begin(ctx context.Context, in conversations.BeginRequest) (conversations.Begun, error) {
+	return peers.Call[conversations.BeginRequest, conversations.Begun](ctx, c.peer, "begin", in)
 }
 
-// Add implements conversations.Book.
-func (c *Client) Add(ctx context.Context, in conversations.AddRequest) error {
-	_, err := peers.Call[conversations.AddRequest, struct{}](ctx, c.peer, "add", in)
+// Renew implements conversations.Book.
+func (c *Client) Renew(ctx context.Context, in conversations.Claim) error {
+	_, err := peers.Call[conversations.Claim, struct{}](ctx, c.peer, "renew", in)
 	return err
+}
+
+// Finish implements conversations.Book.
+func (c *Client) Finish(ctx context.Context, in conversations.FinishRequest) error {
+	_, err := peers.Call[conversations.FinishRequest, struct{}](ctx, c.peer, "finish", in)
+	return err
+}
+
+// Consult implements library.Library.
+func (c *Client) Consult(ctx context.Context, in library.ConsultRequest) (library.Consulted, error) {
+	return peers.Call[library.ConsultRequest, library.Consulted](ctx, c.peer, "consult", in)
 }

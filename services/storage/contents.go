@@ -6,8 +6,10 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"uaol/providers/events"
 	"uaol/providers/postgres"
 	"uaol/services"
+	"uaol/services/storage/library"
 )
 
 // content is what one or several files contain, as its row says.
@@ -82,6 +84,9 @@ func (r *Repository) keep(ctx context.Context, account uuid.UUID, f File, limit 
 			}
 			err = moves(ctx, tx, `UPDATE uaol_storage.contents SET state = 'kept', sha256 = $2, size = $3 WHERE content_id = $1 AND state = 'coming'`,
 				f.Content, f.SHA256, f.Size)
+			if err == nil && readable(f) {
+				err = library.Enter(ctx, tx, f.Content, f.Organization, f.Filename)
+			}
 		}
 		if err != nil {
 			return err
@@ -93,7 +98,10 @@ func (r *Repository) keep(ctx context.Context, account uuid.UUID, f File, limit 
 			return err
 		}
 		_, err = postgres.Exec(ctx, tx, `UPDATE uaol_storage.usage SET bytes = bytes + $2, files = files + 1 WHERE organization_id = $1`, f.Organization, added)
-		return err
+		if err != nil {
+			return err
+		}
+		return r.tell(ctx, tx, events.New("file.stored", f.ID.String(), f.Organization, map[string]any{"contentType": f.ContentType, "size": f.Size, "sha256": f.SHA256}))
 	})
 	return kept, spare, err
 }
@@ -135,7 +143,10 @@ func (r *Repository) drop(ctx context.Context, organization, id uuid.UUID) (last
 			last, freed = &gone[0], *gone[0].Size
 		}
 		_, err = postgres.Exec(ctx, tx, `UPDATE uaol_storage.usage SET bytes = bytes - $2, files = files - 1 WHERE organization_id = $1`, organization, freed)
-		return err
+		if err != nil {
+			return err
+		}
+		return r.tell(ctx, tx, events.New("file.removed", id.String(), organization, nil))
 	})
 	return last, err
 }

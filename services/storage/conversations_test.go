@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/uuid"
@@ -21,14 +22,15 @@ func TestBook(t *testing.T) {
 	t.Parallel()
 	t.Run("local", func(t *testing.T) {
 		t.Parallel()
-		bookContract(t, setup(t).talks)
+		b := setup(t)
+		bookContract(t, b, b.talks)
 	})
 	t.Run("remote", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		client, err := NewClient(ClientConfig{URL: peerstest.Serve(t, b.routes()...)}, peerstest.Tokens(t))
 		require.NoError(t, err)
-		bookContract(t, client)
+		bookContract(t, b, client)
 	})
 }
 
@@ -51,54 +53,104 @@ func contents(all []conversations.Message) string {
 	return strings.Join(texts, " | ")
 }
 
-func bookContract(t *testing.T, book conversations.Book) {
+// tell has a whole turn said in a conversation.
+func tell(t testing.TB, book conversations.Book, caller services.Caller, id uuid.UUID, title string, messages []conversations.Message) {
+	t.Helper()
+	turn := uuid.New()
+	begun, err := book.Begin(t.Context(), conversations.BeginRequest{Caller: caller, Conversation: id, New: true, Title: title, Turn: turn, Messages: messages[:1]})
+	require.NoError(t, err)
+	require.NoError(t, book.Finish(t.Context(), conversations.FinishRequest{Claim: conversations.Claim{Caller: caller, Conversation: id, Claim: begun.Claim}, Turn: turn, Messages: messages[1:]}))
+}
+
+func bookContract(t *testing.T, b *bench, book conversations.Book) {
 	ada, bob, id := user(), user(), uuid.New()
 	colleague := user()
 	colleague.Organization = ada.Organization
-	recall := func(caller services.Caller, turn uuid.UUID, limit int) (conversations.Recalled, error) {
-		return book.Recall(t.Context(), conversations.RecallRequest{Caller: caller, Conversation: id, Turn: turn, Limit: limit})
-	}
-	_, err := recall(ada, uuid.Nil, 10)
-	require.True(t, services.Is(err, services.NotFound), err)
-	first := conversations.AddRequest{Caller: ada, Conversation: id, Title: "  What is\n this? ", Turn: uuid.New(), Messages: said("hello", "good day")}
-	first.Messages[1].Details = json.RawMessage(`{"model":"m"}`)
-	for range 2 {
-		require.NoError(t, book.Add(t.Context(), first), "the same turn again is the same")
-	}
-	second := conversations.AddRequest{Caller: ada, Conversation: id, Turn: uuid.New(), Messages: said("bad\x00 \xff text", "fine")}
-	require.NoError(t, book.Add(t.Context(), second))
-	got, err := recall(ada, first.Turn, 3)
+	first := conversations.BeginRequest{Caller: ada, Conversation: id, Title: "  What is\n this? ", Turn: uuid.New(), Messages: said("hello"), History: 10}
+	_, err := book.Begin(t.Context(), first)
+	require.True(t, services.Is(err, services.NotFound), "it is not there: %v", err)
+	first.New = true
+	begun, err := book.Begin(t.Context(), first)
 	require.NoError(t, err)
-	require.Equal(t, "good day | bad \uFFFD text | fine", contents(got.Messages))
-	require.Equal(t, "hello | good day", contents(got.Turn))
-	require.JSONEq(t, `{"model":"m"}`, string(got.Turn[1].Details))
-	require.Equal(t, []int{1, 2}, []int{got.Turn[0].Seq, got.Turn[1].Seq})
+	require.False(t, begun.Again)
+	require.Empty(t, begun.History)
+	second := conversations.BeginRequest{Caller: ada, Conversation: id, Turn: uuid.New(), Messages: said("bad\x00 \xff text"), History: 3}
+	for _, other := range []conversations.BeginRequest{first, second} {
+		_, err = book.Begin(t.Context(), other)
+		require.True(t, services.Is(err, services.Conflict), "one turn is answered at a time: %v", err)
+	}
+	claim := conversations.Claim{Caller: ada, Conversation: id, Claim: begun.Claim}
+	require.NoError(t, book.Renew(t.Context(), claim))
+
+	// Whoever answered is thought dead, and is not heard any more when another goes on.
+	b.exec(t, `UPDATE uaol_storage.conversations SET lease_until = now() - interval '1 second' WHERE conversation_id = $1`, id)
+	again, err := book.Begin(t.Context(), first)
+	require.NoError(t, err)
+	require.True(t, again.Again)
+	answer := said("", "good day")[1:]
+	answer[0].Details = json.RawMessage(`{"model":"m"}`)
+	require.True(t, services.Is(book.Renew(t.Context(), claim), services.Conflict))
+	err = book.Finish(t.Context(), conversations.FinishRequest{Claim: claim, Turn: first.Turn, Messages: said("", "too late")[1:]})
+	require.True(t, services.Is(err, services.Conflict), err)
+	claim.Claim = again.Claim
+	require.NoError(t, book.Finish(t.Context(), conversations.FinishRequest{Claim: claim, Turn: first.Turn, Messages: answer}))
+	for range 2 {
+		begun, err = book.Begin(t.Context(), first)
+		require.NoError(t, err)
+		require.Equal(t, uuid.Nil, begun.Claim)
+		require.Equal(t, "good day", contents(begun.Answer), "the same turn again has the same answer")
+		require.JSONEq(t, `{"model":"m"}`, string(begun.Answer[0].Details))
+	}
+
+	// One that came to nothing never was.
+	begun, err = book.Begin(t.Context(), second)
+	require.NoError(t, err)
+	claim.Claim = begun.Claim
+	require.NoError(t, book.Finish(t.Context(), conversations.FinishRequest{Claim: claim, Turn: second.Turn}))
+	require.EqualValues(t, 2, b.number(t, `SELECT last_seq FROM uaol_storage.conversations WHERE conversation_id = $1`, id))
+	begun, err = book.Begin(t.Context(), second)
+	require.NoError(t, err)
+	require.False(t, begun.Again)
+	require.Equal(t, "hello | good day", contents(begun.History))
+	claim.Claim = begun.Claim
+	require.NoError(t, book.Finish(t.Context(), conversations.FinishRequest{Claim: claim, Turn: second.Turn, Messages: said("", "fine")[1:]}))
+	third := conversations.BeginRequest{Caller: ada, Conversation: id, Turn: uuid.New(), Messages: said("and?"), History: 3}
 	for _, other := range []services.Caller{bob, colleague} {
-		_, err := recall(other, uuid.Nil, 10)
+		theirs := third
+		theirs.Caller, theirs.New = other, true
+		_, err = book.Begin(t.Context(), theirs)
 		require.True(t, services.Is(err, services.NotFound), err)
-		err = book.Add(t.Context(), conversations.AddRequest{Caller: other, Conversation: id, Turn: uuid.New(), Messages: said("mine now")})
+		err = book.Finish(t.Context(), conversations.FinishRequest{Claim: conversations.Claim{Caller: other, Conversation: id, Claim: begun.Claim}, Turn: second.Turn, Messages: said("mine now")})
 		require.True(t, services.Is(err, services.NotFound), err)
 	}
-	require.True(t, services.Is(book.Add(t.Context(), conversations.AddRequest{Caller: ada, Conversation: id}), services.Invalid))
+	begun, err = book.Begin(t.Context(), third)
+	require.NoError(t, err)
+	require.Equal(t, "good day | bad \uFFFD text | fine", contents(begun.History))
+	_, err = book.Begin(t.Context(), conversations.BeginRequest{Caller: ada, Conversation: id})
+	require.True(t, services.Is(err, services.Invalid), err)
 
+	nothing := conversations.BeginRequest{Caller: ada, Conversation: uuid.New(), New: true, Turn: uuid.New(), Messages: said("x")}
+	begun, err = book.Begin(t.Context(), nothing)
+	require.NoError(t, err)
+	require.NoError(t, book.Finish(t.Context(), conversations.FinishRequest{Claim: conversations.Claim{Caller: ada, Conversation: nothing.Conversation, Claim: begun.Claim}, Turn: nothing.Turn}))
+	require.Zero(t, b.number(t, `SELECT count(*) FROM uaol_storage.conversations WHERE conversation_id = $1`, nothing.Conversation), "a conversation of nothing is none")
+
+	// Of many who say the same at once, one answers.
+	same := conversations.BeginRequest{Caller: ada, Conversation: uuid.New(), New: true, Turn: uuid.New(), Messages: said("all")}
 	var group sync.WaitGroup
-	for i := range 10 {
+	var claims atomic.Int64
+	for range 10 {
 		group.Go(func() {
-			if err := book.Add(t.Context(), conversations.AddRequest{Caller: ada, Conversation: id, Turn: uuid.New(), Messages: said(fmt.Sprint("q", i), fmt.Sprint("a", i))}); err != nil {
+			if begun, err := book.Begin(t.Context(), same); err == nil && begun.Claim != uuid.Nil {
+				claims.Add(1)
+			} else if !services.Is(err, services.Conflict) {
 				t.Error(err)
 			}
 		})
 	}
 	group.Wait()
-	got, err = recall(ada, uuid.Nil, 100)
-	require.NoError(t, err)
-	require.Len(t, got.Messages, 24)
-	for i, m := range got.Messages {
-		require.Equal(t, i+1, m.Seq)
-		if i >= 4 && i%2 == 0 {
-			require.Equal(t, "a"+m.Content[1:], got.Messages[i+1].Content, "a turn stays together")
-		}
-	}
+	require.EqualValues(t, 1, claims.Load())
+	require.EqualValues(t, 1, b.number(t, `SELECT count(*) FROM uaol_storage.messages WHERE conversation_id = $1`, same.Conversation))
 }
 
 func TestConversationsOverHTTP(t *testing.T) {
@@ -111,7 +163,7 @@ func TestConversationsOverHTTP(t *testing.T) {
 		id := uuid.New()
 		ids = append(ids, id.String())
 		for turn := range 3 {
-			require.NoError(t, b.talks.Add(t.Context(), conversations.AddRequest{Caller: ada, Conversation: id, Title: fmt.Sprint("talk ", i), Turn: uuid.New(), Messages: said(fmt.Sprint("question ", turn), fmt.Sprint("answer ", turn))}))
+			tell(t, b.talks, ada, id, fmt.Sprint("talk ", i), said(fmt.Sprint("question ", turn), fmt.Sprint("answer ", turn)))
 		}
 	}
 	var listed []conversations.Conversation

@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"uaol/providers/events"
 	"uaol/providers/postgres"
 	"uaol/services"
 )
@@ -22,16 +23,37 @@ type File struct {
 	SHA256       string        `json:"sha256" db:"sha256"`
 	URL          string        `json:"url" db:"-" doc:"a path on this host, for the file's owner"`
 	CreatedAt    services.Time `json:"createdAt" db:"created_at"`
+	Repeated     bool          `json:"-" db:"-"` // it was there already: the same upload, sent again
 }
 
 // pathOf is where a file is fetched.
 func pathOf(id uuid.UUID) string { return "/uploads/" + id.String() }
 
 // Repository is storage's SQL.
-type Repository struct{ pool *pgxpool.Pool }
+type Repository struct {
+	pool   *pgxpool.Pool
+	outbox events.Outbox
+	told   bool // there is a broker, and so somebody to tell of files
+}
 
 // NewRepository makes a Repository.
-func NewRepository(pool *pgxpool.Pool) *Repository { return &Repository{pool: pool} }
+func NewRepository(pool *pgxpool.Pool) *Repository {
+	return &Repository{pool: pool, outbox: events.NewOutbox(services.Storage)}
+}
+
+// Telling lets it write, or not, what only those outside want to know.
+func (r *Repository) Telling(told bool) *Repository {
+	r.told = told
+	return r
+}
+
+// tell appends an event where there is somebody to tell.
+func (r *Repository) tell(ctx context.Context, tx postgres.Querier, e events.Event) error {
+	if !r.told {
+		return nil
+	}
+	return r.outbox.Append(ctx, tx, e)
+}
 
 const columns = `file_id, organization_id, content_id, filename, content_type, size, sha256, created_at`
 

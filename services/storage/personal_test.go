@@ -13,7 +13,6 @@ import (
 
 	"uaol/providers/peers/peerstest"
 	"uaol/services"
-	"uaol/services/storage/conversations"
 )
 
 // TestKeeper runs the interface's contract over both of its bodies.
@@ -43,7 +42,7 @@ func keeperContract(t *testing.T, b *bench, keeper services.Keeper) {
 	b.upload(t, ada, "a.txt", "one")
 	b.upload(t, ada, "b.txt", "two")
 	for _, caller := range []services.Caller{ada, inTeam(ada), bob, inTeam(bob)} {
-		require.NoError(t, b.talks.Add(ctx, conversations.AddRequest{Caller: caller, Conversation: uuid.New(), Turn: uuid.New(), Messages: []conversations.Message{{Role: "user", Content: "hello"}}}))
+		tell(t, b.talks, caller, uuid.New(), "", said("hello", "good day"))
 	}
 	_, err := b.service.Presign(ctx, ada, "c.txt", "text/plain", nil, time.Hour)
 	require.NoError(t, err)

@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -11,17 +12,23 @@ import (
 	"uaol/providers/api"
 	"uaol/services"
 	"uaol/services/storage/conversations"
+	"uaol/services/storage/library"
 )
 
 // Handler is storage over HTTP.
-type Handler struct{ service *Service }
+type Handler struct {
+	service *Service
+	library *library.Service
+}
 
 // NewHandler makes a Handler.
-func NewHandler(service *Service) *Handler { return &Handler{service: service} }
+func NewHandler(service *Service, library *library.Service) *Handler {
+	return &Handler{service: service, library: library}
+}
 
 // Operations is storage's part of the API, as data.
 func Operations() []api.Operation {
-	return append((*Handler)(nil).operations(), (*conversations.Handler)(nil).Operations()...)
+	return slices.Concat((*Handler)(nil).operations(), (*library.Handler)(nil).Operations(), (*conversations.Handler)(nil).Operations())
 }
 
 const (
@@ -35,7 +42,7 @@ const (
 
 func (h *Handler) operations() []api.Operation {
 	return []api.Operation{
-		api.Raw(http.MethodPost, "/storage/upload", "Store a file: JSON {filename, contentType, data (base64)}, or a form with the file as file", h.upload, api.MaxBody(maxUpload)),
+		api.Raw(http.MethodPost, "/storage/upload", "Store a file: JSON {filename, contentType, data (base64)}, or a form with the file as file", h.upload, api.MaxBody(maxUpload), api.Keyed()),
 		api.Get("/storage/presigned-url", "A URL that a file can be uploaded by, with one PUT", h.presign, api.Needs(services.OrgMember)),
 		api.Get("/storage/files", "The caller's files, newest first", h.list),
 		api.Get("/storage/files/{fileId}", "What is known of a file", h.get),
@@ -43,6 +50,7 @@ func (h *Handler) operations() []api.Operation {
 		api.Get("/storage/files/{fileId}/url", "A URL that a file can be fetched by, without credentials", h.fetchable),
 		api.Delete("/storage/files/{fileId}", "Remove a file", h.delete),
 		api.Get("/storage/usage", "What is stored, and what the plan allows", h.usage),
+		api.Raw(http.MethodPost, "/chat/upload", "Upload documents, and see what they say: a form with at most 10 files as files, of at most 50 MB each", h.documents, api.Allow(api.Guest), api.MaxBody(mostDocuments*mostDocument+maxForm), api.Keyed()),
 		api.Raw(http.MethodGet, "/uploads/{fileId}", "A file's content, for its owner or whoever has a signed URL; ranges too", h.download, api.Allow(api.Public), api.KnowsGuests()),
 		api.Raw(http.MethodHead, "/uploads/{fileId}", "A file's size and type", h.download, api.Allow(api.Public), api.KnowsGuests()),
 		api.Raw(http.MethodPut, "/uploads/{fileId}", "Upload a file by a signed URL", h.put, api.Allow(api.Public), api.MaxBody(mostUpload)),

@@ -180,7 +180,7 @@ func cut(err error) error {
 
 // put takes a file by a signed URL.
 func (h *Handler) put(c *gin.Context, _ services.Caller) {
-	id, err := fileID(c)
+	id, err := api.PathID(c, "fileId")
 	if err == nil {
 		err = h.service.signer.check(http.MethodPut, id, c.Request.URL.Query(), time.Now())
 	}
@@ -193,14 +193,6 @@ func (h *Handler) put(c *gin.Context, _ services.Caller) {
 		return
 	}
 	c.JSON(http.StatusOK, api.OK(uploadedBody{f.ID, f.URL, f.Filename, f.ContentType, f.Size, f.SHA256}))
-}
-
-func fileID(c *gin.Context) (uuid.UUID, error) {
-	id, err := uuid.Parse(c.Param("fileId"))
-	if err != nil {
-		return id, services.Faults(services.Fault{Path: "path.fileId", Message: "must be a UUID"})
-	}
-	return id, nil
 }
 
 // download hands a content out. Whoever has neither a signature nor the file is told
@@ -225,11 +217,12 @@ func (h *Handler) download(c *gin.Context, caller services.Caller) {
 	header.Set("Cache-Control", "private, no-cache")
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("Content-Security-Policy", "sandbox; default-src 'none'")
+	header.Set("Cross-Origin-Resource-Policy", "cross-origin") // frontends show images by their URL
 	http.ServeContent(c.Writer, c.Request, "", f.CreatedAt.Time, content)
 }
 
 func (h *Handler) reachable(c *gin.Context, caller services.Caller) (File, error) {
-	id, err := fileID(c)
+	id, err := api.PathID(c, "fileId")
 	if err != nil {
 		return File{}, err
 	}

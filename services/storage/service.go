@@ -11,6 +11,7 @@ import (
 	"uaol/providers/keyring"
 	"uaol/services"
 	"uaol/services/billing"
+	"uaol/services/storage/library"
 )
 
 // Service is storage's use cases.
@@ -20,13 +21,14 @@ type Service struct {
 	ring       *keyring.Ring
 	meter      billing.Meter
 	signer     signer
+	bell       *library.Bell
 	cfg        Config
 	log        *zap.Logger
 }
 
 // NewService makes a Service.
-func NewService(repository *Repository, shelf *blobs.Shelf, ring *keyring.Ring, meter billing.Meter, cfg Config, log *zap.Logger) *Service {
-	return &Service{repository: repository, shelf: shelf, ring: ring, meter: meter, signer: newSigner(ring), cfg: cfg, log: log}
+func NewService(repository *Repository, shelf *blobs.Shelf, ring *keyring.Ring, meter billing.Meter, bell *library.Bell, cfg Config, log *zap.Logger) *Service {
+	return &Service{repository: repository, shelf: shelf, ring: ring, meter: meter, bell: bell, signer: newSigner(ring), cfg: cfg, log: log}
 }
 
 var errNoFile = services.Errorf(services.NotFound, "File not found")
@@ -81,8 +83,12 @@ func (s *Service) remove(ctx context.Context, organization, id uuid.UUID) error 
 	return nil
 }
 
-// discard removes what is leaving.
+// discard removes what is leaving; while a backup copies contents that is left to the
+// sweeper.
 func (s *Service) discard(ctx context.Context, c content) error {
+	if paused, err := s.repository.paused(ctx); err != nil || paused {
+		return err
+	}
 	store, err := s.shelf.Named(c.Store)
 	if err == nil {
 		err = store.Delete(ctx, c.ID.String())
@@ -114,24 +120,29 @@ func (s *Service) plan(ctx context.Context, organization uuid.UUID) (billing.Pla
 
 // Open gives a file's content; who may have it was asked before.
 func (s *Service) Open(ctx context.Context, f File) (*blobs.Content, error) {
-	c, err := s.repository.content(ctx, f.Content)
-	if services.Is(err, services.NotFound) { // removed meanwhile
+	return s.Content(ctx, f.Content)
+}
+
+// Content implements library.Contents.
+func (s *Service) Content(ctx context.Context, id uuid.UUID) (*blobs.Content, error) {
+	c, err := s.repository.content(ctx, id)
+	if services.Is(err, services.NotFound) || (err == nil && c.Size == nil) { // removed meanwhile
 		return nil, errNoFile
 	}
 	if err != nil {
 		return nil, err
 	}
-	store, err := s.shelf.Named(c.Store)
-	if err != nil {
-		return nil, err
-	}
-	var secret []byte
-	if c.Secret != nil {
-		if secret, err = s.ring.Open(c.Secret, bond(c.ID)); err != nil {
-			return nil, services.Errorf(services.Internal, "a file's secret can't be opened").Because(err)
-		}
-	}
-	return store.Open(ctx, c.ID.String(), secret, f.Size)
+	return openedFrom(ctx, s.shelf, s.ring, c)
+}
+
+// Find implements library.Files.
+func (s *Service) Find(ctx context.Context, caller services.Caller, id uuid.UUID) (library.File, error) {
+	f, err := s.Get(ctx, caller, id)
+	return asDocument(f), err
+}
+
+func asDocument(f File) library.File {
+	return library.File{ID: f.ID, Organization: f.Organization, Content: f.Content, Filename: f.Filename}
 }
 
 // bond ties a sealed secret to its content.

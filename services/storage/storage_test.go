@@ -24,14 +24,23 @@ import (
 	"uaol/providers/api"
 	"uaol/providers/blobs"
 	"uaol/providers/config"
+	"uaol/providers/embeddings"
 	"uaol/providers/keyring"
 	"uaol/providers/postgres/pgtest"
 	"uaol/services"
 	"uaol/services/billing"
 	"uaol/services/storage/conversations"
+	"uaol/services/storage/documents"
+	"uaol/services/storage/library"
 )
 
-func TestMain(m *testing.M) { pgtest.Main(m) }
+// TestMain lets the test binary be the reading process too.
+func TestMain(m *testing.M) {
+	if documents.IsWork(os.Args[1:]) {
+		os.Exit(documents.Work(os.Args[1:], os.Stdin, os.Stdout))
+	}
+	pgtest.Main(m)
+}
 
 // bench is what a test of this package works with.
 type bench struct {
@@ -41,6 +50,7 @@ type bench struct {
 	shelf   *blobs.Shelf
 	service *Service
 	talks   *conversations.Service
+	library *library.Service
 	engine  *gin.Engine
 
 	everything *Everything
@@ -60,18 +70,20 @@ func setupOn(t testing.TB, shelf *blobs.Shelf) *bench {
 	b := &bench{pool: pgtest.New(t), plans: &plans{}, shelf: shelf}
 	cfg := Config{Largest: "20MB"}
 	require.NoError(t, cfg.Check())
-	b.service = NewService(NewRepository(b.pool), shelf, ring(t, keyring.Config{Secret: firstSecret}), b.plans, cfg, zap.NewNop())
+	bell := library.NewBell()
+	b.service = NewService(NewRepository(b.pool), shelf, ring(t, keyring.Config{Secret: firstSecret}), b.plans, bell, cfg, zap.NewNop())
+	b.library = library.NewService(library.NewRepository(b.pool), b.service, &embeddings.Client{}, bell, zap.NewNop())
 	b.talks = conversations.NewService(conversations.NewRepository(b.pool))
 	b.everything = NewEverything(b.service, b.talks)
 	gin.SetMode(gin.ReleaseMode)
 	b.engine = gin.New()
-	api.Mount(b.engine, api.Guards{Authenticator: header{}}, false, append(NewHandler(b.service).operations(), conversations.NewHandler(b.talks).Operations()...)...)
+	api.Mount(b.engine, api.Guards{Authenticator: header{}}, false, slices.Concat(NewHandler(b.service, b.library).operations(), library.NewHandler(b.library).Operations(), conversations.NewHandler(b.talks).Operations())...)
 	return b
 }
 
 // routes are all operations, those between services too.
 func (b *bench) routes() []api.Operation {
-	return routes(NewHandler(b.service), conversations.NewHandler(b.talks), b.talks, b.everything, b.pool).Routes.Operations
+	return routes(NewHandler(b.service, b.library), library.NewHandler(b.library), conversations.NewHandler(b.talks), b.talks, b.library, b.everything, b.pool).Routes.Operations
 }
 
 const (

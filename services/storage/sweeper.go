@@ -34,6 +34,9 @@ func (w *Sweeper) Sweep(ctx context.Context) error {
 // another time.
 func (w *Sweeper) settle(ctx context.Context) error {
 	for {
+		if paused, err := w.service.repository.paused(ctx); err != nil || paused {
+			return err
+		}
 		all, err := w.service.repository.unsettled(ctx, sweepBatch)
 		if err != nil {
 			return err

@@ -3,6 +3,7 @@ package storage
 import (
 	"mime"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/gabriel-vasile/mimetype"
@@ -40,6 +41,27 @@ func claimable(found *mimetype.MIME, claimed string) bool {
 }
 
 var textual = map[string]bool{"application/json": true, "application/jsonl": true, "application/xml": true, "application/yaml": true, "application/javascript": true}
+
+// mostRead is the largest file that text is taken out of, in bytes.
+const mostRead = 100 << 20
+
+// read are types beside texts and images that text may be in.
+var read = []string{"pdf", "officedocument", "opendocument", "msword", "ms-excel", "ms-powerpoint", "ole-storage", "rtf", "epub", "json", "xml", "rfc822"}
+
+// readable reports whether a file is a document: whether there may be text in it.
+func readable(f File) bool {
+	return f.Size <= mostRead && discussable(f.ContentType)
+}
+
+// discussable reports whether a content of that type is one that text may be in.
+func discussable(contentType string) bool {
+	base, _, _ := mime.ParseMediaType(contentType)
+	return strings.HasPrefix(base, "text/") || slices.Contains(pictures, base) ||
+		slices.ContainsFunc(read, func(part string) bool { return strings.Contains(base, part) })
+}
+
+// pictures are the images that text is recognised in.
+var pictures = []string{"image/png", "image/jpeg", "image/gif", "image/webp"}
 
 // shown are the types that a browser shows by itself and runs nothing of.
 var shown = map[string]bool{"image/png": true, "image/jpeg": true, "image/gif": true, "image/webp": true, "text/plain": true}

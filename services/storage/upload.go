@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/gabriel-vasile/mimetype"
@@ -26,6 +27,10 @@ type Upload struct {
 	Strict   bool   // the content has to be what it is claimed to be
 	Size     int64  // bytes, as announced; -1 when nobody has said
 	Content  io.Reader
+	// Most is the largest that it may be, in bytes, 0 for what the settings say.
+	Most int64
+	// Documents takes only what people talk about: texts, office files and images.
+	Documents bool
 }
 
 // uploadWithin bounds an upload: what takes longer than a day is taken for left behind.
@@ -44,7 +49,11 @@ func (s *Service) Upload(ctx context.Context, caller services.Caller, in Upload)
 	if in.ID == uuid.Nil {
 		in.ID = uuid.Must(uuid.NewV7())
 	}
-	incoming := newReceived(in.Content, s.cfg.largest)
+	most := s.cfg.largest
+	if in.Most > 0 {
+		most = min(most, in.Most)
+	}
+	incoming := newReceived(in.Content, most)
 	kind, err := incoming.sniff(in)
 	if err != nil {
 		return File{}, err
@@ -71,11 +80,14 @@ func (s *Service) keep(ctx context.Context, account uuid.UUID, f File, c content
 	}
 	if err != nil || spare {
 		s.abandon(ctx, c)
+	} else {
+		s.bell.Ring()
 	}
 	if services.Is(err, services.Conflict) {
 		there, e := s.repository.byID(ctx, s.repository.pool, f.ID)
 		if e == nil && there.Organization == f.Organization {
 			if there.SHA256 == f.SHA256 {
+				there.Repeated = true
 				return there, nil
 			}
 			err = services.Errorf(services.Conflict, "This upload was made already, with another content")
@@ -159,7 +171,12 @@ func (r *received) sniff(in Upload) (string, error) {
 	if in.Strict && !claimable(found, in.Claimed) {
 		return "", services.Errorf(services.Unsupported, "The content looks like %s and not like %s", found.String(), in.Claimed)
 	}
-	return typeOf(found, in.Filename), nil
+	kind := typeOf(found, in.Filename)
+	if in.Documents && !discussable(kind) {
+		base, _, _ := strings.Cut(kind, ";")
+		return "", services.Errorf(services.Unsupported, "File type %s not allowed", base)
+	}
+	return kind, nil
 }
 
 // bounded is a reader that fails where a content is larger than it may be.

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/oauth2"
 
+	"uaol/providers/egress"
 	"uaol/services"
 )
 
@@ -20,8 +21,9 @@ const (
 // newClient makes the client for requests to providers. Operators choose their
 // addresses, so loopback is fine; redirects are not followed, because the
 // requests carry secrets.
-func newClient() (client *http.Client, idle func()) {
+func newClient(proxies egress.Proxies) (client *http.Client, idle func()) {
 	transport := &http.Transport{
+		Proxy:                  proxies.Through(),
 		DialContext:            (&net.Dialer{Timeout: timeout}).DialContext,
 		ForceAttemptHTTP2:      true,
 		TLSHandshakeTimeout:    timeout,

@@ -9,11 +9,13 @@ import (
 	"github.com/google/uuid"
 
 	"uaol/providers/config"
+	"uaol/providers/egress"
 	"uaol/services"
 )
 
 // Config says which providers people may sign in with.
 type Config struct {
+	egress.Proxies
 	Frontend string `env:"FRONTEND_URL" envDefault:"http://localhost:8080" want:"an http or https URL without query; several separated by commas" doc:"where sign-in leads back to, at /auth/callback, tools' consents, at /tools/consent, and payments, at /billing; of several, separated by commas, the first is the default and ?return_to= chooses another"`
 
 	GoogleIssuer   string `env:"GOOGLE_ISSUER" envDefault:"https://accounts.google.com" want:"an http or https URL" doc:"Google's OpenID issuer"`

@@ -26,7 +26,7 @@ type Providers struct {
 
 // New makes Providers. Nothing is asked of them yet.
 func New(c Config) *Providers {
-	client, idle := newClient()
+	client, idle := newClient(c.Proxies)
 	p := &Providers{all: map[string]*Provider{}, idle: idle}
 	for _, provider := range []*Provider{google(c), outlook(c), icloud(c), generic(c)} {
 		provider.http = client

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"uaol/providers/config"
+	"uaol/providers/egress"
 	"uaol/providers/keyring"
 	"uaol/providers/secrets"
 	"uaol/services/billing/chain"
@@ -15,6 +16,7 @@ import (
 // Config says with what the books are sealed and where it is published.
 type Config struct {
 	config.Process
+	egress.Proxies
 	Secret   string   `env:"UAOL_LEDGER_SECRET" secret:"true" want:"a random text of at least 32 characters" doc:"signs the seals over the books of credits; 32 characters or more; without it, made of ENCRYPTION_SECRET"`
 	Previous []string `env:"UAOL_LEDGER_SECRET_PREVIOUS" secret:"true" doc:"secrets that UAOL_LEDGER_SECRET replaced, or their public keys (ed25519:…), separated by commas; seals made with them go on counting"`
 	File     string   `env:"UAOL_LEDGER_HEAD_FILE" want:"a file's path" doc:"file to which the last seal over the books is appended, at most once a minute; keep it where the database's administrators cannot write; default in development: ledger-heads.jsonl in the data directory"`

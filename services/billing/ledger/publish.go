@@ -37,7 +37,10 @@ type Publisher struct {
 
 // NewPublisher makes a Publisher.
 func NewPublisher(cfg Config, log *zap.Logger) *Publisher {
-	return &Publisher{cfg: cfg, log: log.Named("sealer"), client: &http.Client{Timeout: publishTimeout}}
+	return &Publisher{cfg: cfg, log: log.Named("sealer"), client: &http.Client{
+		Timeout:   publishTimeout,
+		Transport: &http.Transport{Proxy: cfg.Through(), DisableKeepAlives: true, ForceAttemptHTTP2: true}, // one a minute
+	}}
 }
 
 // Offer gives a new head, to be published when it is time.

@@ -6,11 +6,13 @@ import (
 	"strings"
 
 	"uaol/providers/config"
+	"uaol/providers/egress"
 	"uaol/services"
 )
 
 // Config says where Stripe is and what is sold.
 type Config struct {
+	egress.Proxies
 	SecretKey       string `env:"STRIPE_SECRET_KEY" secret:"true" want:"a secret key, which begins with sk_, or a restricted one (rk_)" doc:"Stripe's secret key; without it nothing can be bought. A restricted key needs to write customers, payment methods, checkout sessions, subscriptions and portal sessions, and to read payment intents, charges, disputes and invoices"`
 	WebhookSecret   string `env:"STRIPE_WEBHOOK_SECRET" secret:"true" want:"a signing secret, which begins with whsec_" doc:"signing secret of the webhook that Stripe calls at /billing/webhook/stripe; it needs the events checkout.session.completed, checkout.session.async_payment_succeeded, payment_intent.succeeded, charge.refunded, refund.*, charge.dispute.*, invoice.paid, invoice.payment_failed and customer.subscription.*"`
 	URL             string `env:"UAOL_STRIPE_URL" envDefault:"https://api.stripe.com" want:"an http or https URL without path and query" doc:"where Stripe's API is; another only for tests and proxies"`

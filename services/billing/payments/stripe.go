@@ -20,6 +20,7 @@ const stripeTimeout = 30 * time.Second // of one request
 // logs nothing: what the library logs holds whole requests.
 func newClient(cfg Config) (*stripe.Client, *http.Transport) {
 	transport := &http.Transport{
+		Proxy:               cfg.Through(),
 		DialContext:         (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
 		TLSHandshakeTimeout: 10 * time.Second,
 		IdleConnTimeout:     30 * time.Second,

@@ -33,6 +33,7 @@ func newVault(cfg Config) (*vault, error) {
 	settings.MaxRetries = 1
 	settings.HttpClient = &http.Client{
 		Transport: &http.Transport{
+			Proxy:               cfg.Through(),
 			DialContext:         (&net.Dialer{Timeout: vaultTimeout}).DialContext,
 			TLSHandshakeTimeout: vaultTimeout,
 			IdleConnTimeout:     30 * time.Second,

@@ -44,35 +44,51 @@ type Message struct {
 	CreatedAt services.Time   `json:"createdAt" db:"created_at"`
 }
 
-// Book is what the gateway sees of conversations.
+// Book is what the gateway sees of conversations. A turn is begun, answered and
+// finished; one turn of a conversation is answered at a time.
 type Book interface {
-	// Recall gives a conversation's newest messages, oldest first. Kind NotFound for
-	// another's too.
-	Recall(ctx context.Context, in RecallRequest) (Recalled, error)
-	// Add adds a turn to a conversation, which it makes if it is not there yet. A turn
-	// that was added before is left as it is. Kind NotFound for another's conversation.
-	Add(ctx context.Context, in AddRequest) error
+	// Begin adds what a turn begins with, unless it is there already, and claims the
+	// turn's answer for a minute. A turn that was answered is not claimed: its answer is
+	// given. Kinds: NotFound for a conversation that is not there, unless it is to be
+	// made, or that is another's; Conflict while a turn of it is being answered.
+	Begin(ctx context.Context, in BeginRequest) (Begun, error)
+	// Renew prolongs a claim, from now on for a minute. Kind Conflict when it is over.
+	Renew(ctx context.Context, in Claim) error
+	// Finish adds what was said in answer and ends the claim. Without messages the turn
+	// was none: what it began with is removed. Kind Conflict when the claim is over.
+	Finish(ctx context.Context, in FinishRequest) error
 }
 
-// RecallRequest asks for at most so many messages and, if it is not nil, for the turn.
-type RecallRequest struct {
+// BeginRequest is the beginning of a turn.
+type BeginRequest struct {
 	Caller       services.Caller `json:"caller"`
 	Conversation uuid.UUID       `json:"conversation"`
-	Turn         uuid.UUID       `json:"turn,omitzero"`
-	Limit        int             `json:"limit"`
-}
-
-// Recalled is what was said before, and the turn that was asked for, if it is there.
-type Recalled struct {
-	Messages []Message `json:"messages"`
-	Turn     []Message `json:"turn,omitempty"`
-}
-
-// AddRequest is a turn.
-type AddRequest struct {
-	Caller       services.Caller `json:"caller"`
-	Conversation uuid.UUID       `json:"conversation"`
-	Title        string          `json:"title"` // of a new one
+	New          bool            `json:"new,omitempty"` // it is made if it is not there
+	Title        string          `json:"title,omitempty"`
 	Turn         uuid.UUID       `json:"turn"`
 	Messages     []Message       `json:"messages"` // role, content and details
+	History      int             `json:"history"`  // how many messages before the turn are wanted
+}
+
+// Begun is a turn whose answer is claimed, or was given before.
+type Begun struct {
+	Claim   uuid.UUID `json:"claim,omitzero"`
+	Again   bool      `json:"again,omitempty"`   // it was begun before, and came to no end
+	History []Message `json:"history,omitempty"` // what was said before the turn, oldest first
+	Opening []Message `json:"opening,omitempty"` // what it was begun with, when that was before
+	Answer  []Message `json:"answer,omitempty"`  // what was said in answer, when it was answered before
+}
+
+// Claim is somebody's right to answer.
+type Claim struct {
+	Caller       services.Caller `json:"caller"`
+	Conversation uuid.UUID       `json:"conversation"`
+	Claim        uuid.UUID       `json:"claim"`
+}
+
+// FinishRequest is a turn's answer.
+type FinishRequest struct {
+	Claim
+	Turn     uuid.UUID `json:"turn"`
+	Messages []Message `json:"messages"`
 }

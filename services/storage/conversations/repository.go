@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"uaol/providers/postgres"
@@ -73,52 +72,14 @@ func (r *Repository) after(ctx context.Context, conversation uuid.UUID, seq, lim
 		SELECT `+messageColumns+` FROM uaol_storage.messages WHERE conversation_id = $1 AND seq > $2 ORDER BY seq LIMIT $3`, conversation, seq, limit))
 }
 
-func (r *Repository) newest(ctx context.Context, conversation uuid.UUID, limit int) ([]Message, error) {
-	return messagesOf(postgres.All[messageRow](ctx, r.pool, `
+// before gives the newest messages that are no part of a turn, oldest first.
+func (r *Repository) before(ctx context.Context, q postgres.Querier, conversation, turn uuid.UUID, limit int) ([]Message, error) {
+	return messagesOf(postgres.All[messageRow](ctx, q, `
 		SELECT `+messageColumns+` FROM (
-			SELECT * FROM uaol_storage.messages WHERE conversation_id = $1 ORDER BY seq DESC LIMIT $2) m ORDER BY seq`, conversation, limit))
+			SELECT * FROM uaol_storage.messages WHERE conversation_id = $1 AND turn_id <> $2 ORDER BY seq DESC LIMIT $3) m ORDER BY seq`, conversation, turn, limit))
 }
 
-func (r *Repository) turn(ctx context.Context, conversation, turn uuid.UUID) ([]Message, error) {
-	return messagesOf(postgres.All[messageRow](ctx, r.pool, `
+func (r *Repository) turn(ctx context.Context, q postgres.Querier, conversation, turn uuid.UUID) ([]Message, error) {
+	return messagesOf(postgres.All[messageRow](ctx, q, `
 		SELECT `+messageColumns+` FROM uaol_storage.messages WHERE conversation_id = $1 AND turn_id = $2 ORDER BY seq`, conversation, turn))
-}
-
-// add adds a turn, once. Who speaks at the same time waits for the conversation's row.
-func (r *Repository) add(ctx context.Context, in AddRequest) error {
-	roles, contents, details := make([]string, len(in.Messages)), make([]string, len(in.Messages)), make([]*string, len(in.Messages))
-	for i, m := range in.Messages {
-		roles[i], contents[i] = string(m.Role), m.Content
-		if len(m.Details) > 0 {
-			text := string(m.Details)
-			details[i] = &text
-		}
-	}
-	return postgres.InTx(ctx, r.pool, func(tx pgx.Tx) error {
-		if _, err := postgres.Exec(ctx, tx, `
-			INSERT INTO uaol_storage.conversations (conversation_id, organization_id, account_id, title) VALUES ($1, $2, $3, $4)
-			ON CONFLICT (conversation_id) DO NOTHING`, in.Conversation, in.Caller.Organization, in.Caller.Account, in.Title); err != nil {
-			return err
-		}
-		of, err := postgres.One[Conversation](ctx, tx, `SELECT `+columns+` FROM uaol_storage.conversations WHERE conversation_id = $1 FOR UPDATE`, in.Conversation)
-		if err != nil {
-			return err
-		}
-		if !of.belongsTo(in.Caller) {
-			return errNone
-		}
-		said, err := postgres.Value[int64](ctx, tx, `SELECT count(*) FROM uaol_storage.messages WHERE conversation_id = $1 AND turn_id = $2`, in.Conversation, in.Turn)
-		if err != nil || said > 0 {
-			return err
-		}
-		if _, err := postgres.Exec(ctx, tx, `
-			INSERT INTO uaol_storage.messages (conversation_id, seq, turn_id, role, content, details)
-			SELECT $1, $2::integer + place, $3, role, content, details
-			FROM unnest($4::text[], $5::text[], $6::text[]) WITH ORDINALITY AS m (role, content, details, place)`,
-			in.Conversation, of.LastSeq, in.Turn, roles, contents, details); err != nil {
-			return err
-		}
-		_, err = postgres.Exec(ctx, tx, `UPDATE uaol_storage.conversations SET last_seq = last_seq + $2, updated_at = now() WHERE conversation_id = $1`, in.Conversation, len(in.Messages))
-		return err
-	})
 }

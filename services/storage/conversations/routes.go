@@ -88,9 +88,9 @@ const exportPage = 200
 
 // export hands a conversation out as one file.
 func (h *Handler) export(c *gin.Context, caller services.Caller) {
-	id, err := uuid.Parse(c.Param("conversationId"))
+	id, err := api.PathID(c, "conversationId")
 	if err != nil {
-		api.Fail(c, services.Faults(services.Fault{Path: "path.conversationId", Message: "must be a UUID"}))
+		api.Fail(c, err)
 		return
 	}
 	format := c.DefaultQuery("format", "markdown")
@@ -103,9 +103,9 @@ func (h *Handler) export(c *gin.Context, caller services.Caller) {
 		api.Fail(c, err)
 		return
 	}
-	all := []Message{}
+	all, last := []Message{}, 0
 	for {
-		some, err := h.service.repository.after(c.Request.Context(), id, len(all), exportPage)
+		some, err := h.service.repository.after(c.Request.Context(), id, last, exportPage)
 		if err != nil {
 			api.Fail(c, err)
 			return
@@ -113,6 +113,7 @@ func (h *Handler) export(c *gin.Context, caller services.Caller) {
 		if all = append(all, some...); len(some) < exportPage {
 			break
 		}
+		last = some[len(some)-1].Seq
 	}
 	c.Header("X-Content-Type-Options", "nosniff")
 	if format == "json" {

@@ -2,11 +2,13 @@ package conversations
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/google/uuid"
 
+	"uaol/providers/postgres"
 	"uaol/services"
 )
 
@@ -41,7 +43,7 @@ func (s *Service) Rename(ctx context.Context, caller services.Caller, id uuid.UU
 	if _, err := s.Get(ctx, caller, id); err != nil {
 		return Conversation{}, err
 	}
-	return s.repository.rename(ctx, id, title)
+	return s.repository.rename(ctx, id, Title(title))
 }
 
 // Delete removes one of the caller's conversations with all that was said.
@@ -60,32 +62,32 @@ func (s *Service) Messages(ctx context.Context, caller services.Caller, id uuid.
 	return s.repository.after(ctx, id, after, limit)
 }
 
-// Recall implements Book.
-func (s *Service) Recall(ctx context.Context, in RecallRequest) (Recalled, error) {
-	if _, err := s.Get(ctx, in.Caller, in.Conversation); err != nil {
-		return Recalled{}, err
-	}
-	var said Recalled
-	var err error
-	if in.Turn != uuid.Nil {
-		if said.Turn, err = s.repository.turn(ctx, in.Conversation, in.Turn); err != nil {
-			return Recalled{}, err
-		}
-	}
-	said.Messages, err = s.repository.newest(ctx, in.Conversation, in.Limit)
-	return said, err
-}
-
-// Add implements Book.
-func (s *Service) Add(ctx context.Context, in AddRequest) error {
+// Begin implements Book.
+func (s *Service) Begin(ctx context.Context, in BeginRequest) (Begun, error) {
 	if len(in.Messages) == 0 || in.Conversation == uuid.Nil || in.Turn == uuid.Nil {
-		return services.Errorf(services.Invalid, "A turn has a conversation, an id and messages")
+		return Begun{}, services.Errorf(services.Invalid, "A turn has a conversation, an id and messages")
 	}
 	in.Title = Title(in.Title)
-	for i := range in.Messages {
-		in.Messages[i].Content = storable(in.Messages[i].Content)
+	in.Messages = stored(in.Messages)
+	return s.repository.begin(ctx, in)
+}
+
+// Renew implements Book.
+func (s *Service) Renew(ctx context.Context, in Claim) error { return s.repository.renew(ctx, in) }
+
+// Finish implements Book.
+func (s *Service) Finish(ctx context.Context, in FinishRequest) error {
+	in.Messages = stored(in.Messages)
+	return s.repository.finish(ctx, in)
+}
+
+// stored are messages as PostgreSQL takes them; the given ones are their owner's.
+func stored(messages []Message) []Message {
+	messages = slices.Clone(messages)
+	for i := range messages {
+		messages[i].Content = postgres.Text(messages[i].Content)
 	}
-	return s.repository.add(ctx, in)
+	return messages
 }
 
 // longestTitle is in characters.
@@ -93,7 +95,7 @@ const longestTitle = 80
 
 // Title makes a title of what somebody said first.
 func Title(said string) string {
-	words := strings.Join(strings.Fields(storable(said)), " ")
+	words := strings.Join(strings.Fields(postgres.Text(said)), " ")
 	if runes := []rune(words); len(runes) > longestTitle {
 		words = strings.TrimSpace(string(runes[:longestTitle-1])) + "…"
 	}
@@ -101,9 +103,4 @@ func Title(said string) string {
 		return "Conversation"
 	}
 	return words
-}
-
-// storable is a text as PostgreSQL takes it: models write anything.
-func storable(text string) string {
-	return strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "")
 }

@@ -18,6 +18,7 @@ type library struct {
 	passages []retrieval.Passage
 	all      []retrieval.Candidate
 	corpus   retrieval.Corpus
+	vectors  [][]float32 // of the passages
 }
 
 func openLibrary(t testing.TB) *library {

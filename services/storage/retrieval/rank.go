@@ -2,17 +2,15 @@ package retrieval
 
 import (
 	"cmp"
-	"encoding/binary"
 	"math"
 	"slices"
 )
 
 // Candidate is a passage that may answer a question, as far as ranking needs it.
 type Candidate struct {
-	ID     int64
-	Terms  []string // of its text
-	Above  []string // of its headings and of its file's name
-	Vector []float32
+	ID    int64
+	Terms []string // of its text
+	Above []string // of its headings and of its file's name
 }
 
 // Corpus is what is known of all passages among which the candidates are.
@@ -34,8 +32,35 @@ const (
 // ByWords ranks candidates by the words that they share with a question (BM25); those
 // that share none are left out. A word's forms count as one.
 func ByWords(asked [][]string, candidates []Candidate, corpus Corpus) []int64 {
+	scores, _ := byWords(asked, candidates, corpus)
+	return ranked(scores)
+}
+
+// fair is the part of the score that a passage could have at most, with each word of the
+// question that any has over and over, from which on its place says something. From 0.15
+// to 0.3 it makes little difference (docs/architecture.md).
+const fair = 0.2
+
+// BySureWords is ByWords without the passages that share too little of the question, such
+// as a common word of eight. Where words are all there is to go by these do no harm, but
+// put together with others their places would count as much as those of passages that
+// are found by their meaning. The first one stays: it may be the only one with a name or
+// a number that was asked for.
+func BySureWords(asked [][]string, candidates []Candidate, corpus Corpus) []int64 {
+	scores, most := byWords(asked, candidates, corpus)
+	ids := ranked(scores) // sorts them
+	for i, s := range scores {
+		if i > 0 && s.score < fair*most {
+			return ids[:i]
+		}
+	}
+	return ids
+}
+
+// byWords also gives the score that no passage exceeds.
+func byWords(asked [][]string, candidates []Candidate, corpus Corpus) (scores []scored, most float64) {
 	if len(candidates) == 0 || corpus.Passages == 0 {
-		return nil
+		return nil, 0
 	}
 	length := math.Max(float64(corpus.Terms)/float64(corpus.Passages), 1)
 	weights := make([]float64, len(asked))
@@ -45,8 +70,11 @@ func ByWords(asked [][]string, candidates []Candidate, corpus Corpus) []int64 {
 			having = max(having, corpus.Having[form])
 		}
 		weights[i] = math.Log(1 + (float64(corpus.Passages)-float64(having)+0.5)/(float64(having)+0.5))
+		if having > 0 { // what no passage has tells none from another
+			most += weights[i] * (k1 + 1)
+		}
 	}
-	scores := make([]scored, 0, len(candidates))
+	scores = make([]scored, 0, len(candidates))
 	for _, c := range candidates {
 		counts := make(map[string]float64, len(c.Terms))
 		for _, term := range c.Terms {
@@ -67,27 +95,7 @@ func ByWords(asked [][]string, candidates []Candidate, corpus Corpus) []int64 {
 			scores = append(scores, scored{c.ID, sum})
 		}
 	}
-	return ranked(scores)
-}
-
-// ByMeaning ranks candidates by how near their vectors are to a question's (cosine).
-func ByMeaning(asked []float32, candidates []Candidate) []int64 {
-	size := norm2(asked)
-	scores := make([]scored, 0, len(candidates))
-	for _, c := range candidates {
-		if len(c.Vector) != len(asked) || size == 0 {
-			continue
-		}
-		dot, own := 0.0, 0.0
-		for i, x := range c.Vector {
-			dot += float64(x) * float64(asked[i])
-			own += float64(x) * float64(x)
-		}
-		if own > 0 {
-			scores = append(scores, scored{c.ID, dot / (size * math.Sqrt(own))})
-		}
-	}
-	return ranked(scores)
+	return scores, most
 }
 
 func norm2(v []float32) float64 {
@@ -122,8 +130,8 @@ type scored struct {
 	score float64
 }
 
-// ranked gives ids, the best first; equals by their ids, so that the same question has
-// the same answer.
+// ranked sorts, and gives ids, the best first; equals by their ids, so that the same
+// question has the same answer.
 func ranked(scores []scored) []int64 {
 	slices.SortFunc(scores, func(a, b scored) int {
 		return cmp.Or(cmp.Compare(b.score, a.score), cmp.Compare(a.id, b.id))
@@ -133,25 +141,4 @@ func ranked(scores []scored) []int64 {
 		ids[i] = s.id
 	}
 	return ids
-}
-
-// Packed writes a vector as the database keeps it.
-func Packed(v []float32) []byte {
-	packed := make([]byte, 4*len(v))
-	for i, x := range v {
-		binary.LittleEndian.PutUint32(packed[4*i:], math.Float32bits(x))
-	}
-	return packed
-}
-
-// Unpacked reads what Packed wrote; nil for nothing.
-func Unpacked(packed []byte) []float32 {
-	if len(packed) == 0 || len(packed)%4 != 0 {
-		return nil
-	}
-	v := make([]float32, len(packed)/4)
-	for i := range v {
-		v[i] = math.Float32frombits(binary.LittleEndian.Uint32(packed[4*i:]))
-	}
-	return v
 }

@@ -1,0 +1,2 @@
+DROP TABLE uaol_storage.passages;
+DROP TABLE uaol_storage.documents;
