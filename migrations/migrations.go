@@ -5,23 +5,20 @@ package migrations
 
 import (
 	"context"
-	"database/sql"
 	"embed"
 	"errors"
 	"fmt"
 	"io/fs"
 	"sort"
 	"strings"
+	"time"
 
 	"github.com/golang-migrate/migrate/v4"
-	"github.com/golang-migrate/migrate/v4/database"
-	"github.com/golang-migrate/migrate/v4/database/cockroachdb"
-	pgxmigrate "github.com/golang-migrate/migrate/v4/database/pgx/v5"
 	"github.com/golang-migrate/migrate/v4/source/iofs"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/stdlib"
 
+	"uaol/migrations/atomic"
 	"uaol/providers/postgres/dialect"
 	"uaol/services"
 )
@@ -30,6 +27,9 @@ import (
 //
 //go:embed */*.sql
 var FS embed.FS
+
+// Database owns what belongs to no service: what package postgres needs itself.
+const Database services.Name = "database"
 
 // Schema is the schema that a service's tables live in.
 func Schema(service services.Name) string { return "uaol_" + string(service) }
@@ -63,6 +63,19 @@ func Up(ctx context.Context, url string) error {
 	return each(ctx, url, Owners(), func(m *migrate.Migrate) error { return m.Up() })
 }
 
+// To brings services that are not there yet to the given versions, and no further.
+func To(ctx context.Context, url string, versions map[services.Name]uint) error {
+	for _, owner := range Owners() {
+		if versions[owner] == 0 {
+			continue
+		}
+		if err := each(ctx, url, []services.Name{owner}, func(m *migrate.Migrate) error { return m.Migrate(versions[owner]) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Down takes back the newest steps of the given services.
 func Down(ctx context.Context, url string, steps int, owners ...services.Name) error {
 	if err := enough(ctx, url, steps, owners); err != nil {
@@ -90,18 +103,20 @@ func enough(ctx context.Context, url string, steps int, owners []services.Name) 
 	return nil
 }
 
-// each runs f over the services' migrations on one connection. golang-migrate
-// takes its lock for the time of f, so several processes may start at once.
+// each runs f over the services' migrations. One process at a time changes a
+// service's tables, so several may start at once.
 func each(ctx context.Context, url string, owners []services.Name, f func(*migrate.Migrate) error) error {
 	cfg, err := pgx.ParseConfig(url)
 	if err != nil {
 		return errors.New("the database's URL cannot be read")
 	}
-	db := stdlib.OpenDB(*cfg)
-	defer db.Close()
-	db.SetMaxIdleConns(1)
+	conn, err := pgx.ConnectConfig(ctx, cfg)
+	if err != nil {
+		return fmt.Errorf("migrations: %w", err)
+	}
 	var version string
-	if err := db.QueryRowContext(ctx, "SELECT version()").Scan(&version); err != nil {
+	err = conn.QueryRow(ctx, "SELECT version()").Scan(&version)
+	if err = errors.Join(err, conn.Close(ctx)); err != nil {
 		return fmt.Errorf("migrations: %w", err)
 	}
 	for _, owner := range owners {
@@ -113,31 +128,24 @@ func each(ctx context.Context, url string, owners []services.Name, f func(*migra
 }
 
 func one(ctx context.Context, cfg *pgx.ConnConfig, cockroach bool, owner services.Name, f func(*migrate.Migrate) error) error {
-	source, err := iofs.New(FS, string(owner))
+	files, err := fs.Sub(FS, string(owner))
 	if err != nil {
 		return err
 	}
-	cfg = cfg.Copy()
-	if cockroach {
-		// Its driver can't qualify the version table's name; this connection
-		// serves nothing else.
-		cfg.RuntimeParams["search_path"] = Schema(owner)
-	}
-	db := stdlib.OpenDB(*cfg) // golang-migrate closes it
-	if err := createSchema(ctx, db, Schema(owner)); err != nil {
-		return errors.Join(err, db.Close())
-	}
-	driver, err := driverFor(db, cockroach, Schema(owner))
+	source, err := iofs.New(files, ".")
 	if err != nil {
-		return errors.Join(err, db.Close())
+		return err
+	}
+	driver, err := atomic.New(ctx, cfg, atomic.Config{Schema: Schema(owner), Cockroach: cockroach, Files: files})
+	if err != nil {
+		return err
 	}
 	m, err := migrate.NewWithInstance(string(owner), source, "database", driver)
 	if err != nil {
-		return errors.Join(err, db.Close())
+		return errors.Join(err, driver.Close())
 	}
 	defer m.Close()
-	stop := context.AfterFunc(ctx, func() { m.GracefulStop <- true })
-	defer stop()
+	m.LockTimeout = waiting
 	err = f(m)
 	if errors.Is(err, migrate.ErrNoChange) {
 		return nil
@@ -145,32 +153,9 @@ func one(ctx context.Context, cfg *pgx.ConnConfig, cockroach bool, owner service
 	return err
 }
 
-func driverFor(db *sql.DB, cockroach bool, schema string) (database.Driver, error) {
-	if cockroach {
-		return cockroachdb.WithInstance(db, &cockroachdb.Config{})
-	}
-	return pgxmigrate.WithInstance(db, &pgxmigrate.Config{
-		SchemaName:            schema,
-		MigrationsTable:       `"` + schema + `"."schema_migrations"`,
-		MigrationsTableQuoted: true,
-	})
-}
-
-// createSchema makes the schema; two processes that do so at once may collide
-// in the catalog even with IF NOT EXISTS, and then it is there.
-func createSchema(ctx context.Context, db *sql.DB, schema string) error {
-	var there bool
-	err := db.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM information_schema.schemata WHERE schema_name = $1)", schema).Scan(&there)
-	if err != nil || there {
-		return err
-	}
-	_, err = db.ExecContext(ctx, "CREATE SCHEMA IF NOT EXISTS "+pgx.Identifier{schema}.Sanitize())
-	var pg *pgconn.PgError
-	if errors.As(err, &pg) && (pg.Code == "23505" || pg.Code == "42P06") {
-		return nil
-	}
-	return err
-}
+// waiting is how long one process waits for another that migrates; a large index
+// takes hours. Whoever can't wait so long cancels the context.
+const waiting = 24 * time.Hour
 
 // State is where one service's tables stand.
 type State struct {
@@ -194,8 +179,10 @@ func Status(ctx context.Context, q Rows, owners ...services.Name) ([]State, erro
 	states := make([]State, 0, len(owners))
 	for _, owner := range owners {
 		state := State{Service: owner, Latest: Latest(owner)}
+		var version int64 // -1 for none, after an interrupted step down of an older release
 		err := q.QueryRow(ctx, "SELECT version, dirty FROM "+pgx.Identifier{Schema(owner), "schema_migrations"}.Sanitize()+" LIMIT 1").
-			Scan(&state.Version, &state.Dirty)
+			Scan(&version, &state.Dirty)
+		state.Version = uint(max(version, 0))
 		var pg *pgconn.PgError
 		switch {
 		case err == nil, errors.Is(err, pgx.ErrNoRows):

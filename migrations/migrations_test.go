@@ -15,7 +15,10 @@ import (
 	"uaol/services"
 )
 
-func TestMain(m *testing.M) { pgtest.Main(m) }
+func TestMain(m *testing.M) {
+	isChild()
+	pgtest.Main(m)
+}
 
 // bench is a database with nothing of ours in it.
 type bench struct {
@@ -26,7 +29,7 @@ type bench struct {
 func setup(t testing.TB) *bench {
 	t.Helper()
 	url := pgtest.URL(t)
-	url = strings.NewReplacer("port=6432", "port=5432", "&default_query_exec_mode=exec", "").Replace(url)
+	url = strings.NewReplacer("port=6432", "port=5432", "&default_query_exec_mode=cache_describe", "").Replace(url)
 	pool, err := pgxpool.New(t.Context(), url)
 	require.NoError(t, err)
 	t.Cleanup(pool.Close)

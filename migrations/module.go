@@ -15,11 +15,44 @@ import (
 	"uaol/services"
 )
 
-// Config says whether this process migrates when it starts.
+// Config says whether this process migrates when it starts, and over which connection.
 type Config struct {
 	config.Process
-	Migrate *bool  `env:"UAOL_MIGRATE" want:"true or false" doc:"whether the start applies migrations; default: in development only"`
-	URL     string `env:"UAOL_MIGRATE_DATABASE_URL" secret:"true" doc:"a direct connection for migrations, when DATABASE_URL goes through a pooler in transaction mode"`
+	Migrate   *bool  `env:"UAOL_MIGRATE" want:"true or false" doc:"whether the start applies migrations; default: in development only"`
+	URL       string `env:"UAOL_MIGRATE_DATABASE_URL" secret:"true" want:"a URL such as postgres://user:password@host:5432/database" doc:"a direct connection for migrations, when DATABASE_URL goes through a pooler in transaction mode"`
+	Plaintext bool   `env:"UAOL_DATABASE_PLAINTEXT" want:"true or false" doc:"as for DATABASE_URL"`
+}
+
+// Check reads the URL as DATABASE_URL is read.
+func (c *Config) Check() error {
+	if err := c.Process.Check(); err != nil || c.URL == "" {
+		return err
+	}
+	to := postgres.Config{Process: c.Process, URL: c.URL, PoolMax: 1, Plaintext: c.Plaintext}
+	err := to.Check()
+	var fault *config.Fault
+	if errors.As(err, &fault) {
+		fault.Variable = "UAOL_MIGRATE_DATABASE_URL"
+		return fault
+	}
+	if to.Pooled() {
+		return &config.Fault{Variable: "UAOL_MIGRATE_DATABASE_URL", Value: c.URL, Want: "a direct connection, or a pooler's in session mode"}
+	}
+	c.URL = to.URL
+	return err
+}
+
+// Address is the URL to migrate over: the one of its own, or the database's. A pooler
+// in transaction mode would keep a migration's lock for ever, on a connection that
+// is somebody else's by then.
+func (c Config) Address(database postgres.Config) (string, error) {
+	switch {
+	case c.URL != "":
+		return database.Filled(c.URL)
+	case database.Pooled():
+		return "", &config.Fault{Variable: "UAOL_MIGRATE_DATABASE_URL", Want: "a direct connection, because DATABASE_URL leads through a pooler in transaction mode"}
+	}
+	return database.Current()
 }
 
 // AtStart reports whether the start applies migrations.
@@ -49,6 +82,7 @@ type Current struct {
 type params struct {
 	fx.In
 	Config    Config
+	Database  postgres.Config
 	Pool      *pgxpool.Pool
 	Owners    Set
 	Log       *zap.Logger
@@ -73,8 +107,11 @@ func NewCurrent(p params) *Current {
 			log.Info("migrations complete", zap.Int("services", len(states)))
 			return nil
 		}
-		url := p.Config.URL
-		if url == "" {
+		url, err := p.Config.Address(p.Database)
+		if err != nil {
+			return err
+		}
+		if url == "" { // the embedded database's
 			url = p.Pool.Config().ConnString()
 		}
 		if err := Up(ctx, url); err != nil {

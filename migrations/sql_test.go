@@ -21,9 +21,10 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-	pgquery "github.com/wasilibs/go-pgquery/parser"
 
 	"uaol/migrations"
+	"uaol/providers/postgres/dialect/rules"
+	"uaol/providers/postgres/pgtest"
 	"uaol/services"
 )
 
@@ -117,89 +118,16 @@ func fold(expr ast.Expr, constants map[string]ast.Expr) (text string, constant, 
 	return "", false, false
 }
 
-// refused are features that CockroachDB does not have, each with its source. A
-// name is a function, a column, or a node of the parser's tree. This is a list
-// and not a proof: no CockroachDB can be had here.
-var refused = []struct{ name, reason string }{
-	// https://www.cockroachlabs.com/docs/stable/known-limitations and
-	// https://github.com/cockroachdb/cockroach/issues/41522
-	{"ListenStmt", "LISTEN: CockroachDB has no notifications"},
-	{"UnlistenStmt", "UNLISTEN: as LISTEN"},
-	{"NotifyStmt", "NOTIFY: as LISTEN"},
-	{"pg_notify", "NOTIFY: as LISTEN"},
-	// https://github.com/cockroachdb/cockroach/issues/13546: they exist but do nothing.
-	{"pg_advisory_lock", "advisory locks are accepted and lock nothing"},
-	{"pg_advisory_xact_lock", "as pg_advisory_lock"},
-	{"pg_advisory_lock_shared", "as pg_advisory_lock"},
-	{"pg_advisory_xact_lock_shared", "as pg_advisory_lock"},
-	{"pg_advisory_unlock", "as pg_advisory_lock"},
-	{"pg_advisory_unlock_all", "as pg_advisory_lock"},
-	{"pg_try_advisory_lock", "as pg_advisory_lock"},
-	{"pg_try_advisory_xact_lock", "as pg_advisory_lock"},
-	{"LockStmt", "LOCK TABLE: https://github.com/cockroachdb/cockroach/issues/22829"},
-	// https://github.com/cockroachdb/cockroach/issues/31632
-	{"deferrable", "deferrable constraints"},
-	{"initdeferred", "deferrable constraints"},
-	{"CONSTR_ATTR_DEFERRABLE", "deferrable constraints"},
-	{"CONSTR_ATTR_DEFERRED", "deferrable constraints"},
-	{"CONSTR_EXCLUSION", "exclusion constraints: https://github.com/cockroachdb/cockroach/issues/46657"},
-	// https://www.cockroachlabs.com/docs/stable/create-database: only template0 is taken.
-	{"CreatedbStmt", "CREATE DATABASE, TEMPLATE among its options"},
-	// https://www.cockroachlabs.com/docs/stable/full-text-search, "unsupported features"
-	{"websearch_to_tsquery", "full text search lacks it"},
-	{"ts_headline", "full text search lacks it"},
-	// https://github.com/cockroachdb/cockroach/issues/14211 and the list of
-	// system columns, https://www.postgresql.org/docs/current/ddl-system-columns.html
-	{"xmin", "system columns: there are no tuples with transaction ids"},
-	{"xmax", "as xmin"},
-	{"cmin", "as xmin"},
-	{"cmax", "as xmin"},
-	{"ctid", "as xmin"},
-	// https://www.postgresql.org/docs/current/functions-info.html#FUNCTIONS-INFO-SNAPSHOT,
-	// none of which is in https://www.cockroachlabs.com/docs/stable/functions-and-operators
-	{"pg_current_snapshot", "snapshots and transaction ids are not PostgreSQL's"},
-	{"pg_current_xact_id", "as pg_current_snapshot"},
-	{"pg_current_xact_id_if_assigned", "as pg_current_snapshot"},
-	{"pg_snapshot_xmin", "as pg_current_snapshot"},
-	{"pg_snapshot_xmax", "as pg_current_snapshot"},
-	{"pg_visible_in_snapshot", "as pg_current_snapshot"},
-	{"pg_xact_status", "as pg_current_snapshot"},
-	{"txid_current", "as pg_current_snapshot"},
-	{"txid_current_snapshot", "as pg_current_snapshot"},
-	{"txid_current_if_assigned", "as pg_current_snapshot"},
-	{"txid_snapshot_xmin", "as pg_current_snapshot"},
-	{"txid_snapshot_xmax", "as pg_current_snapshot"},
-	{"txid_visible_in_snapshot", "as pg_current_snapshot"},
-	// https://www.cockroachlabs.com/docs/stable/postgresql-compatibility, "features that differ" and "unsupported"
-	{"CreateExtensionStmt", "extensions"},
-	{"CreateRangeStmt", "range types: https://github.com/cockroachdb/cockroach/issues/27791"},
-	{"CreateDomainStmt", "domains: https://github.com/cockroachdb/cockroach/issues/27796"},
-	{"inhRelations", "table inheritance: https://github.com/cockroachdb/cockroach/issues/22456"},
-	{"RuleStmt", "rules"},
-	{"ClusterStmt", "CLUSTER"},
-	{"MergeStmt", "MERGE"},
-	{"RangeTableSample", "TABLESAMPLE"},
-	{"WithoutOids", "oids"},
-	// Ours: a pooler in transaction mode keeps no session, see the architecture's decisions.
-	{"VariableSetStmt", "SET: no session state outside a transaction"},
-	{"PrepareStmt", "PREPARE: as SET"},
-	{"DeclareCursorStmt", "DECLARE: as SET"},
-	{"RELPERSISTENCE_TEMP", "temporary tables: as SET"},
-}
-
 // faultsOf says what is wrong with one service's statement; owner names it.
 func faultsOf(owner services.Name, sql string) (faults []string) {
-	tree, err := pgquery.ParseToJSON(sql)
+	parsed, err := rules.Parse(sql)
 	if err != nil {
-		return []string{"it is not PostgreSQL's SQL: " + err.Error()}
-	}
-	var parsed any
-	if err := json.Unmarshal([]byte(tree), &parsed); err != nil {
 		return []string{err.Error()}
 	}
+	faults = rules.Faults(parsed)
 	own := migrations.Schema(owner)
 	var withs []string
-	walk(parsed, func(_ string, node map[string]any) {
+	rules.Walk(parsed, func(_ string, node map[string]any) {
 		if name, ok := node["ctename"].(string); ok {
 			withs = append(withs, name)
 		}
@@ -210,80 +138,28 @@ func faultsOf(owner services.Name, sql string) (faults []string) {
 			complain("it names %s.%s, which is not a table of %s", schema, table, own)
 		}
 	}
-	walk(parsed, func(key string, node map[string]any) {
+	rules.Walk(parsed, func(key string, node map[string]any) {
 		delete(node, "lockedRels") // FOR UPDATE OF names what FROM does, by its alias
 		if table, ok := node["relname"].(string); ok {
 			schema, _ := node["schemaname"].(string)
-			if key == "relation" && node["relpersistence"] == "t" {
-				complain("temporary tables: no session state outside a transaction")
-			}
 			named(schema, table)
 		}
 		if key == "DropStmt" {
-			for _, object := range list(node["objects"]) {
-				names := texts(object)
+			for _, object := range rules.List(node["objects"]) {
+				names := rules.Texts(object)
 				named(strings.Join(names[:len(names)-1], "."), names[len(names)-1])
 			}
 		}
 		if key == "TypeName" || key == "typeName" {
-			if names := texts(node["names"]); len(names) > 1 && names[0] != "pg_catalog" && names[0] != own {
+			if names := rules.Texts(node["names"]); len(names) > 1 && names[0] != "pg_catalog" && names[0] != own {
 				complain("it names the type %s", strings.Join(names, "."))
 			}
 		}
 		if key == "CreateSchemaStmt" || key == "CreateFunctionStmt" || key == "CreateTrigStmt" || key == "DoStmt" {
 			complain("%s: this test can't look into it", key)
 		}
-		for _, r := range refused {
-			switch value, there := node[r.name]; {
-			case key == r.name, there && value != false, node["contype"] == r.name,
-				key == "FuncCall" && slices.Contains(texts(node["funcname"]), r.name),
-				key == "ColumnRef" && slices.Contains(texts(node["fields"]), r.name):
-				complain("%s: %s", r.name, r.reason)
-			}
-		}
 	})
 	return faults
-}
-
-// walk visits every object of a tree with the key it stands under.
-func walk(v any, visit func(key string, node map[string]any)) { walkAt("", v, visit) }
-
-func walkAt(key string, v any, visit func(string, map[string]any)) {
-	switch v := v.(type) {
-	case map[string]any:
-		visit(key, v)
-		for key, inner := range v {
-			walkAt(key, inner, visit)
-		}
-	case []any:
-		for _, inner := range v {
-			walkAt(key, inner, visit)
-		}
-	}
-}
-
-func list(v any) []any {
-	items, _ := v.([]any)
-	return items
-}
-
-// texts collects the strings of a tree, in order.
-func texts(v any) (all []string) {
-	switch v := v.(type) {
-	case map[string]any:
-		for _, key := range []string{"String", "List", "items", "sval"} {
-			if inner, ok := v[key]; ok {
-				all = append(all, texts(inner)...)
-			}
-		}
-	case []any:
-		for _, inner := range v {
-			all = append(all, texts(inner)...)
-		}
-	case string:
-		all = append(all, v)
-	}
-	return all
 }
 
 // TestSQL reads every statement of every service.
@@ -330,6 +206,52 @@ func TestSQL(t *testing.T) {
 		})
 	}
 	require.Greater(t, seen, 30, "they are found at all")
+}
+
+// TestStatementsThatRan reads what UAOL_TEST_STATEMENTS collected while other tests ran
+// (make statements): each statement by the rules, and one of a service also by whose
+// tables it names.
+func TestStatementsThatRan(t *testing.T) {
+	t.Parallel()
+	file := os.Getenv("UAOL_TEST_STATEMENTS_OF")
+	if file == "" {
+		t.Skip("make statements runs it, with what other tests have collected")
+	}
+	text, err := os.ReadFile(file)
+	require.NoError(t, err)
+	distinct, callers := map[string]bool{}, map[string]bool{}
+	for line := range strings.Lines(string(text)) {
+		var s pgtest.Statement
+		require.NoError(t, json.Unmarshal([]byte(line), &s))
+		callers[s.From] = true
+		key := s.SQL
+		owner, _, _ := strings.Cut(strings.TrimPrefix(s.From, "services/"), ".")
+		owner, _, _ = strings.Cut(owner, "/")
+		if strings.Contains(s.SQL, "uaol_database.") { // on behalf of whoever has a transaction
+			s.From, owner = "services/database", "database"
+		}
+		owned := strings.HasPrefix(s.From, "services/") && slices.Contains(migrations.Owners(), services.Name(owner))
+		if owned {
+			key += owner
+		}
+		if distinct[key] {
+			continue
+		}
+		distinct[key] = true
+		var faults []string
+		if owned {
+			faults = faultsOf(services.Name(owner), s.SQL)
+		} else if tree, err := rules.Parse(s.SQL); err != nil {
+			faults = []string{err.Error()}
+		} else {
+			faults = rules.Faults(tree)
+		}
+		for _, fault := range faults {
+			t.Errorf("%s: %s\n%s", s.From, fault, s.SQL)
+		}
+	}
+	fmt.Printf("%d distinct statements of %d functions were seen; all keep to the %d rules: %t\n", len(distinct), len(callers), len(rules.Refused), !t.Failed())
+	require.Greater(t, len(distinct), 100, "they are collected at all")
 }
 
 // TestOutboxSQL: the outbox's statements name their table at run time.
@@ -381,10 +303,13 @@ func TestTheTestSees(t *testing.T) {
 		`CREATE DATABASE x TEMPLATE y`:                                                           "CREATE DATABASE",
 		`SELECT websearch_to_tsquery('x')`:                                                       "full text search",
 		`SELECT a.xmin FROM uaol_auth.accounts a`:                                                "system columns",
-		`DELETE FROM uaol_auth.accounts WHERE ctid = '(0,1)'`:                                    "xmin",
-		`SELECT txid_current()`:                                                                  "pg_current_snapshot",
+		`DELETE FROM uaol_auth.accounts WHERE ctid = '(0,1)'`:                                    "system columns",
+		`SELECT txid_current()`:                                                                  "snapshots",
 		`SELECT pg_current_snapshot()`:                                                           "snapshots",
 		`SET search_path = x`:                                                                    "no session state",
+		`SET LOCAL statement_timeout = 1`:                                                        "",
+		`SELECT no_such_function(1)`:                                                             "not known to be a function",
+		`SELECT count(*) FROM uaol_auth.accounts GROUP BY ROLLUP (admin)`:                        "GROUPING SETS",
 		`CREATE TEMP TABLE uaol_auth_x (id int)`:                                                 "temporary tables",
 	} {
 		faults := strings.Join(faultsOf(services.Auth, sql), "; ")

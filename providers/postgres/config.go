@@ -17,15 +17,19 @@ import (
 // Config says where the database is and how many connections this process may hold.
 type Config struct {
 	config.Process
-	URL     string        `env:"DATABASE_URL" secret:"true" want:"a URL such as postgres://user:password@host:5432/database" doc:"the database: postgres://, postgresql:// or cockroachdb://; without it, development runs a private PostgreSQL of its own"`
-	PoolMin int32         `env:"DATABASE_POOL_MIN" envDefault:"2" want:"a whole number from 0 to 100" doc:"connections kept open"`
-	PoolMax int32         `env:"DATABASE_POOL_MAX" envDefault:"20" want:"a whole number from 1 to 100" doc:"connections at most; more than 100 is taken as 100, because the original's 10000 used up the server's"`
-	Ping    time.Duration `env:"UAOL_DATABASE_TIMEOUT" envDefault:"10s" doc:"how long the start waits for the database to answer"`
-	Archive string        `env:"UAOL_POSTGRES_ARCHIVE" doc:"file or URL of a PostgreSQL archive for the embedded database, with #sha256=… unless a .sha256 lies beside it"`
+	URL          string        `env:"DATABASE_URL" secret:"true" want:"a URL such as postgres://user:password@host:5432/database" doc:"the database: postgres://, postgresql:// or cockroachdb://; without it, development runs a private PostgreSQL of its own"`
+	PoolMin      int32         `env:"DATABASE_POOL_MIN" envDefault:"2" want:"a whole number from 0 to 100" doc:"connections kept open"`
+	PoolMax      int32         `env:"DATABASE_POOL_MAX" envDefault:"20" want:"a whole number from 1 to 100" doc:"connections at most; more than 100 is taken as 100, because the original's 10000 used up the server's"`
+	Ping         time.Duration `env:"UAOL_DATABASE_TIMEOUT" envDefault:"10s" doc:"how long the start waits for the database to answer"`
+	PasswordFile string        `env:"UAOL_DATABASE_PASSWORD_FILE" want:"a readable file that holds the password and nothing else" doc:"file with the database's password in the place of the URL's; read for each new connection, so that it may change"`
+	Plaintext    bool          `env:"UAOL_DATABASE_PLAINTEXT" want:"true or false" doc:"lets production speak to a database on another machine without TLS, on a private network"`
+	Statement    time.Duration `env:"UAOL_STATEMENT_TIMEOUT" envDefault:"30s" want:"a duration such as 30s, or 0 for none" doc:"how long one statement may take; migrations and commands are not bound by it"`
+	Archive      string        `env:"UAOL_POSTGRES_ARCHIVE" doc:"file or URL of a PostgreSQL archive for the embedded database, with #sha256=… unless a .sha256 lies beside it"`
 
 	Image bool `env:"UAOL_CONTAINER" want:"true or false" doc:"set in our container image, which brings no database"`
 
 	parsed *pgxpool.Config
+	route  route
 }
 
 // mostConnections is a pool's limit: PostgreSQL takes 100 by default in all.
@@ -43,6 +47,14 @@ func (c *Config) Check() error {
 	if c.PoolMax < 1 {
 		return &config.Fault{Variable: "DATABASE_POOL_MAX", Value: fmt.Sprint(c.PoolMax), Want: "a whole number from 1 to 100"}
 	}
+	if c.Statement < 0 || c.Statement%time.Millisecond != 0 {
+		return &config.Fault{Variable: "UAOL_STATEMENT_TIMEOUT", Value: c.Statement.String(), Want: "a duration such as 30s, or 0 for none"}
+	}
+	if c.PasswordFile != "" {
+		if _, err := readPassword(c.PasswordFile); err != nil {
+			return c.passwordFault()
+		}
+	}
 	if c.URL == "" {
 		if c.Production() {
 			want := "a URL such as postgres://user:password@host:5432/database, because production runs no embedded database"
@@ -53,32 +65,22 @@ func (c *Config) Check() error {
 		}
 		return nil
 	}
-	normal, err := normalize(c.URL)
+	normal, route, err := normalize(c.URL)
 	if err != nil {
 		return c.fault(err.Error())
 	}
-	c.parsed, err = pgxpool.ParseConfig(normal)
+	parsed, err := pgxpool.ParseConfig(normal)
 	if err != nil {
 		// The library's error quotes the URL; its own redaction is not relied on.
 		return c.fault("")
 	}
-	c.URL = normal // not before: what is shown in an error is what was written
+	if c.Production() && !c.Plaintext {
+		if err := RefusePlaintext("DATABASE_URL", c.URL, &parsed.ConnConfig.Config); err != nil {
+			return err
+		}
+	}
+	c.URL, c.parsed, c.route = normal, parsed, route // not before: what is shown in an error is what was written
 	return nil
-}
-
-// throughPooler gives a URL that leads to a pooler in transaction mode the one
-// query mode that needs nothing of the connection before it: Supabase's on port
-// 6543, and whatever is marked pgbouncer=true, as other clients want it.
-func throughPooler(u *url.URL) {
-	query := u.Query()
-	supabase := strings.HasSuffix(u.Hostname(), ".pooler.supabase.com") && u.Port() == "6543"
-	if (supabase || query.Get("pgbouncer") == "true") && !query.Has("default_query_exec_mode") {
-		query.Set("default_query_exec_mode", "exec")
-	}
-	for _, foreign := range []string{"pgbouncer", "connection_limit", "pool_timeout"} {
-		query.Del(foreign) // the server would refuse them as settings it does not know
-	}
-	u.RawQuery = query.Encode()
 }
 
 func (c *Config) fault(reason string) error {
@@ -89,34 +91,39 @@ func (c *Config) fault(reason string) error {
 	return &config.Fault{Variable: "DATABASE_URL", Value: c.URL, Want: want}
 }
 
+// Pooled reports that the URL leads through a pooler in transaction mode, which keeps
+// nothing of a session.
+func (c Config) Pooled() bool { return c.route == transaction }
+
 // Embedded reports whether this process runs its own PostgreSQL.
 func (c Config) Embedded() bool { return c.URL == "" }
 
 // normalize checks a URL's parts and gives CockroachDB's scheme the name that
 // drivers know. The kind of database is asked of the server, never read here.
-func normalize(raw string) (string, error) {
+func normalize(raw string) (string, route, error) {
 	u, err := url.Parse(raw)
 	if err != nil {
-		return "", fmt.Errorf("it is not a URL")
+		return "", unknown, fmt.Errorf("it is not a URL")
 	}
 	switch u.Scheme {
 	case "postgres", "postgresql":
 	case "cockroachdb", "cockroach", "crdb-postgres":
 		u.Scheme = "postgresql"
 	default:
-		return "", fmt.Errorf("the scheme must be postgres, postgresql or cockroachdb")
+		return "", unknown, fmt.Errorf("the scheme must be postgres, postgresql or cockroachdb")
 	}
 	if u.Hostname() == "" && u.Query().Get("host") == "" {
-		return "", fmt.Errorf("the host is missing")
+		return "", unknown, fmt.Errorf("the host is missing")
 	}
 	if strings.Trim(u.Path, "/") == "" {
-		return "", fmt.Errorf("the database's name is missing")
+		return "", unknown, fmt.Errorf("the database's name is missing")
 	}
 	if strings.Contains(u.EscapedPath(), "@") {
-		return "", fmt.Errorf("characters such as / and @ in a password or a name must be written as %%2F and %%40")
+		return "", unknown, fmt.Errorf("characters such as / and @ in a password or a name must be written as %%2F and %%40")
 	}
-	throughPooler(u)
-	return u.String(), nil
+	route := routeOf(u)
+	throughPooler(u, route)
+	return u.String(), route, nil
 }
 
 // Address is what logs and errors may say of a database.

@@ -71,19 +71,81 @@ func TestConfig(t *testing.T) {
 // no parameter that the server does not know.
 func TestThroughPooler(t *testing.T) {
 	t.Parallel()
-	for url, mode := range map[string]string{
-		"postgres://u:p@h/db":                                                       "cache statement",
-		"postgres://u:p@h:6543/db":                                                  "cache statement",
-		"postgres://u:p@h/db?pgbouncer=true&connection_limit=1":                     "exec",
-		"postgres://u:p@aws-0-eu.pooler.supabase.com:6543/db":                       "exec",
-		"postgres://u:p@aws-0-eu.pooler.supabase.com:5432/db":                       "cache statement",
-		"postgres://u:p@h/db?pgbouncer=true&default_query_exec_mode=cache_describe": "cache describe",
+	for url, want := range map[string]struct {
+		mode  string
+		route route
+	}{
+		"postgres://u:p@h/db":                                   {"cache statement", unknown},
+		"postgres://u:p@h:6543/db":                              {"cache statement", unknown},
+		"postgres://u:p@h/db?pgbouncer=true&connection_limit=1": {"cache describe", transaction},
+		"postgresql://postgres.abcdefghijklmnop:p@aws-0-eu.pooler.supabase.com:6543/postgres": {"cache describe", transaction},
+		"postgresql://postgres.abcdefghijklmnop:p@aws-0-eu.pooler.supabase.com:5432/postgres": {"cache statement", session},
+		"postgresql://postgres.abcdefghijklmnop:p@aws-0-eu.pooler.supabase.com/postgres":      {"cache statement", session},
+		"postgresql://postgres:p@db.abcdefghijklmnop.supabase.co:6543/postgres":               {"cache describe", transaction},
+		"postgresql://postgres:p@db.abcdefghijklmnop.supabase.co:5432/postgres":               {"cache statement", unknown},
+		"postgres://u:p@h/db?pgbouncer=true&default_query_exec_mode=exec":                     {"exec", transaction},
 	} {
 		cfg, err := config.Parse[Config](config.Of(map[string]string{"DATABASE_URL": url}))
 		require.NoError(t, err, url)
-		require.Equal(t, mode, cfg.parsed.ConnConfig.DefaultQueryExecMode.String(), url)
+		require.Equal(t, want.mode, cfg.parsed.ConnConfig.DefaultQueryExecMode.String(), url)
+		require.Equal(t, want.route, cfg.route, url)
 		require.Empty(t, cfg.parsed.ConnConfig.RuntimeParams, url)
+		if strings.Contains(url, "abcdefghijklmnop:") {
+			require.Equal(t, "postgres.abcdefghijklmnop", cfg.parsed.ConnConfig.User)
+		}
 	}
+}
+
+// TestPlaintext: what production lets through to another machine, by all that libpq's
+// sslmode can be.
+func TestPlaintext(t *testing.T) {
+	t.Parallel()
+	for url, refused := range map[string]bool{
+		"postgres://u:p@db.example.com/db":                               true,
+		"postgres://u:p@db.example.com/db?sslmode=disable":               true,
+		"postgres://u:p@db.example.com/db?sslmode=allow":                 true,
+		"postgres://u:p@db.example.com/db?sslmode=prefer":                true,
+		"postgres://u:p@db.example.com/db?sslmode=require":               false,
+		"postgres://u:p@db.example.com/db?sslmode=verify-ca":             false,
+		"postgres://u:p@db.example.com/db?sslmode=verify-full":           false,
+		"postgres://u:p@db.example.com/db?sslrootcert=system":            false,
+		"postgres://u:p@127.0.0.1,10.1.2.3/db?sslmode=disable":           true,
+		"postgres://u:p@10.1.2.3/db?sslmode=disable":                     true,
+		"postgres://u:p@127.0.0.2/db":                                    false,
+		"postgres://u:p@[::1]/db":                                        false,
+		"postgres://u:p@localhost/db":                                    false,
+		"postgres://u:p@/db?host=/var/run/postgresql":                    false,
+		"cockroachdb://u:p@free-tier.cockroachlabs.cloud:26257/db":       true,
+		"postgresql://postgres.a:p@x.pooler.supabase.com:6543/postgres":  true,
+		"postgres://u:p@localhost.evil.example/db":                       true,
+		"postgres://u:p@127.0.0.1.evil.example/db?sslmode=allow":         true,
+		"postgres://u:p@db.example.com/db?sslmode=require&host=10.1.1.1": false,
+	} {
+		for variables, let := range map[*map[string]string]bool{
+			{"UAOL_ENV": "production"}:                                    !refused,
+			{"UAOL_ENV": "production", "UAOL_DATABASE_PLAINTEXT": "true"}: true,
+			{}: true,
+		} {
+			(*variables)["DATABASE_URL"] = url
+			_, err := config.Parse[Config](config.Of(*variables))
+			if let {
+				require.NoError(t, err, url)
+				continue
+			}
+			require.ErrorContains(t, err, "DATABASE_URL holds", url)
+			require.ErrorContains(t, err, "UAOL_DATABASE_PLAINTEXT=true", url)
+			require.NotContains(t, err.Error(), "\n")
+			require.NotContains(t, err.Error(), ":p@")
+		}
+	}
+	_, err := config.Parse[Config](config.Of(map[string]string{"DATABASE_URL": "postgres://u:p@h/db?sslmode=verify-full&sslrootcert=/nonexistent"}))
+	require.ErrorContains(t, err, "DATABASE_URL")
+	for _, bad := range []string{"-1s", "1us", "soon"} {
+		_, err := config.Parse[Config](config.Of(map[string]string{"UAOL_STATEMENT_TIMEOUT": bad}))
+		require.ErrorContains(t, err, "UAOL_STATEMENT_TIMEOUT", bad)
+	}
+	_, err = config.Parse[Config](config.Of(map[string]string{"UAOL_DATABASE_PASSWORD_FILE": "/nonexistent"}))
+	require.EqualError(t, err, `UAOL_DATABASE_PASSWORD_FILE holds "/nonexistent"; want a readable file that holds the password and nothing else`)
 }
 
 // TestPasswordNeverShows: whatever characters a password has, an error about

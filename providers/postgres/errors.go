@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strings"
+	"syscall"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -43,7 +45,8 @@ func classify(err error) error {
 	case pg.Code == "23505":
 		return services.Errorf(services.Conflict, "It exists already").WithDetails(nil).Because(err)
 	case retryable(err), strings.HasPrefix(pg.Code, "08"), strings.HasPrefix(pg.Code, "53"),
-		strings.HasPrefix(pg.Code, "57P"), pg.Code == "57014", pg.Code == "3D000", strings.HasPrefix(pg.Code, "28"):
+		strings.HasPrefix(pg.Code, "57P"), pg.Code == "57014", pg.Code == "3D000", strings.HasPrefix(pg.Code, "28"),
+		pg.Code == "40003", pg.Code == "55P03", pg.Code == "25P03": // how it ended is unknown; a lock, or its client, was waited for too long
 		return services.Errorf(services.Unavailable, "The database cannot serve this just now; try again").Because(err)
 	}
 	return fmt.Errorf("database: %w", err)
@@ -57,8 +60,35 @@ func Violates(err error, constraint string) bool {
 
 // retryable errors mean that the statement had no effect and may have one now.
 func retryable(err error) bool {
+	if errors.Is(err, errLost) {
+		return true
+	}
 	var pg *pgconn.PgError
 	return errors.As(err, &pg) && (pg.Code == "40001" || pg.Code == "40P01")
+}
+
+// unsent reports that a statement never left: no connection could be made, or the one
+// at hand was closed before anything was written.
+func unsent(err error) bool {
+	var connect *pgconn.ConnectError
+	return errors.As(err, &connect) || pgconn.SafeToRetry(err)
+}
+
+// broken reports that the connection ended, with the server or on the way, while a
+// statement was in flight: it may have been executed. What the caller's own context
+// ended is not among that.
+func broken(err error) bool {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return false
+	}
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) { // shutting down, crashed; connection failures, also a pooler's; completion unknown
+		return pg.Code == "57P01" || pg.Code == "57P02" || pg.Code == "40003" || strings.HasPrefix(pg.Code, "08")
+	}
+	var network *net.OpError
+	return errors.As(err, &network) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, net.ErrClosed) ||
+		errors.Is(err, pgconn.ErrConnClosed)
 }
 
 // permanent errors are refusals that waiting does not mend: a wrong password,

@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/fx"
 	"go.uber.org/zap"
 
@@ -35,16 +36,17 @@ var Module = fx.Module("postgres",
 )
 
 // newEmbedded gives nil when the database is somebody else's.
-func newEmbedded(cfg Config, _ config.Checked, log *zap.Logger) (*embedded.Server, error) {
+func newEmbedded(cfg Config, _ config.Checked, carry embedded.Carry, log *zap.Logger) (*embedded.Server, error) {
 	if !cfg.Embedded() {
 		return nil, nil
 	}
-	return embedded.New(EmbeddedConfig(cfg), log)
+	return embedded.New(EmbeddedConfig(cfg, carry), log)
 }
 
-// EmbeddedConfig is where this process's own PostgreSQL lives.
-func EmbeddedConfig(cfg Config) embedded.Config {
-	return embedded.Config{DataDir: cfg.DataDir, Archive: cfg.Archive}
+// EmbeddedConfig is where this process's own PostgreSQL lives, and what takes its data
+// over to a later release.
+func EmbeddedConfig(cfg Config, carry embedded.Carry) embedded.Config {
+	return embedded.Config{DataDir: cfg.DataDir, Archive: cfg.Archive, Carry: carry}
 }
 
 // PoolParams is what a pool can't exist without. Checked is among them: every
@@ -57,9 +59,11 @@ type PoolParams struct {
 	Embedded   *embedded.Server
 	Dialer     Dialer
 	Ping       Ping
+	Metrics    *prometheus.Registry `optional:"true"`
 	Log        *zap.Logger
 	Lifecycle  fx.Lifecycle
 	Shutdowner fx.Shutdowner
+	Tracers    []pgx.QueryTracer `group:"statements"` // who else sees what is asked of the database
 }
 
 // NewPool makes the pool. It dials nothing before the process starts: until
@@ -83,20 +87,22 @@ func NewPool(p PoolParams) (*pgxpool.Pool, error) {
 		cfg.ConnConfig.RuntimeParams["application_name"] = "uaol"
 	}
 	gate := make(chan struct{})
-	cfg.AfterConnect = KnowUUIDs
-	cfg.BeforeConnect = func(ctx context.Context, _ *pgx.ConnConfig) error {
-		select {
-		case <-gate:
-			return nil
-		case <-ctx.Done():
-			return ctx.Err()
-		}
+	connections := &connections{limits: p.Config.limits(), gate: gate, log: log}
+	if p.Embedded != nil {
+		connections.route.Store(int32(direct))
+	} else {
+		connections.password = passwordOf(p.Config, p.Env)
+		connections.route.Store(int32(p.Config.route))
 	}
+	equip(cfg, connections, append([]pgx.QueryTracer{tracer{}}, p.Tracers...)...)
 	address := addressOf(cfg.ConnConfig)
 	stopping := make(chan struct{})
 	pool, err := pgxpool.NewWithConfig(context.Background(), cfg)
 	if err != nil {
 		return nil, fmt.Errorf("database pool: %w", err)
+	}
+	if p.Metrics != nil {
+		p.Metrics.MustRegister(figures{pool})
 	}
 	log.Info("database pool created", zap.String("host", address.Host), zap.String("database", address.Database),
 		zap.Int32("max", cfg.MaxConns))
@@ -110,6 +116,7 @@ func NewPool(p PoolParams) (*pgxpool.Pool, error) {
 			close(gate)
 			version, err := pingUntil(ctx, pool, p.Ping, p.Config.Ping)
 			if err != nil {
+				closePool(ctx, pool)
 				if p.Embedded != nil {
 					err = errors.Join(err, p.Embedded.Stop(context.WithoutCancel(ctx)))
 				}
@@ -211,16 +218,17 @@ func closePool(ctx context.Context, pool *pgxpool.Pool) {
 	}
 }
 
-// Open makes a pool for a command, which has no graph; the caller closes it.
+// Open makes a pool for a command, which has no graph; the caller closes it. Commands
+// look through whole tables: their statements are bound by no time.
 func Open(ctx context.Context, url string) (*pgxpool.Pool, error) {
 	cfg, err := pgxpool.ParseConfig(url)
 	if err != nil {
-		return nil, errors.New("DATABASE_URL cannot be used: " + Cause(err))
+		return nil, errDown(err)
 	}
-	cfg.AfterConnect = KnowUUIDs
+	Equip(cfg)
 	pool, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {
-		return nil, errors.New("DATABASE_URL cannot be used: " + Cause(err))
+		return nil, errDown(err)
 	}
 	return pool, nil
 }

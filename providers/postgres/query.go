@@ -3,11 +3,11 @@ package postgres
 import (
 	"context"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // Querier is a pool or a transaction.
@@ -19,7 +19,7 @@ type Querier interface {
 // Exec runs a statement and counts the rows it touched.
 func Exec(ctx context.Context, q Querier, sql string, args ...any) (int64, error) {
 	var n int64
-	err := again(ctx, q, func() error {
+	err := again(ctx, q, sql, func() error {
 		tag, err := q.Exec(ctx, sql, args...)
 		n = tag.RowsAffected()
 		return err
@@ -50,7 +50,7 @@ func Values[T any](ctx context.Context, q Querier, sql string, args ...any) ([]T
 
 func one[T any](ctx context.Context, q Querier, to pgx.RowToFunc[T], sql string, args []any) (T, error) {
 	var value T
-	err := again(ctx, q, func() error {
+	err := again(ctx, q, sql, func() error {
 		rows, err := q.Query(ctx, sql, args...)
 		if err != nil {
 			return err
@@ -63,7 +63,7 @@ func one[T any](ctx context.Context, q Querier, to pgx.RowToFunc[T], sql string,
 
 func all[T any](ctx context.Context, q Querier, to pgx.RowToFunc[T], sql string, args []any) ([]T, error) {
 	var values []T
-	err := again(ctx, q, func() error {
+	err := again(ctx, q, sql, func() error {
 		rows, err := q.Query(ctx, sql, args...)
 		if err != nil {
 			return err
@@ -74,27 +74,80 @@ func all[T any](ctx context.Context, q Querier, to pgx.RowToFunc[T], sql string,
 	return values, classify(err)
 }
 
-// InTx runs f in a transaction, again from its start when the database asks
-// for that (SQLSTATE 40001, 40P01): f must have no other effects.
-func InTx(ctx context.Context, pool *pgxpool.Pool, f func(tx pgx.Tx) error) error {
-	err := again(ctx, pool, func() error { return pgx.BeginFunc(ctx, pool, f) })
+// Each hands rows to f one by one, as Ts by column name: for more of them than should
+// be in memory. What f has seen can't be unseen: nothing is tried again after that.
+func Each[T any](ctx context.Context, q Querier, f func(T) error, sql string, args ...any) error {
+	var seen bool
+	var own error
+	err := again(ctx, q, sql, func() error {
+		err := each(ctx, q, func(row T) error {
+			seen = true
+			own = f(row)
+			return own
+		}, sql, args)
+		if seen && own == nil {
+			own = classify(err)
+		}
+		if seen {
+			return nil
+		}
+		return err
+	})
+	if own != nil {
+		return own
+	}
 	return classify(err)
 }
 
-// patience bounds how long a serialization failure is tried again. It is a time
-// and no number of attempts: of those who want the same row one gets on at each
-// round, so how many rounds the last of them needs is how many they were.
+func each[T any](ctx context.Context, q Querier, f func(T) error, sql string, args []any) error {
+	rows, err := q.Query(ctx, sql, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		row, err := pgx.RowToStructByName[T](rows)
+		if err != nil {
+			return err
+		}
+		if err := f(row); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// patience bounds how long something is tried again. It is a time and no number of
+// attempts: of those who want the same row one gets on at each round, so how many
+// rounds the last of them needs is how many they were. A restart of PostgreSQL takes
+// less, and while the database is away for longer nobody waits for it.
 const patience = 10 * time.Second
 
-// again repeats f while the database says that trying again may help. Inside a
-// transaction only the whole of it can be repeated, by InTx.
-func again(ctx context.Context, q Querier, f func() error) error {
+// again repeats f where that is right: the statement had no effect and may have one
+// now, it was never sent, or it only reads. Inside a transaction only the whole of it
+// can be repeated, by InTx.
+func again(ctx context.Context, q Querier, sql string, f func() error) error {
 	_, inTx := q.(pgx.Tx)
 	began := time.Now()
+	var last error
 	for attempt := 1; ; attempt++ {
 		err := f()
-		if err == nil || inTx || !retryable(err) || time.Since(began) > patience {
+		switch {
+		case err == nil:
+			return nil
+		case ctx.Err() != nil && last != nil:
+			return last // this one only says that time ran out
+		case inTx, ctx.Err() != nil, time.Since(began) > patience:
 			return err
+		}
+		last = err
+		if !retryable(err) {
+			if !unsent(err) && (!reads(sql) || !broken(err)) {
+				return err
+			}
+			if connectionsOf(q).down() > patience {
+				return err
+			}
 		}
 		pause := time.Millisecond << min(attempt, 8)
 		select {
@@ -103,4 +156,15 @@ func again(ctx context.Context, q Querier, f func() error) error {
 		case <-time.After(rand.N(pause)):
 		}
 	}
+}
+
+// reads reports that a statement changes nothing, whoever else may have got its answer:
+// there are no functions of our own that it could call.
+func reads(sql string) bool {
+	return strings.HasPrefix(strings.TrimSpace(sql), "SELECT")
+}
+
+// Text is a text as PostgreSQL takes it, whoever wrote it: UTF-8 without NUL.
+func Text(text string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "")
 }

@@ -127,11 +127,13 @@ func TestDown(t *testing.T) {
 	pool, err := pgxpool.New(t.Context(), "postgres://u:hunter2@127.0.0.1:1/db?connect_timeout=1")
 	require.NoError(t, err)
 	defer pool.Close()
-	_, err = postgres.Value[int](t.Context(), pool, `SELECT 1`)
+	soon, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	_, err = postgres.Value[int](soon, pool, `SELECT 1`)
 	require.True(t, services.Is(err, services.Unavailable), err)
 	require.NotContains(t, err.Error(), "hunter2")
 	require.Equal(t, "connect: connection refused", postgres.Cause(err))
-	err = postgres.InTx(t.Context(), pool, func(pgx.Tx) error { t.Error("no transaction"); return nil })
+	err = postgres.InTx(soon, pool, func(pgx.Tx) error { t.Error("no transaction"); return nil })
 	require.True(t, services.Is(err, services.Unavailable), err)
 }
 

@@ -22,6 +22,12 @@ type Config struct {
 	// SearchDirs are the directories to look for installed binaries in. Nil means
 	// the machine's usual ones, empty none.
 	SearchDirs []string
+	// Carry takes data of an earlier release over to the latest that is installed, at
+	// the start; what it was is kept beside it. Nil leaves data with its release.
+	Carry Carry
+	// Env is more of the server's environment, "name=value" each, which is otherwise
+	// empty: tests set its clock by it.
+	Env []string
 }
 
 // patience bounds the phases of a start and a stop.

@@ -56,11 +56,10 @@ func (s *Server) programs(ctx context.Context, at site) (programs, error) {
 	if err == nil {
 		return found, nil
 	}
-	missing := "no PostgreSQL found"
 	if want != 0 {
-		missing = fmt.Sprintf("no PostgreSQL %d found, which the data in %s needs", want, at.dir)
+		return programs{}, fmt.Errorf("no PostgreSQL %d found, which the data in %s needs: install it (e.g. apt-get install postgresql-%[1]d) or set UAOL_POSTGRES_ARCHIVE to an archive of it; beside a later one it carries the data over (%[3]w)", want, at.dir, err)
 	}
-	return programs{}, fmt.Errorf("%s: install it (e.g. apt-get install postgresql), set DATABASE_URL, or set UAOL_POSTGRES_ARCHIVE to an archive (%w)", missing, err)
+	return programs{}, fmt.Errorf("no PostgreSQL found: install it (e.g. apt-get install postgresql), set DATABASE_URL, or set UAOL_POSTGRES_ARCHIVE to an archive (%w)", err)
 }
 
 // dataMajor is the release a cluster was made by, 0 when there is none yet.

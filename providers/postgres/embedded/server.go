@@ -24,6 +24,7 @@ type Server struct {
 	log     *zap.Logger
 	dataDir string // absolute
 	sockets string
+	logName string
 	wait    patience
 
 	mu      sync.Mutex
@@ -42,7 +43,7 @@ func New(cfg Config, log *zap.Logger) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("data directory %s: %w", cfg.DataDir, err)
 	}
-	return &Server{cfg: cfg, log: log, dataDir: dir, sockets: socketDir(dir), wait: defaultPatience()}, nil
+	return &Server{cfg: cfg, log: log, dataDir: dir, sockets: socketDir(dir), logName: logName, wait: defaultPatience()}, nil
 }
 
 // URL is the address of the database "uaol". It follows from the data directory
@@ -71,6 +72,9 @@ func (s *Server) start(ctx context.Context, as string) (err error) {
 		}
 	}()
 	s.log.Info("private PostgreSQL", zap.String("data", s.dataDir))
+	if err := s.settle(); err != nil {
+		return err
+	}
 	site, err := s.site()
 	if err != nil {
 		return err
@@ -79,6 +83,7 @@ func (s *Server) start(ctx context.Context, as string) (err error) {
 	if err != nil {
 		return err
 	}
+	programs = s.upgraded(ctx, site, programs)
 	if err := s.initialize(ctx, site, programs); err != nil {
 		return err
 	}
@@ -123,12 +128,12 @@ func (s *Server) launch(ctx context.Context, at site, with programs) error {
 }
 
 func (s *Server) attempt(ctx context.Context, at site, with programs) error {
-	out, err := openLog(filepath.Join(s.dataDir, logName))
+	out, err := openLog(filepath.Join(s.dataDir, s.logName))
 	if err != nil {
 		return err
 	}
 	cmd := exec.Command(filepath.Join(with.dir, "postgres"), s.arguments(at.dir)...)
-	cmd.Dir, cmd.Env = "/", environment()
+	cmd.Dir, cmd.Env = "/", append(environment(), s.cfg.Env...)
 	cmd.Stdout, cmd.Stderr = out, out
 	// SIGQUIT is PostgreSQL's immediate shutdown.
 	p, err := child.Start(cmd, at.user, syscall.SIGQUIT)
@@ -209,15 +214,22 @@ func (s *Server) Stop(ctx context.Context) error {
 	if s.lock == nil {
 		return nil
 	}
-	close(s.stopped)
 	began := time.Now()
-	clean := s.shutdown(ctx)
-	err := s.output.Close()
-	_ = os.RemoveAll(s.sockets) // only a tidy /tmp
+	clean, err := s.halt(ctx)
 	s.lock.release()
-	s.lock, s.process = nil, nil
+	s.lock = nil
 	s.log.Info("PostgreSQL stopped", zap.Bool("clean", clean), zap.Duration("took", time.Since(began)))
 	return err
+}
+
+// halt ends what launch has started.
+func (s *Server) halt(ctx context.Context) (clean bool, err error) {
+	close(s.stopped)
+	clean = s.shutdown(ctx)
+	err = s.output.Close()
+	_ = os.RemoveAll(s.sockets) // only a tidy /tmp
+	s.process = nil
+	return clean, err
 }
 
 // Crash ends PostgreSQL where it stands, without a checkpoint, as a power cut

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"strings"
 	"sync"
@@ -14,6 +15,7 @@ import (
 
 	"uaol/providers/postgres/embedded"
 	"uaol/providers/postgres/embedded/child"
+	"uaol/providers/postgres/pgtest/unreliable"
 )
 
 // starting bounds the first test's wait: it may have to download and migrate.
@@ -22,9 +24,12 @@ const starting = 5 * time.Minute
 // cluster is this test process's PostgreSQL.
 type cluster struct {
 	work     *workDir
+	settings map[string]string // besides pgtest's own
 	server   *embedded.Server
 	sockets  string
-	pooler   *child.Child // nil without pgbouncer
+	pooler   *child.Child      // nil without pgbouncer
+	between  *unreliable.Proxy // nil without faults
+	database string            // that is migrated
 	creation string
 }
 
@@ -64,14 +69,14 @@ func start() (*cluster, error) {
 		return nil, err
 	}
 	c := &cluster{work: work}
-	if err := c.start(ctx); err != nil {
+	if err := c.start(ctx, set("UAOL_TEST_PGBOUNCER"), set(faulty)); err != nil {
 		return nil, errors.Join(err, c.stop())
 	}
 	return c, nil
 }
 
-func (c *cluster) start(ctx context.Context) (err error) {
-	if c.server, err = newServer(c.work.path); err != nil {
+func (c *cluster) start(ctx context.Context, pooled, shaky bool) (err error) {
+	if c.server, err = newServer(c.work.path, c.settings); err != nil {
 		return err
 	}
 	version, err := c.server.Version(ctx)
@@ -96,13 +101,16 @@ func (c *cluster) start(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	c.sockets = cfg.Host
+	c.sockets, c.database = cfg.Host, cfg.Database
 	c.creation = "CREATE DATABASE %s TEMPLATE " + cfg.Database
 	if !strings.HasPrefix(version, "14.") {
 		c.creation += " STRATEGY FILE_COPY" // quicker than the log where fsync is off
 	}
-	if set("UAOL_TEST_PGBOUNCER") {
-		c.pooler, err = startPooler(ctx, c.work.path, c.sockets)
+	switch {
+	case pooled:
+		c.pooler, err = startPooler(ctx, c.work.path, c.sockets, "")
+	case shaky:
+		c.between, err = c.unreliable()
 	}
 	return err
 }
@@ -115,24 +123,26 @@ func (c *cluster) stop() error {
 		<-c.pooler.Done()
 	}
 	var err error
+	if c.between != nil {
+		err = c.between.Close()
+	}
 	if c.server != nil {
-		err = c.server.Stop(ctx)
+		err = errors.Join(err, c.server.Stop(ctx))
 	}
 	return errors.Join(err, c.work.remove())
 }
 
 // newServer runs PostgreSQL on a directory of pgtest's. Tests of one process may
 // open more connections at once than a deployment.
-func newServer(dir string) (*embedded.Server, error) {
+func newServer(dir string, more map[string]string) (*embedded.Server, error) {
 	archive, _ := os.LookupEnv("UAOL_POSTGRES_ARCHIVE")
 	buffers := "32MB"
 	if set(durable) {
 		buffers = "128MB" // PostgreSQL's default
 	}
-	return embedded.New(embedded.Config{
-		DataDir: dir, Archive: archive, Fast: !set(durable),
-		Settings: map[string]string{"max_connections": "300", "shared_buffers": buffers},
-	}, zap.NewNop())
+	settings := map[string]string{"max_connections": "300", "shared_buffers": buffers}
+	maps.Copy(settings, more)
+	return embedded.New(embedded.Config{DataDir: dir, Archive: archive, Fast: !set(durable), Settings: settings}, zap.NewNop())
 }
 
 func set(variable string) bool {
@@ -142,14 +152,18 @@ func set(variable string) bool {
 
 func (c *cluster) url(name string) string {
 	if c.pooler != nil {
-		return fmt.Sprintf("postgres://postgres@/%s?host=%s&port=%s&default_query_exec_mode=exec", name, c.sockets, poolerPort)
+		return fmt.Sprintf("postgres://postgres@/%s?host=%s&port=%s&default_query_exec_mode=cache_describe", name, c.sockets, poolerPort)
 	}
-	return fmt.Sprintf("postgres://postgres@/%s?host=%s&port=5432", name, c.sockets)
+	port := "5432"
+	if c.between != nil {
+		port = unreliablePort
+	}
+	return fmt.Sprintf("postgres://postgres@/%s?host=%s&port=%s", name, c.sockets, port)
 }
 
 func (c *cluster) create(name string) error {
 	statements := []string{fmt.Sprintf(c.creation, name)}
-	if set("UAOL_TEST_SERIALIZABLE") {
+	if set("UAOL_TEST_SERIALIZABLE") || set(faulty) {
 		statements = append(statements, "ALTER DATABASE "+name+" SET default_transaction_isolation = 'serializable'")
 	}
 	return c.admin(statements...)
@@ -159,11 +173,14 @@ func (c *cluster) drop(name string) error {
 	return c.admin("DROP DATABASE " + name + " WITH (FORCE)")
 }
 
-// admin runs statements on a connection of their own, past any pooler.
-func (c *cluster) admin(statements ...string) error {
+// admin runs statements that are about databases.
+func (c *cluster) admin(statements ...string) error { return c.execute("postgres", statements...) }
+
+// execute runs statements on a connection of their own, past any pooler.
+func (c *cluster) execute(database string, statements ...string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), answering)
 	defer cancel()
-	conn, err := pgconn.Connect(ctx, fmt.Sprintf("postgres://postgres@/postgres?host=%s&port=5432", c.sockets))
+	conn, err := pgconn.Connect(ctx, fmt.Sprintf("postgres://postgres@/%s?host=%s&port=5432", database, c.sockets))
 	if err != nil {
 		return err
 	}

@@ -4,9 +4,13 @@
 // that is made once per machine. The cluster ends with the process. Variables:
 //
 //   - UAOL_TEST_PGBOUNCER=1 hands out databases behind a pgbouncer in
-//     transaction mode, with the one query mode of pgx's that suits it.
+//     transaction mode, with the query mode of pgx's that suits it.
+//   - UAOL_TEST_STATEMENTS=file collects the statements that the product runs.
 //   - UAOL_TEST_SERIALIZABLE=1 makes transactions serializable by default, as
 //     they are on CockroachDB.
+//   - UAOL_TEST_UNRELIABLE=1 does so too, and puts a proxy in between that has
+//     5 % of all statements fail with SQLSTATE 40001 and ends 5 % of connections
+//     at their COMMIT; UAOL_TEST_SEED (a number) chooses which.
 //   - UAOL_POSTGRES_ARCHIVE as for the program, where no PostgreSQL is installed.
 package pgtest
 
@@ -40,7 +44,7 @@ func New(t testing.TB) *pgxpool.Pool {
 		t.Fatalf("pgtest: %v", err)
 	}
 	cfg.MaxConns = poolSize
-	cfg.AfterConnect = postgres.KnowUUIDs
+	postgres.Equip(cfg, Tracers()...)
 	pool, err := pgxpool.NewWithConfig(context.Background(), cfg)
 	if err != nil {
 		t.Fatalf("pgtest: %v", err)

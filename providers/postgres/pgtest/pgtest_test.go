@@ -103,7 +103,7 @@ func TestPooler(t *testing.T) {
 		return
 	}
 	require.Contains(t, pool.Config().ConnString(), "port="+poolerPort)
-	require.Contains(t, pool.Config().ConnString(), "default_query_exec_mode=exec")
+	require.Contains(t, pool.Config().ConnString(), "default_query_exec_mode=cache_describe")
 	for i := range 50 {
 		require.Equal(t, "1", value(t, pool, fmt.Sprintf("SELECT '1' WHERE %d = %d", i%7, i%7)))
 	}

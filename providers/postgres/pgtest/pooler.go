@@ -15,14 +15,16 @@ import (
 	"uaol/providers/postgres/embedded/child"
 )
 
-const poolerPort = "6432" // of the socket's name only
+const (
+	poolerPort = "6432" // of the socket's name only
+	poolerLog  = "pgbouncer.log"
+)
 
 // poolerConfig lets every database through and, in transaction mode, gives each
 // transaction any connection.
 const poolerConfig = `[databases]
 * = host=%[1]s port=5432 user=postgres
 [pgbouncer]
-listen_addr =
 listen_port = %[2]s
 unix_socket_dir = %[1]s
 unix_socket_mode = 0700
@@ -33,22 +35,33 @@ default_pool_size = 20
 ignore_startup_parameters = extra_float_digits
 log_connections = 0
 log_disconnections = 0
+%[3]s
 `
 
-// startPooler runs pgbouncer in front of the cluster with that socket.
-func startPooler(ctx context.Context, work, sockets string) (*child.Child, error) {
+// poolerProgram finds pgbouncer.
+func poolerProgram() (string, error) {
 	path, err := exec.LookPath("pgbouncer")
 	if err != nil {
 		path = "/usr/sbin/pgbouncer" // which not every user's PATH has
 	}
 	if _, err := os.Stat(path); err != nil {
-		return nil, errors.New("no pgbouncer found: install it (e.g. apt-get install pgbouncer) or unset UAOL_TEST_PGBOUNCER")
+		return "", errors.New("no pgbouncer found: install it (e.g. apt-get install pgbouncer) or unset UAOL_TEST_PGBOUNCER")
 	}
-	file := filepath.Join(work, "pgbouncer.ini")
-	if err := os.WriteFile(file, fmt.Appendf(nil, poolerConfig, sockets, poolerPort), 0o644); err != nil {
+	return path, nil
+}
+
+// startPooler runs it in front of the cluster with that socket; more is added to its
+// configuration, where what comes last counts.
+func startPooler(ctx context.Context, work, sockets, more string) (*child.Child, error) {
+	path, err := poolerProgram()
+	if err != nil {
 		return nil, err
 	}
-	out, err := os.Create(filepath.Join(work, "pgbouncer.log"))
+	file := filepath.Join(work, "pgbouncer.ini")
+	if err := os.WriteFile(file, fmt.Appendf(nil, poolerConfig, sockets, poolerPort, more), 0o644); err != nil {
+		return nil, err
+	}
+	out, err := os.Create(filepath.Join(work, poolerLog))
 	if err != nil {
 		return nil, err
 	}

@@ -114,7 +114,7 @@ func build(ctx context.Context, dir string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, work.remove()) }()
-	server, err := newServer(work.path)
+	server, err := newServer(work.path, nil)
 	if err != nil {
 		return err
 	}

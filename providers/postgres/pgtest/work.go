@@ -71,7 +71,7 @@ func newWorkDir() (*workDir, error) {
 // directory and the lock.
 func (w *workDir) remove() error {
 	var errs []error
-	if server, err := newServer(w.path); err == nil {
+	if server, err := newServer(w.path, nil); err == nil {
 		if cluster, err := server.Cluster(); err == nil {
 			errs = append(errs, os.RemoveAll(cluster))
 		}

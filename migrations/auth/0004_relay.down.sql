@@ -1,0 +1,4 @@
+DROP TABLE uaol_auth.relays;
+ALTER TABLE uaol_auth.outbox
+    DROP COLUMN refused,
+    DROP COLUMN published_at;

@@ -1,0 +1,3 @@
+-- outside a transaction
+DROP INDEX CONCURRENTLY IF EXISTS uaol_registry.outbox_pending;
+CREATE INDEX CONCURRENTLY outbox_pending ON uaol_registry.outbox (created_at, event_id) WHERE published_at IS NULL AND refused IS NULL;
