@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"time"
 
@@ -17,11 +18,13 @@ import (
 	"github.com/aws/smithy-go/logging"
 
 	"uaol/providers/config"
+	"uaol/providers/egress"
 )
 
 // Account is a region and credentials, for configurations to embed. Who needs them
 // calls CheckKeys.
 type Account struct {
+	egress.Proxies
 	Region  string `env:"AWS_REGION" doc:"region of AWS services; with SECRETS_MANAGER_TYPE=aws and S3_BUCKET_NAME. What is not set here the AWS SDK looks for in its own places"`
 	Key     string `env:"AWS_ACCESS_KEY_ID" secret:"true" want:"a key's id, because AWS_SECRET_ACCESS_KEY is set" doc:"credentials for AWS services; with SECRETS_MANAGER_TYPE=aws they need secretsmanager:CreateSecret, PutSecretValue, GetSecretValue, RestoreSecret and DeleteSecret on <AWS_SECRETS_PREFIX>/*, with S3_BUCKET_NAME s3:GetObject, PutObject and DeleteObject on the bucket's objects and ListBucket on the bucket"`
 	Secret  string `env:"AWS_SECRET_ACCESS_KEY" secret:"true" want:"the key's secret, because AWS_ACCESS_KEY_ID is set" doc:"the secret of AWS_ACCESS_KEY_ID"`
@@ -44,7 +47,7 @@ func (a *Account) CheckKeys() error {
 // of the .env file. It asks nobody. An HTTP exchange may take so long; 0 is no bound.
 func (a *Account) Load(ctx context.Context, exchange time.Duration) (aws.Config, error) {
 	options := []func(*awsconfig.LoadOptions) error{
-		awsconfig.WithHTTPClient(awshttp.NewBuildableClient().WithTimeout(exchange)),
+		awsconfig.WithHTTPClient(awshttp.NewBuildableClient().WithTimeout(exchange).WithTransportOptions(func(t *http.Transport) { t.Proxy = a.Through() })),
 		awsconfig.WithLogger(logging.Nop{}), // requests hold values
 	}
 	if a.Region != "" {

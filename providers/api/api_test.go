@@ -51,6 +51,8 @@ func (roles) Authenticate(_ context.Context, c services.Credentials) (caller ser
 // onlyGood lets the token "good" act for an account, at the service "inner".
 type onlyGood struct{}
 
+func (onlyGood) VerifyPeer(*http.Request) error { return nil }
+
 func (onlyGood) VerifyService(token, audience string) (services.Caller, error) {
 	if token != "good" || audience != "inner" {
 		return services.Caller{}, services.Errorf(services.Unauthenticated, "Service token required")
@@ -294,6 +296,14 @@ func TestLimitGuard(t *testing.T) {
 			return nil
 		}
 		return services.Errorf(services.Limited, "too many")
+	}, Attempt: func(_ *gin.Context, secret string, try func() error) error {
+		err := try()
+		if services.Is(err, services.Unauthenticated) {
+			require.Contains(t, secret, "bad")
+			asked = append(asked, services.RoleNone)
+			return services.Errorf(services.Limited, "too many")
+		}
+		return err
 	}}, true, operations()...)
 	got := do(engine, "GET", "/user", nil, "X-API-Key", "user")
 	require.Equal(t, 429, got.Code)
@@ -431,6 +441,10 @@ func TestDocument(t *testing.T) {
 		}
 	}
 	require.NotContains(t, text, `$schema`)
+	for _, theirs := range []string{"problem+json", "ErrorModel", "ErrorDetail"} {
+		require.NotContains(t, text, theirs, "errors are the contract's")
+	}
+	require.Contains(t, text, `ErrorBody"`)
 	require.Equal(t, text, marshal(t, Document("Title", "1.2.3", operations())), "the same each time")
 }
 

@@ -27,6 +27,7 @@ var statuses = []struct {
 	{services.Forbidden, http.StatusForbidden, "AUTHORIZATION_ERROR"},
 	{services.NotFound, http.StatusNotFound, "NOT_FOUND"},
 	{services.NoMethod, http.StatusMethodNotAllowed, "METHOD_NOT_ALLOWED"},
+	{services.Slow, http.StatusRequestTimeout, "REQUEST_TIMEOUT"},
 	{services.Conflict, http.StatusConflict, "CONFLICT"},
 	{services.TooLarge, http.StatusRequestEntityTooLarge, "PAYLOAD_TOO_LARGE"},
 	{services.Unsupported, http.StatusUnsupportedMediaType, "UNSUPPORTED_MEDIA_TYPE"},
@@ -183,6 +184,15 @@ func Fail(c *gin.Context, err error) {
 	c.AbortWithStatusJSON(body.status, body)
 }
 
+// WriteError ends a request with an error in the contract's words where no
+// operation answers.
+func WriteError(w http.ResponseWriter, err error) {
+	body := toBody(err)
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.WriteHeader(body.status)
+	_ = json.NewEncoder(w).Encode(body)
+}
+
 // contractErrors rewrites the library's own errors (validation, malformed or
 // oversized bodies) in the contract's words.
 func contractErrors(ctx huma.Context, _ string, v any) (any, error) {
@@ -219,7 +229,7 @@ func contractErrors(ctx huma.Context, _ string, v any) (any, error) {
 // always 400.
 func contractStatus(status int) int {
 	switch status {
-	case http.StatusUnprocessableEntity, http.StatusRequestTimeout, http.StatusNotAcceptable:
+	case http.StatusUnprocessableEntity, http.StatusNotAcceptable:
 		return http.StatusBadRequest
 	}
 	return status

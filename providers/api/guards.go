@@ -34,24 +34,26 @@ func (g Guards) admit(op *Operation) gin.HandlerFunc {
 }
 
 // origin is where the request comes from: what the gateway says, if it passed
-// the request on, else the connection's other end.
+// the request on, else what the server has found out, or the connection's other end.
 func (g Guards) origin(r *http.Request, address string) services.Origin {
 	if said := r.Header.Get(OriginHeader); said != "" && g.Service != nil {
 		if origin, err := g.Service.VerifyOrigin(said); err == nil {
 			return origin
 		}
 	}
-	return services.Origin{Address: address, UserAgent: storable(r.UserAgent()), URL: calledBy(r)}
+	if origin := services.OriginFrom(r.Context()); origin != (services.Origin{}) {
+		return origin
+	}
+	return OriginOf(r, address, r.TLS != nil)
 }
 
-// calledBy is where the client thinks that we are. It hears of it in answers, nobody
-// else does: so what it, or a balancer before us, says is good enough.
-func calledBy(r *http.Request) string {
+// OriginOf describes a request that comes from an address, over TLS or not.
+func OriginOf(r *http.Request, address string, secure bool) services.Origin {
 	scheme := "http"
-	if r.TLS != nil || strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https") {
+	if secure {
 		scheme = "https"
 	}
-	return scheme + "://" + storable(r.Host)
+	return services.Origin{Address: address, UserAgent: storable(r.UserAgent()), URL: scheme + "://" + storable(r.Host)}
 }
 
 // storable is what a client sent in a form that the audit log can keep.
@@ -122,16 +124,22 @@ func (g Guards) limited(c *gin.Context, op *Operation) (services.Caller, error) 
 		}
 		return caller, err
 	}
-	caller, err := g.identify(c, op)
-	switch {
-	case services.Is(err, services.Unauthenticated):
-		if limit := g.Limit(c, services.Caller{}); limit != nil {
-			err = limit
-		}
-	case err == nil:
-		err = g.Limit(c, caller)
+	var caller services.Caller
+	try := func() (err error) {
+		caller, err = g.identify(c, op)
+		return err
 	}
-	return caller, err
+	if err := g.attempt(c, given.Bearer+" "+given.APIKey, try); err != nil {
+		return caller, err
+	}
+	return caller, g.Limit(c, caller)
+}
+
+func (g Guards) attempt(c *gin.Context, secret string, try func() error) error {
+	if g.Attempt == nil {
+		return try()
+	}
+	return g.Attempt(c, secret, try)
 }
 
 // limitGuest counts a guest's requests to an operation that takes fewer of them.
@@ -147,6 +155,9 @@ func (g Guards) identify(c *gin.Context, op *Operation) (services.Caller, error)
 	if op.Access == Service {
 		if g.Service == nil {
 			return services.Caller{}, services.Errorf(services.Unauthenticated, "Service token required")
+		}
+		if err := g.Service.VerifyPeer(c.Request); err != nil {
+			return services.Caller{}, err
 		}
 		return g.Service.VerifyService(credentials.Bearer, op.service())
 	}

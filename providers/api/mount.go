@@ -20,12 +20,15 @@ type Guards struct {
 	Authenticator services.Authenticator // nil: only public operations can be used
 	Service       ServiceGuard           // nil: internal operations refuse everybody
 	Limit         func(c *gin.Context, caller services.Caller) error
+	Attempt       func(c *gin.Context, secret string, try func() error) error // counts credentials that are wrong
 	LimitTo       func(c *gin.Context, caller services.Caller, what string, perMinute int) error
 	Auditor       services.Auditor // nil: operations that are audited refuse everybody
 }
 
 // ServiceGuard reads what other services of ours say.
 type ServiceGuard interface {
+	// VerifyPeer refuses a connection that can't be a service's of ours.
+	VerifyPeer(r *http.Request) error
 	// VerifyService tells for whom a service of ours acts.
 	VerifyService(token, audience string) (services.Caller, error)
 	// VerifyOrigin tells where a request comes from that the gateway passed on.
@@ -63,15 +66,41 @@ func Document(title, version string, operations []Operation) *huma.OpenAPI {
 	api := newAPI(nowhere{}, names)
 	api.OpenAPI().Info = &huma.Info{Title: title, Version: version}
 	for i := range operations {
-		names.prefix = operations[i].tag()
-		if op := &operations[i]; op.register == nil {
-			described := op.huma()
-			api.OpenAPI().AddOperation(&described)
-		} else {
-			op.register(op, api)
+		for _, path := range operations[i].Paths(false) {
+			op := operations[i]
+			op.Path = path
+			names.prefix = op.tag()
+			if op.register == nil {
+				described := op.huma()
+				api.OpenAPI().AddOperation(&described)
+			} else {
+				op.register(&op, api)
+			}
 		}
 	}
+	describeErrors(api.OpenAPI())
 	return api.OpenAPI()
+}
+
+// describeErrors puts the contract's form of errors in the place of the library's own.
+func describeErrors(document *huma.OpenAPI) {
+	schemas := document.Components.Schemas
+	said := &huma.Response{Description: "Error", Content: map[string]*huma.MediaType{
+		"application/json": {Schema: schemas.Schema(reflect.TypeFor[ErrorBody](), true, "Error")},
+	}}
+	for _, item := range document.Paths {
+		for _, op := range []*huma.Operation{item.Get, item.Put, item.Post, item.Delete, item.Head, item.Patch} {
+			if op == nil {
+				continue
+			}
+			if op.Responses == nil {
+				op.Responses = map[string]*huma.Response{}
+			}
+			op.Responses["default"] = said
+		}
+	}
+	delete(schemas.Map(), "ErrorModel")
+	delete(schemas.Map(), "ErrorDetail")
 }
 
 func newAPI(a huma.Adapter, names *naming) huma.API {
@@ -164,6 +193,13 @@ const OriginHeader = "X-Uaol-Origin"
 
 // RequestHeader carries the id under which a request is logged everywhere.
 const RequestHeader = "X-Request-Id"
+
+// KeyHeader makes the same request again the same request, where an operation says so.
+const KeyHeader = "Idempotency-Key"
+
+// StoppingHeader says, in answers between services of ours, that the process which
+// gives them is about to stop: others are to be asked from now on.
+const StoppingHeader = "X-Uaol-Stopping"
 
 // Credentials reads what a request says about its caller.
 func Credentials(r *http.Request) services.Credentials {

@@ -6,6 +6,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"reflect"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/gin-gonic/gin"
@@ -43,6 +44,7 @@ type Operation struct {
 	Scope   string            // that an API key with scopes must have
 	Audit   string            // what the act is called in the audit log; "" for none
 	Guests  int               // requests that a guest may make in a minute; 0 for no limit of its own
+	Keyed   bool              // with an Idempotency-Key the same request again is the same request
 
 	also    []string // further paths
 	guests  bool     // public, and a guest's session says who it is all the same
@@ -75,6 +77,11 @@ func Says(path, message string) Option {
 // is about no organisation or about one that the path names.
 func Needs(role services.OrgRole) Option { return func(op *Operation) { op.Needs = role } }
 
+// Reads says that it changes nothing, whatever its method: what a GET may, it may.
+func Reads() Option {
+	return func(op *Operation) { op.Needs, op.Scope = services.OrgViewer, op.tag()+":read" }
+}
+
 // SignIn sets the contract's words for somebody without an account.
 func SignIn(message string) Option { return func(op *Operation) { op.signIn = message } }
 
@@ -100,6 +107,10 @@ func MaxBody(bytes int64) Option { return func(op *Operation) { op.MaxBody = byt
 // KnowsGuests lets a public operation hear who a guest is that names a session; nobody
 // becomes one.
 func KnowsGuests() Option { return func(op *Operation) { op.guests = true } }
+
+// Keyed says of a raw operation that an Idempotency-Key makes the same request again
+// the same request; typed ones are known by their input.
+func Keyed() Option { return func(op *Operation) { op.Keyed = true } }
 
 // Also lets it answer under a further path.
 func Also(path string) Option { return func(op *Operation) { op.also = append(op.also, path) } }
@@ -200,6 +211,7 @@ func (op *Operation) verb() string {
 
 func typed[I, O any](method, path, summary string, h Handler[I, O], options []Option) Operation {
 	op := newOperation(method, path, summary, options)
+	op.Keyed = takesKey(reflect.TypeFor[I]())
 	op.register = func(op *Operation, api huma.API) {
 		huma.Register(api, op.huma(), func(ctx context.Context, in *I) (*struct{ Body O }, error) {
 			body, err := h(ctx, services.CallerFrom(ctx), in)
@@ -212,20 +224,34 @@ func typed[I, O any](method, path, summary string, h Handler[I, O], options []Op
 	return op
 }
 
+// takesKey reports whether an input reads the header Idempotency-Key.
+func takesKey(input reflect.Type) bool {
+	if input.Kind() != reflect.Struct {
+		return false
+	}
+	for field := range input.Fields() {
+		if field.Tag.Get("header") == KeyHeader || field.Anonymous && takesKey(field.Type) {
+			return true
+		}
+	}
+	return false
+}
+
 // huma gives the operation in the library's form; ours travels along as
 // metadata for the adapter and the error writer.
 func (op *Operation) huma() huma.Operation {
 	return huma.Operation{
-		OperationID:   op.id(),
-		Method:        op.Method,
-		Path:          op.Path,
-		Summary:       op.Summary,
-		Tags:          []string{op.tag()},
-		DefaultStatus: op.Status,
-		MaxBodyBytes:  op.MaxBody + 1, // the library refuses a body of just its limit
-		Hidden:        op.Access == Service,
-		Security:      op.security(),
-		Metadata:      map[string]any{metaOperation: op},
+		OperationID:     op.id(),
+		Method:          op.Method,
+		Path:            op.Path,
+		Summary:         op.Summary,
+		Tags:            []string{op.tag()},
+		DefaultStatus:   op.Status,
+		MaxBodyBytes:    op.MaxBody + 1, // the library refuses a body of just its limit
+		BodyReadTimeout: -1,             // the server sees to slow bodies, of all operations
+		Hidden:          op.Access == Service,
+		Security:        op.security(),
+		Metadata:        map[string]any{metaOperation: op},
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/gin-gonic/gin"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/fx"
 	"go.uber.org/fx/fxtest"
@@ -17,6 +18,7 @@ import (
 	"uaol/providers/health"
 	"uaol/providers/httpserver"
 	"uaol/providers/limits"
+	"uaol/providers/telemetry"
 	"uaol/services"
 )
 
@@ -25,6 +27,8 @@ type nobody struct{}
 func (nobody) Authenticate(context.Context, services.Credentials) (services.Caller, string, error) {
 	return services.Caller{}, "", nil
 }
+
+func (nobody) VerifyPeer(*http.Request) error { return nil }
 
 func (nobody) VerifyService(string, string) (services.Caller, error) { return services.Caller{}, nil }
 
@@ -53,7 +57,7 @@ func TestUnroutedAndPanics(t *testing.T) {
 					api.Internal("/internal/auth/panic", func(context.Context, struct{}) (struct{}, error) { panic("hunter2") }),
 				}}}
 			}),
-		fx.Supply(httpserver.Identity{Set: []services.Name{services.Auth}}, limiter, zap.NewNop()),
+		fx.Supply(httpserver.Identity{Set: []services.Name{services.Auth}}, limiter, zap.NewNop(), prometheus.NewRegistry(), telemetry.Tracer{}),
 		fx.Populate(&engine), fx.NopLogger)
 	app.RequireStart()
 	defer app.RequireStop()

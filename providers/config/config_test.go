@@ -268,3 +268,24 @@ func FuzzRedact(f *testing.F) {
 		}
 	})
 }
+
+// TestAgain: the file is read anew, what the process was started with stays.
+func TestAgain(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write := func(text string) { require.NoError(t, os.WriteFile(filepath.Join(dir, ".env"), []byte(text), 0o600)) }
+	write("A=1\nB=1\n")
+	env, err := ReadFrom([]string{"B=real"}, dir)
+	require.NoError(t, err)
+	write("A=2\nB=2\n")
+	again, err := env.Again()
+	require.NoError(t, err)
+	for variable, want := range map[string][2]string{"A": {"1", "2"}, "B": {"real", "real"}} {
+		before, _ := env.Lookup(variable)
+		after, _ := again.Lookup(variable)
+		require.Equal(t, want, [2]string{before, after}, variable)
+	}
+	require.NoError(t, os.Remove(filepath.Join(dir, ".env")))
+	_, err = env.Again()
+	require.Error(t, err)
+}

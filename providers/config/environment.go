@@ -78,6 +78,22 @@ func (e *Environment) With(values map[string]string) *Environment {
 	return with
 }
 
+// Again reads the .env file once more, for a secret in it that may have been changed
+// since. All else is as it was when the process started.
+func (e *Environment) Again() (*Environment, error) {
+	real := map[string]string{}
+	for name, value := range e.values {
+		if e.source[name] != ".env" {
+			real[name] = value
+		}
+	}
+	file, err := readFile(e.File)
+	if err != nil {
+		return nil, err
+	}
+	return newEnvironment(real, file, e.File), nil
+}
+
 // Lookup gives a variable's value and whether it is set and not empty; the
 // original treats an empty variable as an unset one, and so do we.
 func (e *Environment) Lookup(name string) (string, bool) {

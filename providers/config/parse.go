@@ -38,21 +38,25 @@ type Checker interface {
 // says what is accepted, `secret:"true"` masks it.
 func Parse[T any](e *Environment) (T, error) {
 	var cfg T
+	err := parseInto(e, &cfg)
+	return cfg, err
+}
+
+// parseInto is Parse for a pointer to any config struct.
+func parseInto(e *Environment, cfg any) error {
 	set := map[string]string{}
 	for name, value := range e.values {
 		if value != "" {
 			set[name] = value
 		}
 	}
-	if err := env.ParseWithOptions(&cfg, env.Options{Environment: set}); err != nil {
-		return cfg, explain(reflect.TypeFor[T](), e, err)
+	if err := env.ParseWithOptions(cfg, env.Options{Environment: set}); err != nil {
+		return explain(reflect.TypeOf(cfg), e, err)
 	}
-	if checker, ok := any(&cfg).(Checker); ok {
-		if err := checker.Check(); err != nil {
-			return cfg, err
-		}
+	if checker, ok := cfg.(Checker); ok {
+		return checker.Check()
 	}
-	return cfg, nil
+	return nil
 }
 
 // explain turns the library's errors, which name Go fields, into a Fault.

@@ -7,7 +7,6 @@ package egress
 import (
 	"net"
 	"net/netip"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -21,13 +20,17 @@ import (
 // or one of the last two with a port. A name matches what is dialled by that
 // name whatever it resolves to.
 type Config struct {
+	Proxies
 	Allow []string `env:"TOOL_EGRESS_ALLOW" envSeparator:"," want:"CIDRs, addresses, hosts or host:port, separated by commas" doc:"private addresses that tools may be at, such as 10.0.0.0/8 or localhost:3001; without it loopback, private and metadata addresses are refused"`
 	Deny  []string `env:"TOOL_EGRESS_DENY" envSeparator:"," want:"CIDRs, addresses, hosts or host:port, separated by commas" doc:"addresses that tools may not be at, even public ones"`
-	Proxy string   `env:"TOOL_EGRESS_PROXY" secret:"true" want:"a URL such as http://proxy.example.com:3128" doc:"HTTP proxy through which tools are reached, by CONNECT; names are resolved and checked here first, and only those in TOOL_EGRESS_ALLOW are left to the proxy to resolve"`
+	Proxy string   `env:"TOOL_EGRESS_PROXY" secret:"true" want:"a URL such as http://proxy.example.com:3128" doc:"HTTP proxy through which tools are reached, by CONNECT, instead of HTTP_PROXY and HTTPS_PROXY and whatever NO_PROXY says; names are resolved and checked here first, and only those in TOOL_EGRESS_ALLOW are left to the proxy to resolve"`
 }
 
 // Check refuses entries that mean nothing.
 func (c *Config) Check() error {
+	if err := c.CheckProxies(); err != nil {
+		return err
+	}
 	_, err := New(*c)
 	return err
 }
@@ -37,7 +40,8 @@ func (c *Config) Check() error {
 type Policy struct {
 	allow, deny []entry
 	public      *ssrf.Guardian
-	proxy       *url.URL      // nil for none
+	proxy       *outlet // nil for none
+	usual       func(host string, port uint16) *outlet
 	resolver    *net.Resolver // nil for the system's
 }
 
@@ -65,6 +69,7 @@ func New(cfg Config) (*Policy, error) {
 		deny:   deny,
 		public: ssrf.New(ssrf.WithAnyPort(), ssrf.WithDeniedV4Prefixes(alsoPrivate...)),
 		proxy:  proxy,
+		usual:  cfg.outlets(),
 	}, nil
 }
 

@@ -24,8 +24,9 @@ const (
 )
 
 // Transport makes a transport that asks the policy about every connection,
-// after DNS, so for each redirect and each address of a name. It ignores the
-// environment's proxy: behind one, nobody would see the address dialled.
+// after DNS, so for each redirect and each address of a name. A proxy is
+// asked for a tunnel to an address that was let through, never for a URL: what it
+// would make of a name by itself, nobody could check.
 func (p *Policy) Transport() *http.Transport {
 	return &http.Transport{
 		Proxy:                  nil,
@@ -55,9 +56,14 @@ func (p *Policy) dial(ctx context.Context, network, address string) (net.Conn, e
 	if p.byName(host, uint16(port)) == denied {
 		return nil, &RefusedError{Host: host, Deny: true}
 	}
-	if p.proxy != nil {
-		return p.tunnel(ctx, host, uint16(port))
+	if proxy := p.through(host, uint16(port)); proxy != nil {
+		return p.tunnel(ctx, proxy, host, uint16(port))
 	}
+	return p.direct(ctx, network, host, address)
+}
+
+// direct dials and asks the policy about the address that this led to.
+func (p *Policy) direct(ctx context.Context, network, host, address string) (net.Conn, error) {
 	dialer := net.Dialer{
 		Timeout:   dialTimeout,
 		KeepAlive: keepAliveTime,

@@ -7,7 +7,6 @@ package events
 import (
 	"context"
 	"encoding/json"
-	"strings"
 	"sync"
 	"time"
 
@@ -15,7 +14,6 @@ import (
 
 	"uaol/providers/api"
 	"uaol/providers/postgres"
-	"uaol/providers/workers"
 	"uaol/services"
 )
 
@@ -29,6 +27,15 @@ type Event struct {
 	Time         services.Time   `json:"time" db:"created_at"`
 }
 
+// Key is within what events keep their order when they are published: their
+// organisation, or what they happened to where that is nobody's.
+func (e Event) Key() string {
+	if e.Organization == uuid.Nil {
+		return e.Subject
+	}
+	return e.Organization.String()
+}
+
 // New makes an event; data must be something that JSON can say.
 func New(kind, subject string, organization uuid.UUID, data any) Event {
 	text, err := json.Marshal(data)
@@ -39,49 +46,30 @@ func New(kind, subject string, organization uuid.UUID, data any) Event {
 }
 
 // Outbox is the table of events of one service.
-type Outbox struct{ table string }
+type Outbox struct {
+	service       services.Name
+	table, relays string
+}
 
 // NewOutbox names a service's outbox, <schema>.outbox.
 func NewOutbox(service services.Name) Outbox {
-	return Outbox{table: "uaol_" + string(service) + ".outbox"}
+	schema := "uaol_" + string(service)
+	return Outbox{service: service, table: schema + ".outbox", relays: schema + ".relays"}
 }
 
-// Append adds events in the transaction of the change they tell of.
+// Append adds events in the transaction of the change they tell of, after it: their
+// times are then in the order in which changes of the same row took effect, which
+// those of the transactions' beginnings need not be.
 func (o Outbox) Append(ctx context.Context, tx postgres.Querier, happened ...Event) error {
 	for _, e := range happened {
 		_, err := postgres.Exec(ctx, tx, "INSERT INTO "+o.table+
-			" (event_id, type, subject, organization_id, data) VALUES ($1, $2, $3, $4, $5::jsonb)",
+			" (event_id, type, subject, organization_id, data, created_at) VALUES ($1, $2, $3, $4, $5::jsonb, clock_timestamp())",
 			e.ID, e.Type, e.Subject, e.Organization, string(e.Data))
 		if err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// kept is how long an event stays in its outbox. Readers are seconds behind; a
-// process that stood still for longer has missed something.
-const kept = 7 * 24 * time.Hour
-
-// Prune drops events that have been kept long enough, some thousand at a time.
-func (o Outbox) Prune(ctx context.Context, q postgres.Querier) error {
-	const batch = 5000
-	for {
-		n, err := postgres.Exec(ctx, q, "DELETE FROM "+o.table+" WHERE event_id IN (SELECT event_id FROM "+o.table+
-			" WHERE created_at < now() - $1 * interval '1 second' ORDER BY created_at, event_id LIMIT $2)",
-			int64(kept/time.Second), batch)
-		if err != nil || n < batch {
-			return err
-		}
-	}
-}
-
-// Pruner is the loop that every owner of an outbox runs. Several may run at
-// once: what one has dropped another does not find.
-func (o Outbox) Pruner(q postgres.Querier) workers.Worker {
-	return workers.Worker{Name: strings.TrimPrefix(o.table, "uaol_"), Run: workers.Every(time.Hour, func(ctx context.Context) error {
-		return o.Prune(ctx, q)
-	})}
 }
 
 // ReadRequest asks for the events after a moment, or, page by page, for those

@@ -9,12 +9,14 @@ import (
 
 	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/fx"
 	"go.uber.org/zap"
 
 	"uaol/providers/api"
 	"uaol/providers/health"
 	"uaol/providers/limits"
+	"uaol/providers/telemetry"
 	"uaol/services"
 )
 
@@ -69,8 +71,12 @@ type routerParams struct {
 	Auditor       services.Auditor
 	Service       api.ServiceGuard
 	Limiter       *limits.Limiter
+	Rates         limits.Rates `optional:"true"` // where the gateway runs
 	Health        *health.Checks
+	Tracer        telemetry.Tracer
+	Metrics       *prometheus.Registry
 	Log           *zap.Logger
+	Lifecycle     fx.Lifecycle
 }
 
 // NewRouter mounts everything that this process answers.
@@ -81,7 +87,7 @@ func NewRouter(p routerParams) *gin.Engine {
 	engine.RedirectTrailingSlash = false
 	_ = engine.SetTrustedProxies(nil) // nobody's word about addresses is taken; nil can't fail
 	log := p.Log.Named("http")
-	engine.Use(identify, access(log), recovery(log))
+	engine.Use(newObserver(p.Tracer, p.Metrics).observe, identify, access(log), recovery(log))
 	engine.NoRoute(func(c *gin.Context) {
 		api.Fail(c, services.Errorf(services.NotFound, "Cannot %s %s", c.Request.Method, c.Request.URL.Path))
 	})
@@ -92,7 +98,9 @@ func NewRouter(p routerParams) *gin.Engine {
 	guards := api.Guards{Authenticator: p.Authenticator, Service: p.Service, Auditor: p.Auditor}
 	bare := !p.Identity.Runs(services.Gateway)
 	if !bare {
-		guards.Limit, guards.LimitTo = p.Limiter.Allow, p.Limiter.AllowTo
+		requests := limits.NewRequests(p.Limiter, p.Rates)
+		p.Lifecycle.Append(fx.StopHook(requests.Close))
+		guards.Limit, guards.LimitTo, guards.Attempt = requests.Allow, requests.AllowTo, requests.Attempt
 	}
 	routes := append([]Routes(nil), p.Routes...)
 	sort.Slice(routes, func(i, j int) bool { return routes[i].Service < routes[j].Service })
@@ -164,6 +172,9 @@ func access(log *zap.Logger) gin.HandlerFunc {
 			return
 		}
 		status, level := c.Writer.Status(), zap.InfoLevel
+		if slow(c.Writer) {
+			status = http.StatusRequestTimeout
+		}
 		switch {
 		case status < http.StatusInternalServerError:
 		case unset(c):
@@ -178,6 +189,7 @@ func access(log *zap.Logger) gin.HandlerFunc {
 		fields := []zap.Field{
 			zap.String("method", c.Request.Method), zap.String("path", c.Request.URL.Path), zap.Int("status", status),
 			zap.Duration("took", time.Since(begun)), zap.String("request", services.RequestID(c.Request.Context())),
+			telemetry.Field(c.Request.Context()),
 		}
 		if caller := services.CallerFrom(c.Request.Context()); caller.Known() {
 			fields = append(fields, zap.Stringer("account", caller.Account))
@@ -216,7 +228,8 @@ func recovery(log *zap.Logger) gin.HandlerFunc {
 			if p == http.ErrAbortHandler { //nolint:errorlint // a sentinel that is panicked with
 				panic(p)
 			}
-			log.Error("panic", zap.Any("panic", p), zap.String("path", c.Request.URL.Path), zap.StackSkip("stack", 2))
+			log.Error("panic", zap.Any("panic", p), zap.String("path", c.Request.URL.Path),
+				zap.String("request", services.RequestID(c.Request.Context())), telemetry.Field(c.Request.Context()), zap.StackSkip("stack", 2))
 			if !c.Writer.Written() {
 				api.Fail(c, services.Errorf(services.Internal, "An internal error occurred"))
 			}

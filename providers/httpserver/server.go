@@ -7,18 +7,17 @@ import (
 	"net"
 	"net/http"
 	"syscall"
-	"time"
 
 	"github.com/gin-gonic/gin"
-	"github.com/rs/cors"
 	"go.uber.org/fx"
 	"go.uber.org/zap"
+	"golang.org/x/net/netutil"
 
 	"uaol/migrations"
-	"uaol/providers/api"
 	"uaol/providers/config"
 	"uaol/providers/health"
 	"uaol/providers/limits"
+	"uaol/providers/peers"
 	"uaol/providers/workers"
 )
 
@@ -36,7 +35,8 @@ type Server struct {
 	log      *zap.Logger
 	addr     string
 	variable string
-	drain    time.Duration
+	drain    *drain
+	most     int // connections at once
 	bound    net.Addr
 	failed   func(error)
 }
@@ -50,38 +50,55 @@ type serverParams struct {
 	Health     *health.Checks
 	Current    *migrations.Current // it serves only once the tables are there
 	Workers    *workers.Running    // it stops serving before they stop
+	Whole      peers.Whole
+	Process    config.Process
+	Peers      peers.Config
 	Log        *zap.Logger
 	Lifecycle  fx.Lifecycle
 	Shutdowner fx.Shutdowner
 }
 
 // NewServer ties a server for the engine to the process's life.
-func NewServer(p serverParams) *Server {
-	s := &Server{health: p.Health, log: p.Log.Named("http"), drain: p.Config.Drain}
+func NewServer(p serverParams) (*Server, error) {
+	s := &Server{health: p.Health, log: p.Log.Named("http"), drain: newDrain(p.Config, bool(p.Whole) && !p.Process.Production())}
 	s.addr, s.variable = p.Config.Address(p.Identity.Set[0])
 	s.failed = func(err error) {
 		s.log.Error("serving failed, stopping", zap.Error(err))
 		_ = p.Shutdowner.Shutdown(fx.ExitCode(1))
 	}
-	s.http = &http.Server{
-		Handler:           crossOrigin(p.Config.Origins).Handler(p.Engine),
-		ReadHeaderTimeout: 10 * time.Second,
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    64 << 10,
-		ErrorLog:          zap.NewStdLog(s.log),
+	s.most = p.Config.Most
+	trusted, err := parseProxies(p.Config.Proxies)
+	if err != nil {
+		return nil, err
 	}
+	s.http = newHTTP(usual, s.log, s.drain.handler(edge(trusted, usual, p.Config.Origins, p.Engine)))
+	s.http.BaseContext = s.drain.base
+	certificates, err := p.certificates()
+	if err != nil {
+		return nil, err
+	}
+	if certificates != nil {
+		s.http.TLSConfig = certificates.ServerConfig()
+	}
+	s.http.ConnState = s.drain.count
 	p.Lifecycle.Append(fx.Hook{OnStart: s.start, OnStop: s.stop})
-	return s
+	return s, nil
 }
 
-func crossOrigin(origins []string) *cors.Cors {
-	return cors.New(cors.Options{
-		AllowedOrigins: origins,
-		AllowedMethods: []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"},
-		AllowedHeaders: []string{"*"},
-		ExposedHeaders: []string{api.GuestHeader, api.RequestHeader, "Retry-After"},
-		MaxAge:         600,
-	})
+// edge is what stands between the listener and the router.
+func edge(trusted proxies, wait patience, origins []string, router http.Handler) http.Handler {
+	return trusted.notice(wait.limit(guarded(crossOrigin(origins).Handler(router))))
+}
+
+func newHTTP(wait patience, log *zap.Logger, handler http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: wait.header,
+		IdleTimeout:       wait.idle,
+		MaxHeaderBytes:    64 << 10,
+		HTTP2:             &http.HTTP2Config{SendPingTimeout: wait.answer, WriteByteTimeout: wait.answer},
+		ErrorLog:          zap.NewStdLog(log),
+	}
 }
 
 // Addr is where the server listens, once it has started.
@@ -97,21 +114,27 @@ func (s *Server) start(ctx context.Context) error {
 		return fmt.Errorf("%s: cannot listen on %s: %w", s.variable, s.addr, err)
 	}
 	s.bound = listener.Addr()
+	listener = netutil.LimitListener(listener, s.most)
+	serve, secure := s.http.Serve, s.http.TLSConfig != nil // it has one of its own once it serves
+	if secure {
+		serve = func(l net.Listener) error { return s.http.ServeTLS(l, "", "") }
+	}
 	go func() {
-		if err := s.http.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		if err := serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			s.failed(err)
 		}
 	}()
-	s.log.Info("listening", zap.Stringer("address", s.bound))
+	s.log.Info("listening", zap.Stringer("address", s.bound), zap.Bool("tls", secure))
 	return nil
 }
 
-// stop is seen by load balancers first, lets open requests end, and cuts what
-// is still open when their time is up.
+// stop is seen by load balancers and by our own services first, while requests are
+// still taken; then it lets open ones end, and cuts what is open when their time is up.
 func (s *Server) stop(ctx context.Context) error {
 	s.health.Stopping()
-	ctx, cancel := context.WithTimeout(ctx, s.drain)
+	ctx, cancel := context.WithTimeout(ctx, s.drain.timeout)
 	defer cancel()
+	s.drain.wait(ctx)
 	if err := s.http.Shutdown(ctx); err != nil {
 		s.log.Warn("some requests did not end in time and were cut")
 		return s.http.Close()

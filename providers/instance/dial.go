@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/hmac"
 	"crypto/rand"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"io"
@@ -24,14 +25,22 @@ const (
 )
 
 // Dialer connects to the server of a data directory and to nobody else: every
-// connection is proved before anything else goes over it.
-func Dialer(dataDir string) func(ctx context.Context, network, address string) (net.Conn, error) {
+// connection is proved before anything else goes over it. secure is for a server
+// that speaks TLS; nil for one that does not.
+func Dialer(dataDir string, secure *tls.Config) func(ctx context.Context, network, address string) (net.Conn, error) {
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
 		ctx, cancel := context.WithTimeout(ctx, patience)
 		defer cancel()
 		conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
 		if err != nil {
 			return nil, err
+		}
+		if secure != nil {
+			wrapped := tls.Client(conn, secure)
+			if err := wrapped.HandshakeContext(ctx); err != nil {
+				return nil, errors.Join(err, conn.Close())
+			}
+			conn = wrapped
 		}
 		until, _ := ctx.Deadline()
 		if conn.SetDeadline(until) != nil || !proved(conn, dataDir) || conn.SetDeadline(time.Time{}) != nil {

@@ -45,7 +45,7 @@ func serve(t *testing.T, handler http.Handler) *httptest.Server {
 // send sends a key the way that commands do.
 func send(t *testing.T, dataDir, base string) (string, error) {
 	t.Helper()
-	transport := &http.Transport{DialContext: Dialer(dataDir)}
+	transport := &http.Transport{DialContext: Dialer(dataDir, nil)}
 	t.Cleanup(transport.CloseIdleConnections)
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, base+"/key", http.NoBody)
 	require.NoError(t, err)
@@ -148,7 +148,7 @@ func TestEveryConnectionIsProved(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	first := start(t, dir)
-	transport := &http.Transport{DialContext: Dialer(dir)}
+	transport := &http.Transport{DialContext: Dialer(dir, nil)}
 	t.Cleanup(transport.CloseIdleConnections)
 	client := &http.Client{Transport: transport}
 	get := func() error {

@@ -14,9 +14,11 @@ import (
 // Config is how much a caller may ask, and where that is counted.
 type Config struct {
 	config.Process
-	PerMinute int    `env:"RATE_LIMIT_PER_MINUTE" envDefault:"100" want:"a whole number of requests, 1 or more" doc:"requests a caller may make in a minute: an account, or an address without one"`
-	RedisURL  string `env:"REDIS_URL" secret:"true" want:"a URL such as redis://host:6379/0" doc:"Redis in which limits are counted across replicas; without it each process counts for itself"`
-	Cluster   string `env:"REDIS_CLUSTER_MODE" envDefault:"false" want:"true or false" doc:"whether that Redis is a cluster"`
+	PerMinute  int    `env:"RATE_LIMIT_PER_MINUTE" envDefault:"100" want:"a whole number of requests, 1 or more" doc:"requests an account may make in a minute; its plan's rate instead, if that is more"`
+	PerAddress int    `env:"UAOL_ADDRESS_RATE_LIMIT" want:"a whole number of requests, or nothing for as many as RATE_LIMIT_PER_MINUTE" doc:"requests an address may make in a minute without credentials or with wrong ones, together; default: RATE_LIMIT_PER_MINUTE"`
+	Replicas   int    `env:"UAOL_REPLICAS" envDefault:"1" want:"a whole number of replicas, 1 or more" doc:"processes that share the load and, without REDIS_URL or while it is away, the limits: each lets that part of them through"`
+	RedisURL   string `env:"REDIS_URL" secret:"true" want:"a URL such as redis://host:6379/0" doc:"Redis in which limits are counted across replicas, and through which they hear at once what is revoked; without it each process counts its share (UAOL_REPLICAS), and hears of it within 3 s"`
+	Cluster    string `env:"REDIS_CLUSTER_MODE" envDefault:"false" want:"true or false" doc:"whether that Redis is a cluster"`
 }
 
 const redisWanted = "a URL such as redis://host:6379/0"
@@ -28,6 +30,12 @@ func (c *Config) Check() error {
 	}
 	if c.PerMinute < 1 {
 		return &config.Fault{Variable: "RATE_LIMIT_PER_MINUTE", Value: strconv.Itoa(c.PerMinute), Want: "a whole number of requests, 1 or more"}
+	}
+	if c.PerAddress < 0 {
+		return &config.Fault{Variable: "UAOL_ADDRESS_RATE_LIMIT", Value: strconv.Itoa(c.PerAddress), Want: "a whole number of requests, or nothing for as many as RATE_LIMIT_PER_MINUTE"}
+	}
+	if c.Replicas < 0 || c.Replicas > 10_000 {
+		return &config.Fault{Variable: "UAOL_REPLICAS", Value: strconv.Itoa(c.Replicas), Want: "a whole number of replicas, 1 or more"}
 	}
 	if !slices.Contains([]string{"", "true", "false"}, c.Cluster) {
 		return &config.Fault{Variable: "REDIS_CLUSTER_MODE", Value: c.Cluster, Want: "true or false"}
@@ -41,9 +49,9 @@ func (c *Config) Check() error {
 	return nil
 }
 
-// client makes a client that connects when it is first asked. It tries once: who
+// Client makes a client that connects when it is first asked. It tries once: who
 // is limited does not wait for a Redis that is away.
-func (c *Config) client() (redis.UniversalClient, error) {
+func (c *Config) Client() (redis.UniversalClient, error) {
 	if c.Cluster == "true" {
 		options, err := redis.ParseClusterURL(c.RedisURL)
 		if err != nil {

@@ -6,13 +6,9 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strconv"
 	"time"
 
-	"github.com/gin-gonic/gin"
 	"go.uber.org/zap"
-
-	"uaol/services"
 )
 
 // Bucket is a limit on something. It holds Burst tokens, PerMinute of them come
@@ -43,17 +39,28 @@ func (e *Exceeded) Error() string {
 // Seconds is for how long to wait, for Retry-After.
 func (e *Exceeded) Seconds() int { return max(1, int(math.Ceil(e.Wait.Seconds()))) }
 
+// State is what is left of a bucket, and when it will be full again.
+type State struct {
+	Bucket Bucket
+	Left   int
+	Full   time.Duration
+}
+
 // Limiter counts uses: in this process, or exactly across replicas where there
-// is a Redis. While that is away each process counts for itself.
+// is a Redis. While that is away, or without one, each process lets its share through.
 type Limiter struct {
-	perMinute int
-	local     *local
-	shared    *shared // nil without a Redis
+	perMinute, perAddress int
+	local                 *local
+	shared                *shared // nil without a Redis
+	log                   *zap.Logger
 }
 
 // New makes a Limiter.
 func New(cfg Config, log *zap.Logger) (*Limiter, error) {
-	l := &Limiter{perMinute: cfg.PerMinute, local: newLocal()}
+	l := &Limiter{perMinute: cfg.PerMinute, perAddress: cfg.PerAddress, local: newLocal(cfg.Replicas), log: log.Named("limits")}
+	if l.perAddress == 0 {
+		l.perAddress = l.perMinute
+	}
 	if cfg.RedisURL == "" {
 		return l, nil
 	}
@@ -75,16 +82,23 @@ func (l *Limiter) Close() error {
 // is the answer, *Exceeded; those after it lose nothing, and where all are
 // counted here those before it get their token back.
 func (l *Limiter) Take(ctx context.Context, buckets []Bucket) error {
+	_, err := l.Count(ctx, buckets)
+	return err
+}
+
+// Count is Take, and tells of each limited bucket that was asked what is left.
+func (l *Limiter) Count(ctx context.Context, buckets []Bucket) ([]State, error) {
 	limited := buckets
 	if slices.ContainsFunc(buckets, unlimited) {
 		limited = slices.DeleteFunc(slices.Clone(buckets), unlimited)
 	}
 	if l.shared != nil {
-		if exceeded, ok := l.shared.take(ctx, limited); ok {
-			return orNil(exceeded)
+		if states, exceeded, ok := l.shared.take(ctx, limited); ok {
+			return states, orNil(exceeded)
 		}
 	}
-	return orNil(l.local.take(limited))
+	states, exceeded := l.local.take(limited)
+	return states, orNil(exceeded)
 }
 
 func unlimited(b Bucket) bool { return b.PerMinute <= 0 }
@@ -95,26 +109,4 @@ func orNil(e *Exceeded) error {
 		return nil
 	}
 	return e
-}
-
-// Allow counts one request; kind Limited when the caller has used up its share.
-func (l *Limiter) Allow(c *gin.Context, caller services.Caller) error {
-	return l.AllowTo(c, caller, "", l.perMinute)
-}
-
-// AllowTo counts one request of a kind that has a limit of its own.
-func (l *Limiter) AllowTo(c *gin.Context, caller services.Caller, what string, perMinute int) error {
-	var who string
-	if caller.Known() {
-		who = "account:" + caller.Account.String()
-	} else {
-		who = "address:" + services.OriginFrom(c.Request.Context()).Address
-	}
-	err := l.Take(c.Request.Context(), []Bucket{{Key: "requests:" + what + ":" + who, PerMinute: perMinute}})
-	if err == nil {
-		return nil
-	}
-	wait := math.Ceil(60 / float64(perMinute))
-	c.Header("Retry-After", strconv.Itoa(int(wait)))
-	return services.Errorf(services.Limited, "Rate limit exceeded. Maximum %d requests per minute.", perMinute)
 }

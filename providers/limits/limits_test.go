@@ -16,7 +16,10 @@ import (
 	"uaol/services"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	gin.SetMode(gin.ReleaseMode)
+	goleak.VerifyTestMain(m)
+}
 
 func TestConfig(t *testing.T) {
 	t.Parallel()
@@ -55,8 +58,19 @@ func limiter(t testing.TB, cfg Config) *Limiter {
 	return l
 }
 
+func requests(t testing.TB, cfg Config, rates Rates) *Requests {
+	t.Helper()
+	return NewRequests(limiter(t, cfg), rates)
+}
+
+func closing(t testing.TB, r *Requests) {
+	t.Helper()
+	r.Close()
+	require.NoError(t, r.Limiter.Close())
+}
+
 // ask counts one request of the caller at the address and gives Retry-After.
-func ask(l *Limiter, address string, caller services.Caller) (retryAfter string, err error) {
+func ask(l *Requests, address string, caller services.Caller) (retryAfter string, err error) {
 	recorder := httptest.NewRecorder()
 	c, _ := gin.CreateTestContext(recorder)
 	c.Request = httptest.NewRequest("GET", "/", nil)
@@ -73,8 +87,8 @@ func TestLimit(t *testing.T) {
 		refill    time.Duration // for one more request
 	}{{1, "60", time.Minute}, {7, "9", 60 * time.Second / 7}, {100, "1", 600 * time.Millisecond}, {600, "1", 100 * time.Millisecond}} {
 		synctest.Test(t, func(t *testing.T) {
-			l := limiter(t, Config{PerMinute: test.perMinute})
-			defer func() { require.NoError(t, l.Close()) }()
+			l := requests(t, Config{PerMinute: test.perMinute}, nil)
+			defer closing(t, l)
 			nobody := services.Caller{}
 			for range test.perMinute {
 				retry, err := ask(l, "192.0.2.1", nobody)
@@ -106,8 +120,8 @@ func TestLimit(t *testing.T) {
 func TestAccounts(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		l := limiter(t, Config{PerMinute: 2})
-		defer func() { require.NoError(t, l.Close()) }()
+		l := requests(t, Config{PerMinute: 2}, nil)
+		defer closing(t, l)
 		ada := services.Caller{Account: uuid.New(), Role: services.RoleUser}
 		for _, address := range []string{"192.0.2.1", "192.0.2.2"} {
 			_, err := ask(l, address, ada)

@@ -32,19 +32,22 @@ func newLimiter(cfg Config, log *zap.Logger, metrics *prometheus.Registry, lifec
 // without it; elsewhere each process counts for itself.
 func (l *Limiter) reach(ctx context.Context, cfg Config) error {
 	if l.shared == nil {
+		l.log.Info("limits are counted in this process alone, which lets its share through; set REDIS_URL to count across replicas, or UAOL_REPLICAS to their number",
+			zap.Int("replicas", l.local.replicas))
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	err := l.shared.client.Ping(ctx).Err()
 	if err == nil {
+		l.log.Info("limits are counted in the Redis of REDIS_URL, across replicas")
 		return nil
 	}
 	if cfg.Production() {
 		return &config.Fault{Variable: "REDIS_URL", Value: cfg.RedisURL, Secret: true, Want: "a Redis that answers: " + err.Error()}
 	}
 	l.shared.away.Store(time.Now().Add(awayFor).UnixNano())
-	l.shared.log.Warn("REDIS_URL is set, but that Redis does not answer; each process counts limits for itself until it does", zap.Error(err))
+	l.log.Warn("REDIS_URL is set, but that Redis does not answer; each process lets its share of the limits through until it does", zap.Int("replicas", l.local.replicas), zap.Error(err))
 	return nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/pprof"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -21,7 +22,7 @@ import (
 
 // Config is where operators look.
 type Config struct {
-	Addr string `env:"UAOL_ADMIN_ADDR" want:"an address such as 127.0.0.1:9090" doc:"address of a second listener with /metrics for Prometheus; off by default, and nothing there asks who is calling"`
+	Addr string `env:"UAOL_ADMIN_ADDR" want:"an address such as 127.0.0.1:9090" doc:"address of a second listener with /metrics for Prometheus and /debug/pprof for profiles, which show memory; off by default, and nothing there asks who is calling"`
 }
 
 // Check refuses what can't be listened on.
@@ -57,6 +58,11 @@ type Server struct {
 func NewServer(cfg Config, _ config.Checked, registry *prometheus.Registry, log *zap.Logger, lifecycle fx.Lifecycle) *Server {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{Timeout: 10 * time.Second}))
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	s := &Server{
 		http: &http.Server{Addr: cfg.Addr, Handler: mux, ReadHeaderTimeout: 10 * time.Second},
 		log:  log.Named("metrics"),
@@ -81,6 +87,6 @@ func (s *Server) start(ctx context.Context) error {
 			s.log.Error("serving metrics failed", zap.Error(err))
 		}
 	}()
-	s.log.Info("metrics at /metrics", zap.Stringer("address", s.bound))
+	s.log.Info("metrics at /metrics, profiles at /debug/pprof", zap.Stringer("address", s.bound))
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
 
 	"uaol/services"
 )
@@ -12,7 +13,10 @@ import (
 // internal operation, and tokens that do are no origin.
 func TestOriginTokens(t *testing.T) {
 	t.Parallel()
-	ours, theirs := newTokens([]byte("a secret of one deployment, 32 characters")), newTokens([]byte("a secret of another deployment, 32 chars"))
+	ours, err := NewTokens(Config{Secret: "a secret of one deployment, 32 characters"}, false, zap.NewNop())
+	require.NoError(t, err)
+	theirs, err := NewTokens(Config{Secret: "a secret of another deployment, 32 chars"}, false, zap.NewNop())
+	require.NoError(t, err)
 	origin := services.Origin{Address: "198.51.100.7", UserAgent: "a client"}
 	token, err := ours.SignOrigin(origin)
 	require.NoError(t, err)

@@ -1,13 +1,11 @@
+// Package peers is how services of ours that run in different processes talk:
+// short-lived service tokens, and one client that knows several addresses.
 package peers
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
-	"net"
+	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"strings"
@@ -27,14 +25,6 @@ type Peer struct {
 	tokens    *Tokens
 }
 
-type address struct {
-	url     string
-	refused atomic.Int64 // until when (Unix ns) it is left out
-}
-
-// pause is how long an address that refused a connection is left out.
-const pause = 2 * time.Second
-
 // New makes a Peer from what its URL variable holds: addresses separated by
 // commas. A Fault names the variable when there is none.
 func New(service services.Name, variable, urls string, tokens *Tokens) (*Peer, error) {
@@ -46,15 +36,9 @@ func New(service services.Name, variable, urls string, tokens *Tokens) (*Peer, e
 		if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
 			return nil, &config.Fault{Variable: variable, Value: urls, Want: want}
 		}
-		p.addresses = append(p.addresses, &address{url: raw})
+		p.addresses = append(p.addresses, tokens.network.at(u))
 	}
 	return p, nil
-}
-
-// Pick gives the address to use next, for those who forward whole requests.
-func (p *Peer) Pick() *url.URL {
-	u, _ := url.Parse(p.order()[0].url) // New has parsed it
-	return u
 }
 
 // SignOrigin says where a request comes from that is passed on to the service.
@@ -63,104 +47,20 @@ func (p *Peer) SignOrigin(origin services.Origin) (string, error) { return p.tok
 // Service names the service behind the addresses.
 func (p *Peer) Service() services.Name { return p.service }
 
-// Call runs an operation that may be sent twice: it reads, or it carries an id
-// that makes a repetition harmless.
-func Call[I, O any](ctx context.Context, p *Peer, operation string, in I) (O, error) {
-	return call[I, O](ctx, p, operation, in, true)
+// Ready asks the address that is next whether it is ready for work.
+func (p *Peer) Ready(ctx context.Context) bool {
+	return p.tokens.network.ready(ctx, p.order()[0].url) == http.StatusOK
 }
 
-// CallOnce runs an operation that is sent again only when it can't have arrived.
-func CallOnce[I, O any](ctx context.Context, p *Peer, operation string, in I) (O, error) {
-	return call[I, O](ctx, p, operation, in, false)
-}
-
-func call[I, O any](ctx context.Context, p *Peer, operation string, in I, repeatable bool) (O, error) {
-	var out O
-	body, err := json.Marshal(in)
-	if err != nil {
-		return out, err
-	}
-	for _, a := range p.order() {
-		if err = ctx.Err(); err != nil {
-			break // nothing was sent
-		}
-		var answer []byte
-		var status int
-		status, answer, err = p.send(ctx, a, operation, body)
-		if err == nil {
-			err = p.decode(status, answer, &out)
-			if repeatable || !errors.Is(err, api.ErrForeign) {
-				return out, err
-			}
-		}
-		if !repeatable && !notSent(err) {
-			return out, services.Errorf(services.Timeout, "The %s service did not answer; the outcome is unknown", p.service).
-				WithCode("OUTCOME_UNKNOWN").Because(err)
-		}
-		if ctx.Err() != nil {
-			break
-		}
-		if notSent(err) {
-			a.refused.Store(time.Now().Add(pause).UnixNano())
-		}
-	}
-	if ctx.Err() != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return out, services.Errorf(services.Timeout, "The %s service took too long", p.service).Because(err)
-	}
-	return out, services.Errorf(services.Unavailable, "The %s service cannot be reached; try again", p.service).Because(err)
-}
-
-func (p *Peer) send(ctx context.Context, a *address, operation string, body []byte) (int, []byte, error) {
-	url := a.url + "/internal/" + string(p.service) + "/" + operation
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
-	if err != nil {
-		return 0, nil, err
-	}
-	token, err := p.tokens.Sign(p.service, services.CallerFrom(ctx))
-	if err != nil {
-		return 0, nil, err
-	}
-	request.Header.Set("Authorization", "Bearer "+token)
-	request.Header.Set("Content-Type", "application/json")
-	if id := services.RequestID(ctx); id != "" {
-		request.Header.Set(api.RequestHeader, id)
-	}
-	response, err := p.tokens.http.Do(request)
-	if err != nil {
-		return 0, nil, err
-	}
-	defer response.Body.Close()
-	answer, err := io.ReadAll(response.Body)
-	return response.StatusCode, answer, err
-}
-
-func (p *Peer) decode(status int, answer []byte, out any) error {
-	if status >= 200 && status < 300 {
-		if err := json.Unmarshal(answer, out); err != nil {
-			return fmt.Errorf("a service of ours answered what cannot be read: %w", err)
-		}
-		return nil
-	}
-	err := api.ReadError(status, answer)
-	var e *services.Error
-	if errors.As(err, &e) && e.Kind == services.Unauthenticated && e.Message == refused {
-		// It is this process that is not believed, not its caller: to answer
-		// Unauthenticated would tell the caller to sign in again.
-		return services.Errorf(services.Unavailable, "The %s service cannot be used; try again", p.service).
-			Because(errors.New("it refuses our token: UAOL_SERVICE_SECRET must be the same in every process, and clocks right"))
-	}
-	return err
-}
-
-// order is all addresses, beginning with the next in turn; those that refused
-// a moment ago come last.
+// order is all addresses, beginning with the next in turn; those that are left
+// out come last.
 func (p *Peer) order() []*address {
-	start := int(p.next.Add(1)) % len(p.addresses)
-	now := time.Now().UnixNano()
-	var good, bad []*address
+	start := int(p.next.Add(1) % uint64(len(p.addresses)))
+	good := make([]*address, 0, len(p.addresses))
+	var bad []*address
 	for i := range p.addresses {
 		a := p.addresses[(start+i)%len(p.addresses)]
-		if a.refused.Load() > now {
+		if a.state(len(p.addresses) == 1) {
 			bad = append(bad, a)
 		} else {
 			good = append(good, a)
@@ -169,10 +69,86 @@ func (p *Peer) order() []*address {
 	return append(good, bad...)
 }
 
-// notSent reports whether the request can't have reached anybody.
-func notSent(err error) bool {
-	var op *net.OpError
-	return errors.As(err, &op) && op.Op == "dial"
+// tooLate is when no other address is tried any more: whatever took that long
+// takes as long there, and its caller has waited enough.
+const tooLate = 10 * time.Second
+
+// try has f send something to one address after the other until one has answered.
+// After an attempt that may have arrived it goes on only with what is repeatable.
+// When all have refused, they get a moment and one more round: a process that is
+// replaced at its address is away for that long. sent says that some may have
+// arrived.
+func (p *Peer) try(ctx context.Context, repeatable func() bool, f func(*address) error) (sent bool, err error) {
+	begun := time.Now()
+	over := func() bool { return ctx.Err() != nil || err != nil && time.Since(begun) > tooLate }
+	for round := range 2 {
+		if round > 0 && (over() || !p.await(ctx)) {
+			break
+		}
+		for _, a := range p.order() {
+			if over() {
+				break
+			}
+			if err = f(a); err == nil {
+				return sent, nil
+			}
+			var dialling unreached
+			switch {
+			case errors.As(err, &dialling):
+				a.refused()
+				continue
+			case ctx.Err() == nil && !errors.Is(err, errKeep):
+				a.leave()
+			}
+			if sent = true; !repeatable() {
+				return sent, err
+			}
+		}
+	}
+	if err == nil {
+		err = ctx.Err()
+	}
+	return sent, err
+}
+
+// await waits until an address may be used again, for as long as there is hope.
+// Whoever waits looks at what one request to /readyz finds out for all, and none
+// comes back at the same moment as the others.
+func (p *Peer) await(ctx context.Context) bool {
+	for end := time.Now().Add(patience); ; {
+		var hope time.Duration
+		for _, a := range p.addresses {
+			if !a.state(false) {
+				return true
+			}
+			hope = max(hope, a.hope())
+		}
+		hope = min(hope, time.Until(end))
+		if hope <= 0 {
+			return false
+		}
+		pause := time.NewTimer(min(hope, 20*time.Millisecond+rand.N(40*time.Millisecond)))
+		select {
+		case <-ctx.Done():
+			pause.Stop()
+			return false
+		case <-pause.C:
+		}
+	}
+}
+
+// send sends a request to one address and hears what it says of itself.
+func (a *address) send(request *http.Request) (*http.Response, error) {
+	carry(request.Context(), request.Header)
+	response, err := a.network.transport.RoundTrip(request)
+	if err != nil {
+		return nil, err
+	}
+	if response.Header.Get(api.StoppingHeader) != "" {
+		a.leave()
+		response.Header.Del(api.StoppingHeader)
+	}
+	return response, nil
 }
 
 // Close lets go of idle connections.

@@ -1,38 +1,20 @@
-// Package peers is how services of ours that run in different processes talk:
-// short-lived service tokens, and one client that knows several addresses.
 package peers
 
 import (
 	"crypto/rand"
-	"net"
+	"errors"
 	"net/http"
 	"strconv"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
-	"github.com/google/uuid"
+	"go.uber.org/zap"
 
 	"uaol/providers/config"
 	"uaol/providers/secrets"
+	"uaol/providers/tlsfiles"
 	"uaol/services"
 )
-
-// Config is what all services of one deployment share.
-type Config struct {
-	config.Process
-	Secret string `env:"UAOL_SERVICE_SECRET" secret:"true" want:"the same random text of at least 32 characters in every process" doc:"shared by all processes of a deployment; needed as soon as there is more than one"`
-}
-
-// Check refuses a secret that is too short, in development too: it guards a port.
-func (c *Config) Check() error {
-	if err := c.Process.Check(); err != nil {
-		return err
-	}
-	if c.Secret == "" {
-		return nil
-	}
-	return secrets.Check("UAOL_SERVICE_SECRET", c.Secret, true)
-}
 
 // Whole says that this process runs every service.
 type Whole bool
@@ -40,24 +22,11 @@ type Whole bool
 // Tokens signs and verifies service tokens, and holds the connections on which
 // a process sends them.
 type Tokens struct {
-	key  []byte
-	http *http.Client
+	key     []byte                 // signs
+	keys    jwt.VerificationKeySet // each verifies
+	network *network
+	mutual  *tlsfiles.Pair // nil: other services show no certificate
 }
-
-func newTokens(key []byte) *Tokens {
-	return &Tokens{key: key, http: &http.Client{
-		Transport: &http.Transport{
-			DialContext:         (&net.Dialer{Timeout: 3 * time.Second}).DialContext,
-			MaxIdleConnsPerHost: 64,
-			IdleConnTimeout:     90 * time.Second,
-		},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}
-}
-
-// Close ends connections that are idle or were never used: a service that stops
-// would wait for them.
-func (t *Tokens) Close() { t.http.CloseIdleConnections() }
 
 // lifetime of a service token: one request's, with room for clocks that differ.
 const (
@@ -68,24 +37,38 @@ const (
 
 // NewTokens takes the shared secret. A process that runs everything needs
 // none: a random one shuts its internal routes.
-func NewTokens(cfg Config, whole Whole) (*Tokens, error) {
-	if cfg.Secret != "" {
-		return newTokens([]byte(cfg.Secret)), nil
+func NewTokens(cfg Config, whole Whole, log *zap.Logger) (*Tokens, error) {
+	t := &Tokens{}
+	if cfg.Secret == "" {
+		if !whole {
+			return nil, &config.Fault{Variable: "UAOL_SERVICE_SECRET",
+				Want: "the same random text of at least " + strconv.Itoa(secrets.MinLength) + " characters in every process, because this one runs only some of the services"}
+		}
+		cfg.Secret = rand.Text() + rand.Text()
 	}
-	if !whole {
-		return nil, &config.Fault{Variable: "UAOL_SERVICE_SECRET",
-			Want: "the same random text of at least " + strconv.Itoa(secrets.MinLength) + " characters in every process, because this one runs only some of the services"}
+	t.key = []byte(cfg.Secret)
+	t.keys.Keys = []jwt.VerificationKey{t.key}
+	if cfg.Previous != "" {
+		t.keys.Keys = append(t.keys.Keys, []byte(cfg.Previous))
 	}
-	key := make([]byte, 32)
-	rand.Read(key)
-	return newTokens(key), nil
+	if files, ok := cfg.Files(); ok {
+		var err error
+		if t.mutual, err = tlsfiles.Open(files, log.Named("peers")); err != nil {
+			return nil, &config.Fault{Variable: "UAOL_PEER_TLS_CERT", Value: files.Cert, Want: "a certificate that can be used: " + err.Error()}
+		}
+	}
+	t.network = newNetwork(t.mutual)
+	return t, nil
 }
 
+// Close ends connections that are idle or were never used, for which a service
+// that stops would wait, and waits for what is being asked of addresses.
+func (t *Tokens) Close() { t.network.close() }
+
+// claims carry who a request is for, with all that decides what they may do there.
 type claims struct {
 	jwt.RegisteredClaims
-	Account      uuid.UUID     `json:"account"`
-	Organization uuid.UUID     `json:"organization"`
-	Role         services.Role `json:"role"`
+	services.Caller
 }
 
 type originClaims struct {
@@ -99,7 +82,7 @@ const gatewayAudience = "origin"
 
 // SignOrigin says where a request comes from that is passed on.
 func (t *Tokens) SignOrigin(origin services.Origin) (string, error) {
-	return jwt.NewWithClaims(jwt.SigningMethodHS256, originClaims{RegisteredClaims: registered(gatewayAudience), Origin: origin}).SignedString(t.key)
+	return t.sign(originClaims{RegisteredClaims: registered(gatewayAudience), Origin: origin})
 }
 
 // VerifyOrigin reads what SignOrigin said; kind Unauthenticated when it is not ours.
@@ -119,19 +102,22 @@ func registered(audience string) jwt.RegisteredClaims {
 	}
 }
 
+func (t *Tokens) sign(claims jwt.Claims) (string, error) {
+	return jwt.NewWithClaims(jwt.SigningMethodHS256, claims).SignedString(t.key)
+}
+
 func (t *Tokens) read(token, audience string, into jwt.Claims) error {
-	_, err := jwt.ParseWithClaims(token, into, func(*jwt.Token) (any, error) { return t.key, nil },
+	_, err := jwt.ParseWithClaims(token, into, func(*jwt.Token) (any, error) { return t.keys, nil },
 		jwt.WithValidMethods([]string{"HS256"}), jwt.WithIssuer(issuer), jwt.WithAudience(audience),
 		jwt.WithExpirationRequired(), jwt.WithLeeway(leeway))
 	return err
 }
 
-// Sign makes a token for one service, on behalf of a caller.
+// Sign makes a token for one service, on behalf of a caller. Whoever reads it needs
+// no address of theirs, so that does not travel.
 func (t *Tokens) Sign(audience services.Name, caller services.Caller) (string, error) {
-	return jwt.NewWithClaims(jwt.SigningMethodHS256, claims{
-		RegisteredClaims: registered(string(audience)),
-		Account:          caller.Account, Organization: caller.Organization, Role: caller.Role,
-	}).SignedString(t.key)
+	caller.Email = ""
+	return t.sign(claims{RegisteredClaims: registered(string(audience)), Caller: caller})
 }
 
 // refused is the answer to a bad service token; package api gives it too.
@@ -145,5 +131,15 @@ func (t *Tokens) VerifyService(token, audience string) (services.Caller, error) 
 	if err != nil {
 		return services.Caller{}, services.Errorf(services.Unauthenticated, refused).Because(err)
 	}
-	return services.Caller{Account: c.Account, Organization: c.Organization, Role: c.Role}, nil
+	return c.Caller, nil
+}
+
+// VerifyPeer refuses whoever has shown no certificate of ours, where services do;
+// kind Unauthenticated. The listener has verified what was shown.
+func (t *Tokens) VerifyPeer(r *http.Request) error {
+	if t.mutual == nil || r.TLS != nil && len(r.TLS.VerifiedChains) > 0 {
+		return nil
+	}
+	return services.Errorf(services.Unauthenticated, refused).
+		Because(errors.New("no certificate was shown that comes from UAOL_PEER_TLS_CA"))
 }

@@ -77,27 +77,10 @@ func Kept(dataDir, name string) (string, error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return "", fmt.Errorf("secret %s cannot be read: %w", name, err)
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return "", fmt.Errorf("secret %s cannot be kept: %w", name, err)
-	}
 	raw := make([]byte, 48)
 	rand.Read(raw)
-	made := base64.RawURLEncoding.EncodeToString(raw)
-	// Written whole under another name, then linked: link fails when somebody
-	// else was first, and then theirs counts.
-	temporary, err := os.CreateTemp(filepath.Dir(path), name+"-") // mode 0600
-	if err != nil {
-		return "", fmt.Errorf("secret %s cannot be kept: %w", name, err)
-	}
-	defer os.Remove(temporary.Name())
-	if _, err := temporary.WriteString(made); err != nil {
-		return "", errors.Join(err, temporary.Close())
-	}
-	if err := errors.Join(temporary.Sync(), temporary.Close()); err != nil {
-		return "", err
-	}
-	if err := os.Link(temporary.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
-		return "", fmt.Errorf("secret %s cannot be kept: %w", name, err)
+	if err := keep(path, name, base64.RawURLEncoding.EncodeToString(raw)); err != nil && !errors.Is(err, fs.ErrExist) {
+		return "", err // or somebody else was first, and then theirs counts
 	}
 	text, err = os.ReadFile(path)
 	if err != nil {
@@ -107,4 +90,38 @@ func Kept(dataDir, name string) (string, error) {
 		return "", fmt.Errorf("secret %s is damaged: remove %s to have a new one made", name, path)
 	}
 	return string(text), nil
+}
+
+// Put keeps a secret that came from elsewhere, in a data directory that has none under
+// that name: another one that is there is an error.
+func Put(dataDir, name, secret string) error {
+	path := filepath.Join(dataDir, "secrets", name)
+	err := keep(path, name, secret)
+	if errors.Is(err, fs.ErrExist) {
+		if text, e := os.ReadFile(path); e == nil && string(text) == secret {
+			return nil
+		}
+	}
+	return err
+}
+
+// keep writes a secret whole under another name, and then links it: that fails when
+// there is one already.
+func keep(path, name, secret string) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return fmt.Errorf("secret %s cannot be kept: %w", name, err)
+	}
+	temporary, err := os.CreateTemp(filepath.Dir(path), name+"-") // mode 0600
+	if err != nil {
+		return fmt.Errorf("secret %s cannot be kept: %w", name, err)
+	}
+	defer os.Remove(temporary.Name())
+	_, err = temporary.WriteString(secret)
+	if err = errors.Join(err, temporary.Sync(), temporary.Close()); err != nil {
+		return err
+	}
+	if err := os.Link(temporary.Name(), path); err != nil {
+		return fmt.Errorf("secret %s cannot be kept: %w", name, err)
+	}
+	return nil
 }

@@ -102,3 +102,18 @@ func TestKeptRefusesDamage(t *testing.T) {
 	_, err := Kept(path, "jwt") // a file where the directory should be
 	require.ErrorContains(t, err, "secret jwt cannot be")
 }
+
+// TestPut keeps what came from elsewhere, and replaces nothing.
+func TestPut(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	require.NoError(t, Put(dir, "jwt", good))
+	require.NoError(t, Put(dir, "jwt", good), "it is there already")
+	kept, err := Kept(dir, "jwt")
+	require.NoError(t, err)
+	require.Equal(t, good, kept)
+	require.ErrorIs(t, Put(dir, "jwt", good+"2"), os.ErrExist)
+	kept, err = Kept(dir, "jwt")
+	require.NoError(t, err)
+	require.Equal(t, good, kept)
+}

@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 
 	"github.com/google/uuid"
+
+	"uaol/providers/telemetry"
 )
 
 // delivery follows one request on its way out. It errs on the side of "it may
@@ -144,6 +146,7 @@ func post(ctx context.Context, d *delivery, to *url.URL, body []byte, header htt
 		return f.begin(b, int64(len(body)))
 	}
 	d.mark(header)
+	telemetry.Name(ctx, header)
 	request := &http.Request{
 		Method: http.MethodPost, URL: to, Host: to.Host, Header: header, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		ContentLength: int64(len(body)), Body: fresh(&f.first),
@@ -179,6 +182,7 @@ func (c courier) RoundTrip(request *http.Request) (*http.Response, error) {
 	f := follow(d)
 	with := request.Clone(f.traced(request.Context(), request.Body == nil))
 	d.mark(with.Header)
+	telemetry.Name(request.Context(), with.Header)
 	if request.Body == nil {
 		f.now.Store(d.restart())
 		return d.noting(c.next.RoundTrip(with))

@@ -75,6 +75,7 @@ func (c *Client) Admit(ctx context.Context, target Target, concurrency int) (*Pa
 	judge, err := g.breaker.Allow()
 	if err != nil {
 		<-g.places
+		c.meter.refuse("circuit_open")
 		return nil, services.Errorf(services.Unavailable, "The tool has failed too often just now and is left alone for a moment; try again later").
 			WithCode(CodeCircuitOpen)
 	}
@@ -92,6 +93,7 @@ func (c *Client) queue(ctx context.Context, g *gate) error {
 	case <-patience.C:
 	case <-ctx.Done():
 	}
+	c.meter.refuse("busy")
 	return services.Errorf(services.Unavailable, "The tool has as many calls under way as it may have; try again").WithCode(CodeBusy)
 }
 
@@ -114,9 +116,7 @@ const (
 	firstPause = 50 * time.Millisecond
 )
 
-// Call makes the call. A failure is tried again, within the call's time, when
-// nothing was sent, or when the tool says that repeating does no harm.
-func (p *Pass) Call(ctx context.Context, ask Ask) (*Answer, error) {
+func (p *Pass) insist(ctx context.Context, ask Ask) (*Answer, error) {
 	if err := ask.check(); err != nil {
 		return nil, err
 	}

@@ -75,6 +75,7 @@ type Client struct {
 	gates     *otter.Cache[gateKey, *gate]
 	eras      *otter.Cache[sessionKey, struct{}] // of servers that are older than stateless
 	processes *processes
+	meter     *meter // nil where nobody counts
 
 	ctx  context.Context // ends with Close
 	stop context.CancelFunc

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/fx"
 	"go.uber.org/zap"
 )
@@ -33,6 +34,7 @@ type params struct {
 	fx.In
 	Workers   []Worker `group:"workers"`
 	Log       *zap.Logger
+	Metrics   *prometheus.Registry `optional:"true"`
 	Lifecycle fx.Lifecycle
 }
 
@@ -40,6 +42,7 @@ type params struct {
 type Running struct {
 	workers []Worker
 	log     *zap.Logger
+	meter   *meter
 	cancel  context.CancelFunc
 	wait    sync.WaitGroup
 }
@@ -49,7 +52,7 @@ var Module = fx.Module("workers", fx.Provide(New))
 
 // New makes the set and ties it to the process's life.
 func New(p params) *Running {
-	r := &Running{workers: append([]Worker(nil), p.Workers...), log: p.Log.Named("workers")}
+	r := &Running{workers: append([]Worker(nil), p.Workers...), log: p.Log.Named("workers"), meter: newMeter(p.Metrics)}
 	sort.Slice(r.workers, func(i, j int) bool { return r.workers[i].Name < r.workers[j].Name })
 	p.Lifecycle.Append(fx.Hook{
 		OnStart: func(context.Context) error { r.Start(); return nil },
@@ -60,8 +63,8 @@ func New(p params) *Running {
 
 // Attach runs one loop for as long as the process lives. It is for what is built
 // only when something asks for it; what is always there contributes a Worker.
-func Attach(lifecycle fx.Lifecycle, log *zap.Logger, w Worker) {
-	r := &Running{workers: []Worker{w}, log: log.Named("workers")}
+func Attach(lifecycle fx.Lifecycle, log *zap.Logger, metrics *prometheus.Registry, w Worker) {
+	r := &Running{workers: []Worker{w}, log: log.Named("workers"), meter: newMeter(metrics)}
 	lifecycle.Append(fx.Hook{
 		OnStart: func(context.Context) error { r.Start(); return nil },
 		OnStop:  r.Stop,
@@ -95,7 +98,9 @@ func (r *Running) keep(ctx context.Context, w Worker) {
 	log := r.log.With(zap.String("worker", w.Name))
 	for pause := 100 * time.Millisecond; ; pause = min(2*pause, 10*time.Second) {
 		begun := time.Now()
+		r.meter.begun(w.Name)
 		err := guarded(ctx, w)
+		r.meter.ended(w.Name, ctx.Err() == nil)
 		if ctx.Err() != nil {
 			return
 		}

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/gin-gonic/gin"
+	"go.uber.org/zap"
 
 	"uaol/providers/api"
 	"uaol/providers/peers"
@@ -21,7 +22,7 @@ const Secret = "a service secret of a test, 32 characters or more"
 // Tokens signs and verifies with Secret.
 func Tokens(t testing.TB) *peers.Tokens {
 	t.Helper()
-	tokens, err := peers.NewTokens(peers.Config{Secret: Secret}, false)
+	tokens, err := peers.NewTokens(peers.Config{Secret: Secret}, false, zap.NewNop())
 	if err != nil {
 		t.Fatal(err)
 	}
