@@ -47,7 +47,7 @@ func settings(t *testing.T, databaseURL string) map[string]string {
 	t.Helper()
 	const nowhere = "http://127.0.0.1:9"
 	return map[string]string{
-		"DATABASE_URL": databaseURL, "UAOL_ADDR": "127.0.0.1:0", "UAOL_DATA_DIR": t.TempDir(), "LOG_LEVEL": "error",
+		"DATABASE_URL": databaseURL, "UAOL_ADDR": "127.0.0.1:0", "UAOL_DRAIN_DELAY": "0s", "UAOL_DATA_DIR": t.TempDir(), "LOG_LEVEL": "error",
 		"UAOL_SERVICE_SECRET": "f7a1c93be5d24860b1f3a7c95e2d8064",
 		"UAOL_AUTH_URL":       nowhere, "UAOL_REGISTRY_URL": nowhere, "UAOL_PROXY_URL": nowhere,
 		"UAOL_JOBS_URL": nowhere, "UAOL_BILLING_URL": nowhere, "UAOL_STORAGE_URL": nowhere,

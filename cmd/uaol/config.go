@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"text/tabwriter"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -92,20 +91,23 @@ func newHealthcheck() *cobra.Command {
 		Short: "Exit 0 if the server on this machine is ready, 1 if not (for containers)",
 		Long:  "Asks /readyz on the port that serve takes with the same services and settings.",
 		RunE: func(cmd *cobra.Command, names []string) error {
+			env, err := config.Read()
+			if err != nil {
+				return err
+			}
+			set, err := app.ParseSet(names)
+			if err != nil {
+				return err
+			}
 			if url == "" {
-				set, err := app.ParseSet(names)
-				if err != nil {
-					return err
-				}
-				env, err := config.Read()
-				if err != nil {
-					return err
-				}
 				if url, err = app.ReadyURL(env, set...); err != nil {
 					return err
 				}
 			}
-			client := http.Client{Timeout: 3 * time.Second}
+			client, err := app.LocalClient(env, set...)
+			if err != nil {
+				return err
+			}
 			response, err := client.Get(url)
 			if err != nil {
 				return fmt.Errorf("no answer from %s", url)

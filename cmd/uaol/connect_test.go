@@ -21,6 +21,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/stretchr/testify/require"
 
+	"uaol/providers/config"
 	"uaol/providers/upstream/everything"
 )
 
@@ -206,7 +207,7 @@ func TestOthersAreNoServersOfOurs(t *testing.T) {
 			t.Parallel()
 			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(text)) }))
 			t.Cleanup(server.Close)
-			require.False(t, isUAOL(t.Context(), server.URL+"/readyz"))
+			require.False(t, isUAOL(t.Context(), config.Of(nil), server.URL+"/readyz"))
 		})
 	}
 }
@@ -236,7 +237,7 @@ func TestKeysGoToOurServerAlone(t *testing.T) {
 	}))
 	t.Cleanup(impostor.Close)
 	there := []string{"UAOL_ADDR=" + strings.TrimPrefix(impostor.URL, "http://")}
-	require.True(t, isUAOL(t.Context(), impostor.URL+"/readyz"), "it looks like ours")
+	require.True(t, isUAOL(t.Context(), config.Of(nil), impostor.URL+"/readyz"), "it looks like ours")
 	for name, variables := range map[string][]string{
 		"the kept key":   there,
 		"a named key":    append(there, "UAOL_API_KEY="+adminKey),

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -51,8 +52,11 @@ func launch(dir string, variables ...string) (*program, error) {
 	p := &program{Cmd: exec.Command(self, "serve"), log: &bytes.Buffer{}}
 	p.Env = append([]string{
 		asUAOL + "=1", "PATH=" + os.Getenv("PATH"), "HOME=" + dir, "UAOL_DATA_DIR=" + dir, "UAOL_ADDR=127.0.0.1:0", "LOG_FORMAT=json",
-		"RATE_LIMIT_PER_MINUTE=100000", "UAOL_ADMIN_EMAIL=admin@example.com", "UAOL_ADMIN_API_KEY=" + adminKey,
+		"UAOL_ADMIN_EMAIL=admin@example.com", "UAOL_ADMIN_API_KEY=" + adminKey,
 	}, variables...)
+	if !slices.ContainsFunc(variables, func(v string) bool { return strings.HasPrefix(v, "UAOL_ENV_FILE=") }) {
+		p.Env = append(p.Env, "RATE_LIMIT_PER_MINUTE=100000")
+	}
 	stderr, err := p.StderrPipe()
 	if err != nil {
 		return nil, err

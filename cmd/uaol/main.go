@@ -10,12 +10,16 @@ import (
 	"uaol/app"
 	"uaol/providers/config"
 	"uaol/providers/memory"
+	"uaol/services/storage/documents"
 )
 
 func main() { os.Exit(run(os.Args[1:])) }
 
 // run is main for tests: it answers the exit code.
 func run(args []string) int {
+	if documents.IsWork(args) {
+		return documents.Work(args, os.Stdin, os.Stdout)
+	}
 	root := newRoot()
 	root.SetArgs(args)
 	if err := root.Execute(); err != nil {
@@ -49,7 +53,7 @@ Without a command it serves everything, like "uaol serve".`,
 	}
 	root.Flags().AddFlagSet(serve.Flags())
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(serve, newConnect(), newTools(), newJobs(), newMigrate(), newAdmin(), newSecrets(), newLedger(), newReceipt(), newBilling(), newDemo(), newProve(), newConfig(), newGraph(), newHealthcheck())
+	root.AddCommand(serve, newConnect(), newTools(), newJobs(), newEvents(), newMigrate(), newAdmin(), newImport(), newSecrets(), newLedger(), newReceipt(), newBilling(), newDemo(), newProve(), newDoctor(), newConfig(), newGraph(), newHealthcheck(), newVersion(), newBackup(), newRestore())
 	return root
 }
 

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"uaol/app"
+	"uaol/app/backup"
 	"uaol/migrations"
 	"uaol/providers/config"
 	"uaol/providers/logging"
@@ -31,29 +32,34 @@ func database(ctx context.Context) (url string, cfg postgres.Config, release fun
 		return "", cfg, nil, err
 	}
 	if !cfg.Embedded() {
-		return cfg.URL, cfg, func() error { return nil }, nil
+		url, err := cfg.Current()
+		return url, cfg, func() error { return nil }, err
 	}
 	logs, err := config.Parse[logging.Config](env)
 	if err != nil {
 		return "", cfg, nil, err
 	}
 	logs.Level = max(logs.Level, zap.WarnLevel) // the command's own output matters
-	url, release, err = embedded.Join(ctx, postgres.EmbeddedConfig(cfg), logging.New(logs))
+	url, release, err = embedded.Join(ctx, postgres.EmbeddedConfig(cfg, backup.Carry), logging.New(logs))
 	return url, cfg, release, err
 }
 
 // withDatabase runs f on the database that migrations use.
 func withDatabase(ctx context.Context, f func(url string) error) error {
-	url, _, release, err := database(ctx)
+	url, at, release, err := database(ctx)
 	if err != nil {
 		return err
 	}
 	env, err := config.Read()
 	if err == nil {
 		var cfg migrations.Config
+		var own string
 		if cfg, err = config.Parse[migrations.Config](env); err == nil {
-			if cfg.URL != "" {
-				url = cfg.URL
+			own, err = cfg.Address(at)
+		}
+		if err == nil {
+			if own != "" {
+				url = own
 			}
 			if err = f(url); err != nil && !services.Is(err, services.Conflict) {
 				err = errors.New("DATABASE_URL: " + postgres.Cause(err))
@@ -114,7 +120,14 @@ DATABASE_URL goes through a pooler in transaction mode.`,
 	status := &cobra.Command{
 		Use: "status", Short: "Show every service's version, here and in the database", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withDatabase(cmd.Context(), func(url string) error { return printStatus(cmd, url) })
+			url, _, release, err := database(cmd.Context())
+			if err != nil {
+				return err
+			}
+			if err := printStatus(cmd, url); err != nil {
+				return errors.Join(errors.New("DATABASE_URL: "+postgres.Cause(err)), release())
+			}
+			return release()
 		},
 	}
 	version := &cobra.Command{
@@ -145,7 +158,12 @@ func owners(names []string) ([]services.Name, error) {
 
 func printStatus(cmd *cobra.Command, url string) error {
 	ctx := cmd.Context()
-	conn, err := pgx.Connect(ctx, url)
+	at, err := pgx.ParseConfig(url)
+	if err != nil {
+		return err
+	}
+	at.DefaultQueryExecMode = pgx.QueryExecModeExec // a pooler keeps no statement
+	conn, err := pgx.ConnectConfig(ctx, at)
 	if err != nil {
 		return err
 	}
@@ -160,7 +178,7 @@ func printStatus(cmd *cobra.Command, url string) error {
 		state := "up to date"
 		switch {
 		case s.Dirty:
-			state = "interrupted: mend it by hand, then run `uaol migrate up`"
+			state = "interrupted: `uaol migrate up` mends it, or says how"
 		case s.Version < s.Latest:
 			state = "behind: run `uaol migrate up`"
 		case s.Version > s.Latest:

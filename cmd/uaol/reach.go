@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -66,7 +67,7 @@ func (r remoteFlags) with(cmd *cobra.Command, f func(ctx context.Context, c *cli
 		return err
 	}
 	here := local{cmd: cmd, env: env}
-	if c.base = strings.TrimSuffix(ready, "/readyz"); isUAOL(ctx, ready) {
+	if c.base = strings.TrimSuffix(ready, "/readyz"); isUAOL(ctx, env, ready) {
 		if err := here.only(ctx, c); err != nil {
 			return err
 		}
@@ -93,14 +94,19 @@ func given(values map[string]string) map[string]string {
 }
 
 // isUAOL reports whether what answers looks like a server of ours, which anybody's can.
-func isUAOL(ctx context.Context, ready string) bool {
+func isUAOL(ctx context.Context, env *config.Environment, ready string) bool {
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
+	ask, err := app.LocalClient(env)
+	if err != nil {
+		return false
+	}
+	defer ask.CloseIdleConnections()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, ready, nil)
 	if err != nil {
 		return false
 	}
-	response, err := http.DefaultClient.Do(request)
+	response, err := ask.Do(request)
 	if err != nil {
 		return false
 	}
@@ -132,7 +138,7 @@ func (l local) start(ctx context.Context, c *client, f func(ctx context.Context,
 		return err
 	}
 	defer func() { err = errors.Join(err, release()) }()
-	settings := map[string]string{"DATABASE_URL": url, "UAOL_ADDR": "127.0.0.1:0", "UAOL_ADMIN_ADDR": "", "RATE_LIMIT_PER_MINUTE": "1000000"}
+	settings := map[string]string{"DATABASE_URL": url, "UAOL_ADDR": "127.0.0.1:0", "UAOL_TLS_CERT": "", "UAOL_TLS_KEY": "", "UAOL_ADMIN_ADDR": "", "RATE_LIMIT_PER_MINUTE": "1000000"}
 	if _, set := l.env.Lookup("LOG_LEVEL"); !set {
 		settings["LOG_LEVEL"] = "error" // the command's own output matters
 	}
@@ -170,8 +176,16 @@ func (l local) only(ctx context.Context, c *client) error {
 	if err != nil {
 		return err
 	}
-	dial := instance.Dialer(process.DataDir)
-	conn, err := dial(ctx, "tcp", strings.TrimPrefix(c.base, "http://"))
+	secure, err := app.LocalTLS(l.env)
+	if err != nil {
+		return err
+	}
+	at, err := url.Parse(c.base)
+	if err != nil {
+		return err
+	}
+	dial := instance.Dialer(process.DataDir, secure)
+	conn, err := dial(ctx, "tcp", at.Host)
 	if errors.Is(err, instance.ErrOther) {
 		return fmt.Errorf("the server at %s does not run on %s: set UAOL_DATA_DIR to its directory, or UAOL_URL to %s and UAOL_API_KEY to a key of it",
 			c.base, shown(process.DataDir), c.base)
@@ -179,7 +193,7 @@ func (l local) only(ctx context.Context, c *client) error {
 	if err != nil {
 		return fmt.Errorf("no answer from %s", c.base)
 	}
-	c.http.Transport = &http.Transport{DialContext: dial}
+	c.http.Transport = &http.Transport{DialContext: dial, DialTLSContext: dial}
 	return conn.Close()
 }
 

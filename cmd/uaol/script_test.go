@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"uaol/services/storage/documents"
 )
 
 // TestMain lets the test binary be uaol itself, for scripts and for tests that
@@ -16,7 +18,7 @@ func TestMain(m *testing.M) {
 		serveGreeter()
 		os.Exit(0)
 	}
-	if os.Getenv(asUAOL) != "" {
+	if os.Getenv(asUAOL) != "" || documents.IsWork(os.Args[1:]) {
 		os.Exit(run(os.Args[1:]))
 	}
 	testscript.Main(m, map[string]func(){"uaol": func() { os.Exit(run(os.Args[1:])) }, "greeter": serveGreeter})
