@@ -231,6 +231,16 @@ var accesses = map[string]access{
 	"GET /storage/presigned-url":                      {own: members, foreign: members, query: aFile},
 	"GET /uploads/{fileId}":                           {own: "401 404 200 200 200 200 200", foreign: "401 404 404 404 404 404 404"},
 	"HEAD /uploads/{fileId}":                          {own: "401 404 200 200 200 200 200", foreign: "401 404 404 404 404 404 404"},
+	"POST /chat/upload":                               {own: "400 400 403 400 400 400 400", foreign: "400 400 403 400 400 400 400"},                                         // no files
+	"POST /chat/transcribe":                           {own: "400 400 403 400 400 400 400", foreign: "400 400 403 400 400 400 400"},                                         // no recording
+	"POST /chat/speech":                               {own: "400 400 403 400 400 400 400", foreign: "400 400 403 400 400 400 400"},                                         // no text
+	"POST /chat":                                      {own: "200 200 403 200 200 200 200", foreign: "200 200 403 200 200 200 200", body: says(object{"message": "hello"})}, // nobody has a key
+	"POST /chat/stream":                               {own: "200 200 403 200 200 200 200", foreign: "200 200 403 200 200 200 200", body: says(object{"message": "hello"})},
+	"POST /documents/search":                          {own: everybody, foreign: everybody, body: says(object{"query": "words"})},
+	"GET /documents/{fileId}":                         {own: "404 404 200 200 200 200 200", foreign: "404"},
+	"GET /documents/{fileId}/text":                    {own: "404 404 200 200 200 200 200", foreign: "404"},
+	"GET /documents/{fileId}/events":                  {own: "404 404 200 200 200 200 200", foreign: "404"},
+	"POST /documents/{fileId}/read":                   {own: "404 404 403 200 200 200 200", foreign: "404 404 403 404 404 404 404"},
 	"GET /chat/conversations":                         {own: everybody, foreign: everybody},
 	"GET /chat/conversations/{conversationId}":        {own: "404", foreign: "404"},
 	"PUT /chat/conversations/{conversationId}":        {own: "404 404 403 404 404 404 404", foreign: "404 404 403 404 404 404 404", body: says(object{"title": "x"})},

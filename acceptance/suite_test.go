@@ -37,6 +37,15 @@ func TestSevenProcesses(t *testing.T) {
 	run(t, newSuite(t, world.Apart))
 }
 
+// TestTwoOfEach runs two processes of each service behind a balancer, with a Redis and
+// a NATS.
+func TestTwoOfEach(t *testing.T) {
+	if os.Getenv("UAOL_TEST_URL") != "" {
+		t.Skip("another UAOL is asked")
+	}
+	run(t, newSuite(t, world.InProduction))
+}
+
 type starter func(testing.TB, world.Settings) *world.World
 
 func newSuite(t *testing.T, start starter) *suite {

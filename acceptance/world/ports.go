@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"strconv"
+	"sync"
 	"testing"
 )
 
@@ -11,6 +12,9 @@ import (
 // on port 0, so that between finding one free and using it only another World
 // can take it.
 const firstPort, ports = 20_000, 10_000
+
+// given are the addresses that this test binary has been given.
+var given sync.Map
 
 // freeAddress is one that nobody listens on. Processes must know each other's
 // addresses before any of them listens, so port 0 will not do.
@@ -24,6 +28,9 @@ func freeAddress(t testing.TB) string {
 		}
 		if err := listener.Close(); err != nil {
 			t.Fatalf("world: %v", err)
+		}
+		if _, taken := given.LoadOrStore(address, true); taken {
+			continue
 		}
 		return address
 	}

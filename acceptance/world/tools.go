@@ -18,6 +18,16 @@ import (
 type Tools struct {
 	URL   string
 	Calls atomic.Int64 // of echo and fails
+
+	parent atomic.Pointer[string]
+}
+
+// Traceparent is what the latest request said of its trace.
+func (s *Tools) Traceparent() string {
+	if said := s.parent.Load(); said != nil {
+		return *said
+	}
+	return ""
 }
 
 // Host is host:port, for TOOL_EGRESS_ALLOW.
@@ -35,7 +45,12 @@ func StartTools(t testing.TB, host string) *Tools {
 	mux := http.NewServeMux()
 	mux.Handle("/mcp", mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server }, nil))
 	mux.HandleFunc("/500", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) })
-	local := httptest.NewUnstartedServer(mux)
+	local := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if said := r.Header.Get("Traceparent"); said != "" {
+			s.parent.Store(&said)
+		}
+		mux.ServeHTTP(w, r)
+	}))
 	if host != "127.0.0.1" {
 		listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", ":0")
 		if err != nil {

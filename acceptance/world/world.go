@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/fx"
 
 	"uaol/app"
@@ -30,6 +32,9 @@ type World struct {
 	Database string   // its URL
 	Replicas []string // base URLs of processes that each run everything, when there are several
 	Log      Log      // all that its processes log
+
+	mu      sync.Mutex
+	metrics []*prometheus.Registry
 }
 
 // Settings are variables to set besides those that a World needs itself. With a
@@ -104,28 +109,9 @@ func (w *World) run(t testing.TB, database string, settings Settings, sets [][]s
 	var running []*fx.App
 	t.Cleanup(func() { stop(t, running) })
 	for i, set := range sets {
-		values := map[string]string{
-			"DATABASE_URL": database, "UAOL_MIGRATE": "false", "DATABASE_POOL_MIN": "0", "DATABASE_POOL_MAX": "10",
-			"UAOL_DATA_DIR": t.TempDir(), "UAOL_ADDR": addresses[i], "LOG_LEVEL": "fatal",
-			"UAOL_SERVICE_SECRET": "a secret that the processes of one world share",
-			"JWT_SECRET":          "a secret that signs the tokens of one world",
-			"ENCRYPTION_SECRET":   "a secret that encrypts the keys of one world",
-			"UAOL_ADMIN_EMAIL":    "admin@example.com", "UAOL_ADMIN_API_KEY": w.AdminKey,
-			"RATE_LIMIT_PER_MINUTE": "1000000", "UAOL_SIGNUPS_PER_HOUR": "0",
-		}
-		for name, variable := range urlVariables {
-			values[variable] = w.URLs[name]
-		}
-		maps.Copy(values, settings)
-		process := fx.New(app.Options(config.Of(values), set...), w.Log.keep(settings["LOG_LEVEL"]), fx.StartTimeout(starting), fx.StopTimeout(starting))
-		if err := process.Err(); err != nil {
-			return app.Explain(err)
-		}
-		ctx, cancel := context.WithTimeout(context.Background(), starting)
-		err := process.Start(ctx)
-		cancel()
+		process, err := w.begin(w.values(t, database, addresses[i], settings), set)
 		if err != nil {
-			return app.Explain(err)
+			return err
 		}
 		running = append(running, process)
 	}
@@ -133,6 +119,52 @@ func (w *World) run(t testing.TB, database string, settings Settings, sets [][]s
 		Until(t, url+" is ready", func() bool { return New(url).Do(t, http.MethodGet, "/readyz", nil).Status == http.StatusOK })
 	}
 	return nil
+}
+
+// values are the settings of a process.
+func (w *World) values(t testing.TB, database, address string, settings Settings) map[string]string {
+	values := map[string]string{
+		"DATABASE_URL": database, "UAOL_MIGRATE": "false", "DATABASE_POOL_MIN": "0", "DATABASE_POOL_MAX": "10",
+		"UAOL_DATA_DIR": t.TempDir(), "UAOL_ADDR": address, "LOG_LEVEL": "fatal", "UAOL_DRAIN_DELAY": "0s",
+		"UAOL_DOCUMENT_MEMORY_MB": "2048", // the race detector takes several times of what is needed
+		"UAOL_SERVICE_SECRET":     "a secret that the processes of one world share",
+		"JWT_SECRET":              "a secret that signs the tokens of one world",
+		"ENCRYPTION_SECRET":       "a secret that encrypts the keys of one world",
+		"UAOL_ADMIN_EMAIL":        "admin@example.com", "UAOL_ADMIN_API_KEY": w.AdminKey,
+		"RATE_LIMIT_PER_MINUTE": "1000000", "UAOL_SIGNUPS_PER_HOUR": "0",
+	}
+	for name, variable := range urlVariables {
+		values[variable] = w.URLs[name]
+	}
+	maps.Copy(values, settings)
+	return values
+}
+
+// begin starts a process.
+func (w *World) begin(values map[string]string, set []services.Name) (*fx.App, error) {
+	var registry *prometheus.Registry
+	process := fx.New(app.Options(config.Of(values), set...), w.Log.keep(values["LOG_LEVEL"]), fx.Populate(&registry), collected(), fx.StartTimeout(starting), fx.StopTimeout(starting))
+	if err := process.Err(); err != nil {
+		return nil, app.Explain(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), starting)
+	defer cancel()
+	if err := process.Start(ctx); err != nil {
+		return nil, app.Explain(err)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.metrics = append(w.metrics, registry)
+	return process, nil
+}
+
+// collected hands the processes' statements to whoever collects them (make statements).
+func collected() fx.Option {
+	options := []fx.Option{}
+	for _, tracer := range pgtest.Tracers() {
+		options = append(options, fx.Provide(fx.Annotate(func() pgx.QueryTracer { return tracer }, fx.ResultTags(`group:"statements"`))))
+	}
+	return fx.Options(options...)
 }
 
 // stop ends all processes at once, as a machine that goes down does.
@@ -165,6 +197,13 @@ func Until(t testing.TB, what string, done func() bool) {
 			t.Fatalf("world: still not: %s", what)
 		}
 	}
+}
+
+// Metrics are what each of its processes counts.
+func (w *World) Metrics() []*prometheus.Registry {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.metrics)
 }
 
 // String names the gateway, for messages.
