@@ -15,9 +15,12 @@ COPY go.mod go.sum ./
 RUN --mount=type=cache,target=/go/pkg/mod go mod download
 COPY . .
 ARG VERSION=0.1.0-dev
+# Unknown here, where no history is: git rev-parse HEAD, and its date (RFC 3339).
+ARG COMMIT=
+ARG DATE=
 RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/go/cache \
-    GOCACHE=/go/cache CGO_ENABLED=0 go build -trimpath -buildvcs=false -tags nomsgpack \
-        -ldflags "-s -w -X uaol/app.Version=${VERSION}" -o /out/uaol ./cmd/uaol
+    GOCACHE=/go/cache CGO_ENABLED=0 go build -trimpath -buildvcs=false -tags nomsgpack,grpcnotrace \
+        -ldflags "-s -w -X uaol/app.Version=${VERSION} -X uaol/app.Commit=${COMMIT} -X uaol/app.Date=${DATE}" -o /out/uaol ./cmd/uaol
 # What a binary needs around it: roots of trust, time zones, a place for data.
 RUN mkdir -p /out/data /out/tmp \
     && cp /etc/ssl/certs/ca-certificates.crt /out/ca-certificates.crt \

@@ -7,10 +7,10 @@ LINT     = $(GO) tool -modfile=tools/go.mod golangci-lint
 .DEFAULT_GOAL := help
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## the binary, as the container has it: ./uaol
-	CGO_ENABLED=0 $(GO) build -trimpath -tags nomsgpack -ldflags "-s -w -X uaol/app.Version=$(VERSION)" -o uaol ./cmd/uaol
+	CGO_ENABLED=0 $(GO) build -trimpath -tags nomsgpack,grpcnotrace -ldflags "-s -w -X uaol/app.Version=$(VERSION)" -o uaol ./cmd/uaol
 
 demo: ## see the main job done, from an empty machine
 	$(GO) run ./cmd/uaol demo
@@ -21,13 +21,14 @@ test: ## all tests (needs no C compiler)
 race: ## all tests, looking for data races (needs a C compiler)
 	$(GO) test -race ./...
 
-bench: ## benchmarks; BenchmarkStart is the start with data present, BenchmarkMe /auth/me by a bare handler, BenchmarkProxy calls by a ReverseProxy, BenchmarkIDs the jobs' ids by others, BenchmarkLedger the ledger by a bare UPDATE
+bench: ## benchmarks; BenchmarkStart is the start with data present, BenchmarkMe /auth/me by a bare handler, BenchmarkProxy calls by a ReverseProxy, BenchmarkIDs the jobs' ids by others, BenchmarkLedger the ledger by a bare UPDATE; TestHop a look-up through the gateway to another process by one in process and by a bare gin handler, TestFootprint memory and start of one process and of seven
 	$(GO) test -run '^$$' -bench . -benchtime 5x ./cmd/uaol ./providers/upstream
 	$(GO) test -run '^$$' -bench Me -benchtime 200x ./acceptance
 	UAOL_TEST_PEER=1 UAOL_TEST_DURABLE=1 $(GO) test -run '^$$' -bench Proxy -benchtime 30x -timeout 30m ./acceptance
 	$(GO) test -run '^$$' -bench Authenticate -benchtime 2000x ./services/auth
 	UAOL_TEST_DURABLE=1 $(GO) test -run '^$$' -bench IDs -benchtime 1x -timeout 30m ./services/jobs
 	UAOL_TEST_OPERATIONS=1000 UAOL_TEST_DURABLE=1 $(GO) test -run '^$$' -bench Ledger -benchtime 1x -timeout 30m ./services/billing
+	UAOL_FLEET_TURN=3 UAOL_FLEET_ROUNDS=5 $(FLEET) -run 'TestHop|TestFootprint' ./fleet
 
 bench-jobs: ## the job engine by River, DBOS and Restate on one PostgreSQL, 30 minutes; bench/doc.go tells the variables that shrink it
 	UAOL_BENCH_JOBS=$(or $(UAOL_BENCH_JOBS),100000) UAOL_BENCH_CALLS=$(or $(UAOL_BENCH_CALLS),20000) \
@@ -51,8 +52,50 @@ prove: ## uaol prove with three seeds and a random one: 2,000 workflows, 60 kill
 ledger: ## 64 callers make 5,000 operations each on one account and on a thousand, exact to the credit
 	UAOL_TEST_OPERATIONS=5000 $(GO) test -count=1 -v -run ExactUnderLoad -timeout 30m ./services/billing
 
+acceptance: ## one suite on four kinds of deployment: one process, seven, two of each with Redis and NATS behind a balancer, and these through pgbouncer
+	$(GO) test -count=1 -run 'OneProcess|SevenProcesses|TwoOfEach' ./acceptance
+	UAOL_TEST_PGBOUNCER=1 $(GO) test -count=1 -run 'OneProcess|SevenProcesses|TwoOfEach' ./acceptance
+
+unreliable: ## the acceptance suite on a database that refuses 5 % of statements and loses 5 % of COMMITs, with six seeds
+	for seed in 1 2 3 4 5 6; do UAOL_TEST_UNRELIABLE=1 UAOL_TEST_SEED=$$seed $(GO) test -count=1 -run 'OneProcess|SevenProcesses' ./acceptance || exit 1; done
+
+uploads: ## 100 uploads of 50 MB at once: memory stays under 300 MB, nothing is lost
+	UAOL_TEST_UPLOADS=100 $(GO) test -count=1 -v -run UploadsAtOnce -timeout 30m ./cmd/uaol
+
+documents: ## pages of a PDF a second, ours by pdftotext's (poppler-utils)
+	$(GO) test -count=1 -v -run BesidePdftotext ./services/storage/documents
+
+retrieval: ## how well passages are found by words, by vectors of a real model (npm's), and by both: hit rate at 5 and MRR
+	$(GO) test -count=1 -v -run 'VectorsFind|QuestionsAreAnswered' ./services/storage/retrieval ./services/storage
+
+# The program itself, each service in processes of its own, under load: bench/fleet.
+FLEET = UAOL_FLEET_WARM=10 UAOL_FLEET_PROBE=20 $(GO) test -C bench -count=1 -v -timeout 2h
+
+rolling: ## two of each of the seven restarted three times each, five minutes under half of the load that they can take: nothing fails
+	UAOL_FLEET_MINUTES=5 UAOL_FLEET_ROUNDS=3 $(FLEET) -run TestRollingRestart ./fleet
+
+upgrade: ## the same from the commit before the newest migration (or UAOL_FLEET_FROM) to this one, and back
+	$(FLEET) -run TestUpgrade ./fleet
+
+faults: ## one fault after the other under load: what each costs, and that nothing is lost or charged twice
+	UAOL_FLEET_AROUND=10 $(FLEET) -run TestFaults ./fleet
+
+endurance: ## 30 minutes of load on two of each with a fault every two minutes
+	UAOL_FLEET_MINUTES=$(or $(UAOL_FLEET_MINUTES),30) $(FLEET) -run TestEndurance ./fleet
+
+connections: ## 10,000 open connections to one process: memory of each, and how long those wait that ask something
+	UAOL_FLEET_CONNECTIONS=10000 UAOL_FLEET_MINUTES=1 $(FLEET) -run TestConnections ./fleet
+
+costs: ## processors, write-ahead log and bytes that each kind of operation takes (docs/scale.md)
+	UAOL_FLEET_MINUTES=0.5 $(FLEET) -run TestCosts ./fleet
+
 import-load: ## 25,000 servers of an MCP registry imported, and the time it takes (less than two minutes)
 	UAOL_TEST_IMPORTS=25000 $(GO) test -count=1 -v -run RegistryIsImported ./services/registry
+
+statements: ## every statement that the product runs in the tests of its services and in the acceptance suite, by the rules for CockroachDB
+	file=$$(mktemp) && trap 'rm -f "$$file"' EXIT && \
+	UAOL_TEST_STATEMENTS=$$file $(GO) test -count=1 -p 2 -timeout 20m ./services/... ./acceptance && \
+	UAOL_TEST_STATEMENTS_OF=$$file $(GO) test -count=1 -v -run StatementsThatRan ./migrations
 
 lint: ## formatting, go vet here and for macOS, golangci-lint
 	@test -z "$$(gofmt -l $$(git ls-files --cached --others --exclude-standard '*.go'))" || \
@@ -64,7 +107,7 @@ lint: ## formatting, go vet here and for macOS, golangci-lint
 contract: ## the API contract, played against a whole server
 	$(GO) test ./contract/... -count=1
 
-compose: ## check deploy/compose.yaml
+compose: ## check deploy/compose.yaml, deploy/kubernetes and the making of releases
 	$(GO) test -C tools ./...
 
 fuzz: ## every fuzz target for FUZZTIME each
@@ -73,7 +116,19 @@ fuzz: ## every fuzz target for FUZZTIME each
 container: ## build the image and run it for real (needs root; no registry, no engine)
 	deploy/container-test.sh
 
+release: ## what is published: static binaries for Linux and macOS, checksums, SBOMs, notices of third parties, in dist/
+	$(GO) run -C tools ./release $(if $(PLATFORMS),-platforms $(PLATFORMS))
+
+release-check: ## the same twice, under different circumstances, and bit by bit compared
+	$(GO) run -C tools ./release -check $(if $(PLATFORMS),-platforms $(PLATFORMS))
+
+release-alone: ## dist's binary for this machine, alone in an empty directory, runs the demo
+	tools/release/alone.sh dist/uaol_*_$$($(GO) env GOOS)_$$($(GO) env GOARCH)
+
+reads: ## at a release: write down which columns it reads, so that no later migration drops one too soon
+	$(GO) test -count=1 -run WhatIsReadIsThere ./migrations -update
+
 ci: ## all that a change must pass
 	bash .ci/run
 
-.PHONY: help build demo test race bench bench-jobs revocation decisions kills prove ledger import-load lint contract compose fuzz container ci
+.PHONY: rolling upgrade faults endurance connections costs acceptance statements help build demo test race bench bench-jobs revocation decisions kills prove ledger unreliable uploads documents retrieval import-load lint contract compose fuzz container release release-check release-alone reads ci

@@ -14,12 +14,15 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 )
 
+// What is not ours.
+var surroundings = []string{"postgres", "redis", "nats"}
+
 var secrets = []string{"POSTGRES_PASSWORD", "JWT_SECRET", "ENCRYPTION_SECRET"}
 
 // load reads the file as docker compose does.
 func load(t *testing.T, without string, profiles ...string) (*types.Project, error) {
 	t.Helper()
-	env := []string{"UAOL_SERVICE_SECRET=s-UAOL_SERVICE_SECRET"}
+	env := []string{"UAOL_SERVICE_SECRET=s-UAOL_SERVICE_SECRET", "REDIS_PASSWORD=s-REDIS", "NATS_PASSWORD=s-NATS"}
 	for _, name := range secrets {
 		if name != without {
 			env = append(env, name+"=s-"+name)
@@ -39,7 +42,7 @@ func names(p *types.Project) string {
 func TestComposeServices(t *testing.T) {
 	for profile, want := range map[string]string{
 		"":      "migrate postgres uaol",
-		"apart": "auth billing gateway jobs migrate postgres proxy registry storage uaol",
+		"apart": "auth billing gateway jobs migrate nats postgres proxy redis registry storage uaol",
 	} {
 		p, err := load(t, "", profile)
 		if err != nil {
@@ -65,7 +68,10 @@ func TestComposeContainers(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, s := range p.Services {
-		if name == "postgres" {
+		if name != "uaol" && name != "migrate" && (s.HealthCheck == nil || s.HealthCheck.Disable) {
+			t.Errorf("%s is not asked for its health", name)
+		}
+		if slices.Contains(surroundings, name) {
 			continue
 		}
 		if !s.ReadOnly || len(s.Tmpfs) == 0 || !slices.Contains(s.CapDrop, "ALL") {
@@ -77,6 +83,9 @@ func TestComposeContainers(t *testing.T) {
 		if s.Environment["DATABASE_URL"] == nil {
 			t.Errorf("%s has no database", name)
 		}
+		if plain := s.Environment["UAOL_DATABASE_PLAINTEXT"]; plain == nil || *plain != "true" {
+			t.Errorf("%s refuses its database, which speaks no TLS", name)
+		}
 		if name == "migrate" {
 			continue
 		}
@@ -85,6 +94,17 @@ func TestComposeContainers(t *testing.T) {
 		}
 		if name == "uaol" {
 			continue // its image serves everything and asks for its own health
+		}
+		for surrounding, variable := range map[string]string{"redis": "REDIS_URL", "nats": "NATS_URL"} {
+			if url := s.Environment[variable]; url == nil || !strings.Contains(*url, "s-"+strings.ToUpper(surrounding)+"@"+surrounding+":") {
+				t.Errorf("%s does not know where %s is, or by which password", name, surrounding)
+			}
+			if s.DependsOn[surrounding].Condition != types.ServiceConditionHealthy {
+				t.Errorf("%s does not wait for %s", name, surrounding)
+			}
+		}
+		if mq := s.Environment["MQ_TYPE"]; mq == nil || *mq != "nats" {
+			t.Errorf("%s hands its events to nobody", name)
 		}
 		if got := strings.Join(s.Command, " "); got != "serve "+name {
 			t.Errorf("%s runs %q", name, got)
@@ -103,9 +123,28 @@ func TestComposeContainers(t *testing.T) {
 	}
 }
 
+// Each variable is a setting that something reads.
+func TestComposeSettings(t *testing.T) {
+	p, err := load(t, "", "apart")
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := settings(t)
+	for name, s := range p.Services {
+		if slices.Contains(surroundings, name) {
+			continue
+		}
+		for variable := range s.Environment {
+			if !known[variable] {
+				t.Errorf("%s: %s is no setting", name, variable)
+			}
+		}
+	}
+}
+
 // Only who runs auth holds what signs sign-in tokens, and only who opens stored
-// credentials, seals the ledger or signs callbacks what that takes: each would refuse
-// to start without it.
+// credentials or files, seals the ledger or signs callbacks what that takes: each would
+// refuse to start without it.
 func TestComposeSecrets(t *testing.T) {
 	p, err := load(t, "", "apart")
 	if err != nil {
@@ -113,7 +152,7 @@ func TestComposeSecrets(t *testing.T) {
 	}
 	holders := map[string][]string{
 		"JWT_SECRET":        {"auth", "uaol"},
-		"ENCRYPTION_SECRET": {"auth", "registry", "proxy", "jobs", "billing", "uaol"},
+		"ENCRYPTION_SECRET": {"auth", "registry", "proxy", "jobs", "billing", "storage", "uaol"},
 	}
 	for name, s := range p.Services {
 		for secret, who := range holders {
