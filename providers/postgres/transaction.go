@@ -90,8 +90,10 @@ func ambiguous(err error) bool {
 	return errors.As(err, &pg) && pg.Code == "40003"
 }
 
-// asked writes a transaction's row unless it is there.
-const asked = "INSERT INTO uaol_database.commits (commit_id) VALUES ($1) ON CONFLICT DO NOTHING"
+// asked writes a transaction's row unless it is there, and gives what it says. It may be
+// repeated: a row of ours stays ours.
+const asked = `INSERT INTO uaol_database.commits AS c (commit_id, lost) VALUES ($1, true)
+	ON CONFLICT (commit_id) DO UPDATE SET lost = c.lost RETURNING lost`
 
 // settle finds out what became of a COMMIT whose answer was lost, whether its caller
 // still waits or not. Who writes the row first has won: if that is the COMMIT, it
@@ -100,8 +102,8 @@ func settle(ctx context.Context, pool *pgxpool.Pool, id uuid.UUID, cause error) 
 	asking, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
 	for {
-		tag, err := pool.Exec(asking, asked, id)
-		never := tag.RowsAffected() > 0
+		var never bool
+		err := pool.QueryRow(asking, asked, id).Scan(&never)
 		switch {
 		case err == nil && !never:
 			return nil

@@ -1,0 +1,1 @@
+ALTER TABLE uaol_database.commits DROP COLUMN lost;
