@@ -109,7 +109,7 @@ func (l *lease) try(ctx context.Context) (bool, error) {
 		`CREATE TABLE IF NOT EXISTS ` + l.table + ` (id int NOT NULL PRIMARY KEY, holder text NOT NULL, expires_at timestamptz NOT NULL)`,
 	} {
 		_, err := l.conn.Exec(ctx, sql)
-		if errors.As(err, &pg) && slices.Contains([]string{"23505", "42P06", "42P07", "40001"}, pg.Code) {
+		if errors.As(err, &pg) && slices.Contains([]string{"23505", "42710", "42P06", "42P07", "40001"}, pg.Code) {
 			return false, nil // two at once; the other one is making it
 		}
 		if err != nil {
