@@ -172,7 +172,11 @@ type adapter struct {
 func (a *adapter) ServeHTTP(http.ResponseWriter, *http.Request) {}
 
 func (a *adapter) Handle(op *huma.Operation, handler func(huma.Context)) {
-	a.router.Handle(op.Method, GinPath(op.Path), a.guards.admit(operationOf(op)), func(c *gin.Context) {
+	ours := operationOf(op)
+	a.router.Handle(op.Method, GinPath(op.Path), a.guards.admit(ours), func(c *gin.Context) {
+		if ours.atHand != nil && ours.atHand(c, services.CallerFrom(c.Request.Context())) {
+			return
+		}
 		handler(&requestContext{humaContext: humagin.NewContext(op, c), gin: c})
 	})
 }

@@ -55,6 +55,7 @@ type Operation struct {
 
 	register func(op *Operation, api huma.API)
 	raw      func(c *gin.Context, caller services.Caller)
+	atHand   func(c *gin.Context, caller services.Caller) bool
 }
 
 // Option changes a new operation.
@@ -177,10 +178,17 @@ func (op Operation) Served(h func(c *gin.Context, caller services.Caller)) Opera
 	return op
 }
 
+// AtHand lets a handler answer first where it has the answer ready; it reports whether
+// it did, and writes nothing otherwise.
+func (op Operation) AtHand(h func(c *gin.Context, caller services.Caller) bool) Operation {
+	op.atHand = h
+	return op
+}
+
 // By is the operation served by another handler: the gateway passes requests
 // on for services that run elsewhere.
 func (op Operation) By(h func(c *gin.Context, caller services.Caller)) Operation {
-	op.raw, op.register = h, nil
+	op.raw, op.register, op.atHand = h, nil, nil
 	op.Audit = "" // its own service records it
 	return op
 }

@@ -4,10 +4,8 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
-	"fmt"
 	"math"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -60,6 +58,15 @@ func (r *Requests) Close() {
 type named struct {
 	name string
 	Bucket
+}
+
+// begin adds an item of a list to a header's value.
+func (n named) begin(list []byte, what string, value int) []byte {
+	if len(list) > 0 {
+		list = append(list, ", "...)
+	}
+	list = strconv.AppendQuote(list, n.name)
+	return strconv.AppendInt(append(list, what...), int64(value), 10)
 }
 
 // Allow counts one request; kind Limited when the caller has used up its share.
@@ -124,19 +131,23 @@ func (r *Requests) Attempt(c *gin.Context, secret string, try func() error) erro
 // count takes a token out of each bucket and says so in the answer's headers:
 // https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/.
 func (r *Requests) count(c *gin.Context, buckets ...named) error {
-	plain := make([]Bucket, 0, len(buckets))
-	policies := c.Writer.Header()["Ratelimit-Policy"] // of what was counted before
-	for _, b := range buckets {
-		plain = append(plain, b.Bucket)
-		policies = append(policies, fmt.Sprintf("%q;q=%d;w=60", b.name, b.PerMinute))
+	plain := make([]Bucket, len(buckets))
+	header := c.Writer.Header()
+	policies := append([]byte(nil), header.Get("RateLimit-Policy")...) // of what was counted before
+	for i, b := range buckets {
+		plain[i] = b.Bucket
+		policies = b.begin(policies, ";q=", b.PerMinute)
+		policies = append(policies, ";w=60"...)
 	}
 	states, err := r.Count(c.Request.Context(), plain)
-	left := c.Writer.Header()["Ratelimit"]
+	left := append([]byte(nil), header.Get("RateLimit")...)
 	for i, s := range states {
-		left = append(left, fmt.Sprintf("%q;r=%d;t=%d", buckets[i].name, s.Left, int(math.Ceil(s.Full.Seconds()))))
+		left = buckets[i].begin(left, ";r=", s.Left)
+		left = append(left, ";t="...)
+		left = strconv.AppendInt(left, int64(math.Ceil(s.Full.Seconds())), 10)
 	}
-	c.Header("RateLimit-Policy", strings.Join(policies, ", "))
-	c.Header("RateLimit", strings.Join(left, ", "))
+	c.Header("RateLimit-Policy", string(policies))
+	c.Header("RateLimit", string(left))
 	var exceeded *Exceeded
 	if !errors.As(err, &exceeded) {
 		return err

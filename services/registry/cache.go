@@ -121,6 +121,12 @@ func (c *Cache) counts(id uuid.UUID, asked time.Time) bool {
 	return !changed || asked.After(at)
 }
 
+// current reports whether what was asked about a tool at a moment still counts.
+func (c *Cache) current(id uuid.UUID, asked time.Time) bool {
+	c.used.Store(time.Now().UnixMilli())
+	return c.follower.Fresh(lag) && c.counts(id, asked)
+}
+
 // Credentials implements Catalog.
 func (c *Cache) Credentials(ctx context.Context, in CredentialsRequest) (credentials.Carried, error) {
 	c.used.Store(time.Now().UnixMilli())

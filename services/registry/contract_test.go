@@ -24,7 +24,7 @@ func TestCatalog(t *testing.T) {
 	t.Run("remote", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
-		url := peerstest.Serve(t, routes(NewHandler(b.service), nil, b.pool).Routes.Operations...)
+		url := peerstest.Serve(t, routes(b.handler, nil, b.pool).Routes.Operations...)
 		client, err := NewClient(ClientConfig{URL: url}, peerstest.Tokens(t))
 		require.NoError(t, err)
 		t.Cleanup(client.peer.Close)

@@ -33,7 +33,7 @@ func setupImports(t testing.TB) *bench {
 	b.service.policy = policy
 	sub, err := NewSubregistry(b.service.repository, credentials.Config{PublicURL: "https://tools.uaol.example/"})
 	require.NoError(t, err)
-	api.Mount(b.engine, api.Guards{Authenticator: header{}, Auditor: header{}}, false, slices.Concat(NewHandler(b.service).importOperations(), sub.operations())...)
+	api.Mount(b.engine, api.Guards{Authenticator: header{}, Auditor: header{}}, false, slices.Concat(b.handler.importOperations(), sub.operations())...)
 	return b
 }
 

@@ -28,6 +28,8 @@ func TestMain(m *testing.M) { pgtest.Main(m) }
 type bench struct {
 	pool    *pgxpool.Pool
 	service *Service
+	cache   *Cache
+	handler *Handler
 	engine  *gin.Engine
 	servers *servers
 
@@ -47,9 +49,15 @@ func setup(t testing.TB) *bench {
 		b.happened = append(b.happened, e)
 	})
 	b.service = NewService(NewRepository(b.pool), policy, b.servers, b.servers, bus)
+	b.cache = NewCache(b.service, func(ctx context.Context, in events.RecentRequest) ([]events.Event, error) {
+		return events.NewOutbox(services.Registry).Recent(ctx, b.pool, in)
+	}, bus)
+	t.Cleanup(b.cache.Close)
+	b.handler = NewHandler(b.service, NewShowcase(b.cache))
+	t.Cleanup(b.handler.showcase.Close)
 	gin.SetMode(gin.ReleaseMode)
 	b.engine = gin.New()
-	api.Mount(b.engine, api.Guards{Authenticator: header{}, Auditor: header{}}, false, NewHandler(b.service).operations()...)
+	api.Mount(b.engine, api.Guards{Authenticator: header{}, Auditor: header{}}, false, b.handler.operations()...)
 	return b
 }
 

@@ -30,7 +30,7 @@ var Module = fx.Module("registry",
 	events.Owner(services.Registry),
 	config.For[Config](),
 	config.For[credentials.Config](),
-	fx.Provide(fx.Private, NewRepository, inspector, wallet, configured, NewHandler),
+	fx.Provide(fx.Private, NewRepository, inspector, wallet, configured, shown, NewHandler),
 	fx.Provide(fx.Private, store, credentials.NewRepository, credentials.NewService, credentialed, credentials.NewHandler),
 	fx.Provide(fx.Private, NewSubregistry),
 	fx.Provide(storeKeeper, consentPruner, subregistry, watch),
@@ -58,6 +58,12 @@ func store(cfg credentials.Config, ring *keyring.Ring, log *zap.Logger, lifecycl
 }
 
 func credentialed(s *Service) credentials.Tools { return s }
+
+func shown(c *Cache, lifecycle fx.Lifecycle) *Showcase {
+	s := NewShowcase(c)
+	lifecycle.Append(fx.StopHook(s.Close))
+	return s
+}
 
 func configured(cfg Config, r *Repository, p *egress.Policy, i Inspector, w Wallet, bus *events.Bus) *Service {
 	return NewService(r, p, i, w, bus).With(cfg)

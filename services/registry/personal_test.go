@@ -23,7 +23,7 @@ func TestKeeper(t *testing.T) {
 	t.Run("remote", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
-		url := peerstest.Serve(t, routes(NewHandler(b.service), nil, b.pool).Routes.Operations...)
+		url := peerstest.Serve(t, routes(b.handler, nil, b.pool).Routes.Operations...)
 		custody := remoteKeeper(ClientConfig{URL: url}, peerstest.Tokens(t))
 		require.NoError(t, custody.Missing)
 		keeperContract(t, b, custody.Keeper)

@@ -22,10 +22,15 @@ import (
 )
 
 // Handler is the registry over HTTP.
-type Handler struct{ service *Service }
+type Handler struct {
+	service  *Service
+	showcase *Showcase
+}
 
 // NewHandler makes a Handler.
-func NewHandler(service *Service) *Handler { return &Handler{service: service} }
+func NewHandler(service *Service, showcase *Showcase) *Handler {
+	return &Handler{service: service, showcase: showcase}
+}
 
 // Operations is the registry's part of the API, as data.
 func Operations() []api.Operation {
@@ -37,7 +42,7 @@ const required = "Name and gateway_url are required"
 func (h *Handler) operations() []api.Operation {
 	return slices.Concat([]api.Operation{
 		api.Get("/tools", "Tools that the caller may call, by name, or looked for", h.list, api.Allow(api.Public)),
-		api.Get("/tools/{toolId}", "One tool", h.get, api.Allow(api.Public)),
+		api.Get("/tools/{toolId}", "One tool", h.get, api.Allow(api.Public)).AtHand(h.show),
 		api.Get("/tools/my/tools", "The caller's own tools, newest first", h.own),
 		api.Post("/tools", "Register a tool", h.register, api.Status(http.StatusCreated), api.Audited("tool.register"),
 			api.Says("body.name", required), api.Says("body.gateway_url", required)),
@@ -124,7 +129,11 @@ func (h *Handler) own(ctx context.Context, caller services.Caller, in *struct{ a
 }
 
 func (h *Handler) get(ctx context.Context, caller services.Caller, in *toolInput) (api.Data[Tool], error) {
+	asked := time.Now()
 	tool, err := h.service.Show(ctx, caller, in.ID)
+	if err == nil {
+		err = h.showcase.keep(caller, tool, asked)
+	}
 	return api.OK(tool), err
 }
 
