@@ -62,7 +62,7 @@ func TestHop(t *testing.T) {
 	apart, together := Start(t, Options{}), Start(t, Options{Together: true})
 	ask := func(f *Fleet) (key, path string) {
 		c := NewClients(t, f.URLs(services.Gateway)[0], f.Tools)
-		return c.keys[0], "/tools/" + c.tool
+		return c.keys[1], "/tools/" + c.tool // of an account that may not change it
 	}
 	keyApart, pathApart := ask(apart)
 	keyTogether, pathTogether := ask(together)
