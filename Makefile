@@ -52,8 +52,8 @@ prove: ## uaol prove with three seeds and a random one: 2,000 workflows, 60 kill
 ledger: ## 64 callers make 5,000 operations each on one account and on a thousand, exact to the credit
 	UAOL_TEST_OPERATIONS=5000 $(GO) test -count=1 -v -run ExactUnderLoad -timeout 30m ./services/billing
 
-acceptance: ## one suite on four kinds of deployment: one process, seven, two of each with Redis and NATS behind a balancer, and these through pgbouncer
-	$(GO) test -count=1 -run 'OneProcess|SevenProcesses|TwoOfEach' ./acceptance
+acceptance: ## one suite on five kinds of deployment: one process, seven, seven with a database each, two of each with Redis and NATS behind a balancer, and three of these through pgbouncer
+	$(GO) test -count=1 -run 'OneProcess|SevenProcesses|ADatabaseEach|TwoOfEach' ./acceptance
 	UAOL_TEST_PGBOUNCER=1 $(GO) test -count=1 -run 'OneProcess|SevenProcesses|TwoOfEach' ./acceptance
 
 unreliable: ## the acceptance suite on a database that refuses 5 % of statements and loses 5 % of COMMITs, with six seeds

@@ -37,6 +37,15 @@ func TestSevenProcesses(t *testing.T) {
 	run(t, newSuite(t, world.Apart))
 }
 
+// TestADatabaseEach runs seven processes that have no database in common: the first
+// thing to do when one server is too small for all.
+func TestADatabaseEach(t *testing.T) {
+	if os.Getenv("UAOL_TEST_URL") != "" {
+		t.Skip("another UAOL is asked")
+	}
+	run(t, newSuite(t, world.Divided))
+}
+
 // TestTwoOfEach runs two processes of each service behind a balancer, with a Redis and
 // a NATS.
 func TestTwoOfEach(t *testing.T) {

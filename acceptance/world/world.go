@@ -29,7 +29,7 @@ type World struct {
 	Gateway  string                   // the gateway's base URL
 	URLs     map[services.Name]string // each service's own; the gateway's for those in its process
 	AdminKey string
-	Database string   // its URL
+	Database string   // its URL; of Divided the first one's
 	Replicas []string // base URLs of processes that each run everything, when there are several
 	Log      Log      // all that its processes log
 
@@ -56,33 +56,57 @@ var urlVariables = map[services.Name]string{
 // Together runs all services in one process.
 func Together(t testing.TB, settings Settings) *World {
 	t.Helper()
-	return start(t, settings, app.Services())
+	return start(t, settings, oneDatabase, app.Services())
 }
 
 // Replicas runs everything in each of so many processes, with nothing in common
 // but the database.
 func Replicas(t testing.TB, settings Settings, n int) *World {
 	t.Helper()
-	return start(t, settings, slices.Repeat([][]services.Name{app.Services()}, n)...)
+	return start(t, settings, oneDatabase, slices.Repeat([][]services.Name{app.Services()}, n)...)
 }
 
 // Apart runs each service in a process of its own.
 func Apart(t testing.TB, settings Settings) *World {
 	t.Helper()
-	var sets [][]services.Name
+	return start(t, settings, oneDatabase, each()...)
+}
+
+// Divided runs each service in a process of its own on a database of its own.
+func Divided(t testing.TB, settings Settings) *World {
+	t.Helper()
+	return start(t, settings, aDatabaseEach, each()...)
+}
+
+func each() (sets [][]services.Name) {
 	for _, name := range app.Services() {
 		sets = append(sets, []services.Name{name})
 	}
-	return start(t, settings, sets...)
+	return sets
 }
 
-// start runs one process for each set, on one database.
-func start(t testing.TB, settings Settings, sets ...[]services.Name) *World {
+// oneDatabase gives the URL of the same one for all of n processes.
+func oneDatabase(t testing.TB, n int) []string {
 	t.Helper()
-	database := pgtest.URL(t)
+	return slices.Repeat([]string{pgtest.URL(t)}, n)
+}
+
+func aDatabaseEach(t testing.TB, n int) []string {
+	t.Helper()
+	urls := make([]string, n)
+	for i := range urls {
+		urls[i] = pgtest.URL(t)
+	}
+	return urls
+}
+
+// start runs one process for each set.
+func start(t testing.TB, settings Settings, databases func(testing.TB, int) []string, sets ...[]services.Name) *World {
+	t.Helper()
+	urls := databases(t, len(sets))
 	// A port that was free may be somebody else's by the time it is used.
 	for attempt := 1; ; attempt++ {
-		w := &World{URLs: map[services.Name]string{}, AdminKey: AdminKey, Database: database}
+		w := &World{URLs: map[services.Name]string{}, AdminKey: AdminKey, Database: urls[0]}
 		addresses := make([]string, len(sets))
 		for i, set := range sets {
 			addresses[i] = freeAddress(t)
@@ -94,7 +118,7 @@ func start(t testing.TB, settings Settings, sets ...[]services.Name) *World {
 			}
 		}
 		w.Gateway = w.URLs[services.Gateway]
-		err := w.run(t, database, settings, sets, addresses)
+		err := w.run(t, urls, settings, sets, addresses)
 		if err == nil {
 			return w
 		}
@@ -104,12 +128,12 @@ func start(t testing.TB, settings Settings, sets ...[]services.Name) *World {
 	}
 }
 
-func (w *World) run(t testing.TB, database string, settings Settings, sets [][]services.Name, addresses []string) error {
+func (w *World) run(t testing.TB, databases []string, settings Settings, sets [][]services.Name, addresses []string) error {
 	t.Helper()
 	var running []*fx.App
 	t.Cleanup(func() { stop(t, running) })
 	for i, set := range sets {
-		process, err := w.begin(w.values(t, database, addresses[i], settings), set)
+		process, err := w.begin(w.values(t, databases[i], addresses[i], settings), set)
 		if err != nil {
 			return err
 		}
