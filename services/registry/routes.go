@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
 
 	"uaol/providers/api"
@@ -135,6 +136,19 @@ func (h *Handler) get(ctx context.Context, caller services.Caller, in *toolInput
 		err = h.showcase.keep(caller, tool, asked)
 	}
 	return api.OK(tool), err
+}
+
+// show answers with a page that is at hand.
+func (h *Handler) show(c *gin.Context, caller services.Caller) bool {
+	id, err := uuid.Parse(c.Param("toolId"))
+	if err != nil {
+		return false
+	}
+	body, ok := h.showcase.find(id, caller)
+	if ok {
+		api.WriteJSON(c, body)
+	}
+	return ok
 }
 
 // credits is a price on the wire.

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"time"
 
-	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
 	"github.com/maypok86/otter/v2"
 
@@ -13,7 +12,7 @@ import (
 	"uaol/services"
 )
 
-// Showcase keeps approved tools as they are shown to callers who can't change them, in
+// Showcase keeps approved public tools as they are shown to callers who can't change them, in
 // the bytes that are sent. What it shows is at most as old as the Cache's offers, a second,
 // and health at most showFor. Owners and admins are shown what is stored.
 type Showcase struct {
@@ -44,15 +43,15 @@ func NewShowcase(cache *Cache) *Showcase {
 // find gives the page that a caller may be shown as it is.
 func (s *Showcase) find(id uuid.UUID, caller services.Caller) ([]byte, bool) {
 	p, ok := s.pages.GetIfPresent(id)
-	if !ok || insider(caller, p.tool) || !p.tool.VisibleTo(caller) || !s.cache.current(id, p.asked) {
+	if !ok || insider(caller, p.tool) || !s.cache.current(id, p.asked) {
 		return nil, false
 	}
 	return p.body, true
 }
 
-// keep remembers what a caller was shown, unless others are shown less.
+// keep remembers what a caller was shown, if it is what all others are shown.
 func (s *Showcase) keep(caller services.Caller, tool Tool, asked time.Time) error {
-	if tool.Status != Approved || insider(caller, tool) {
+	if tool.Status != Approved || tool.Visibility != Public || insider(caller, tool) {
 		return nil
 	}
 	body, err := encoded(api.OK(tool))
@@ -74,19 +73,6 @@ func encoded(body any) ([]byte, error) {
 	encoder.SetEscapeHTML(false)
 	err := encoder.Encode(body)
 	return out.Bytes(), err
-}
-
-// show answers with a page that is at hand.
-func (h *Handler) show(c *gin.Context, caller services.Caller) bool {
-	id, err := uuid.Parse(c.Param("toolId"))
-	if err != nil {
-		return false
-	}
-	body, ok := h.showcase.find(id, caller)
-	if ok {
-		api.WriteJSON(c, body)
-	}
-	return ok
 }
 
 // Close ends the cache's own goroutines.

@@ -19,7 +19,7 @@ func (b *bench) follow(t testing.TB) {
 	require.NoError(t, b.cache.follower.Look(t.Context()))
 }
 
-// TestToolsAreShownFromMemory to whoever can't change them, in the very bytes that the
+// TestToolsAreShownFromMemory: to whoever can't change them, in the very bytes that the
 // database's would be, until they change.
 func TestToolsAreShownFromMemory(t *testing.T) {
 	t.Parallel()
@@ -100,6 +100,10 @@ func TestShownAsWritten(t *testing.T) {
 	require.Equal(t, status, again)
 	require.Equal(t, header, headerAgain)
 	require.Equal(t, body, bodyAgain)
-	_, at = b.handler.showcase.find(uuid.New(), stranger)
-	require.False(t, at)
+	for _, other := range []Visibility{Organization, Private} {
+		hidden := Tool{ID: uuid.New(), Status: Approved, Visibility: other, Organization: uuid.New(), Developer: uuid.New()}
+		require.NoError(t, b.handler.showcase.keep(stranger, hidden, time.Now()))
+		_, at = b.handler.showcase.find(hidden.ID, stranger)
+		require.False(t, at, other)
+	}
 }

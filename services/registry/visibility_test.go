@@ -39,6 +39,8 @@ func TestWhoSeesATool(t *testing.T) {
 				err = b.service.Disable(t.Context(), root, tool.ID, Decision{})
 			}
 			require.NoError(t, err)
+			b.follow(t) // what one is shown is not shown to another from memory
+			b.do(t, mate, "GET", "/tools/"+tool.ID.String(), "", nil)
 			for who, caller := range callers {
 				what := fmt.Sprintf("%s looks for a tool that is %s and %s", who, visibility, status)
 				visible := slices.Contains(sees, who)
