@@ -105,14 +105,23 @@ func (r *run) lookAtChildren() {
 	}
 }
 
-// orphans are the jobs that go on for a job that has ended before them.
-func (r *run) orphans() (ids []uuid.UUID) {
-	for _, u := range r.timed {
-		if u.child != uuid.Nil && !slices.Contains(ids, u.child) {
-			ids = append(ids, u.child)
-		}
+// orphans are the jobs that go on for a job that ends before them. The database is
+// asked, since a worker may have died between making one and saying so.
+func (r *run) orphans() (ids []uuid.UUID, err error) {
+	within := func(s workflow.Step) bool { return s.Kind == workflow.Child }
+	if r.workflow != nil && !slices.ContainsFunc(r.workflow.Steps, within) { // nil: it can't be read any more
+		return nil, nil
 	}
-	return ids
+	err = patiently(func(ctx context.Context) (err error) {
+		ids, err = r.engine.repository.openWithin(ctx, r.job.ID)
+		return err
+	})
+	return ids, err
+}
+
+// openWithin gives the jobs that are steps of a job and have not ended.
+func (r *Repository) openWithin(ctx context.Context, job uuid.UUID) ([]uuid.UUID, error) {
+	return postgres.Values[uuid.UUID](ctx, r.pool, `SELECT job_id FROM uaol_jobs.jobs WHERE parent_id = $1 AND end_time IS NULL`, job)
 }
 
 // disown ends the jobs that were steps of this one.

@@ -86,6 +86,31 @@ func TestAWorkflowWithinIsMadeOnce(t *testing.T) {
 	require.Zero(t, b.spent(t))
 }
 
+// TestAWorkflowWithinEndsThoughNobodySaidSo: a worker that made it died before it could
+// say so, and the job around it is cancelled before another has looked.
+func TestAWorkflowWithinEndsThoughNobodySaidSo(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	id := b.saves(t, b.tool(t, 3), `{"id":"a","tool_id":%q,"action":"do"}`)
+	g := newGate(t)
+	b.tools.answers(g.pass)
+	first := b.start(t, handingBackIn(0))
+	job := b.request(t, Request{Definition: child(id, "")})
+	g.wait(t)
+	b.waits(t, job.ID, "sub", Waiting)
+	first.kill()
+	b.exec(t, `DELETE FROM uaol_jobs.steps WHERE job_id = $1`, job.ID)
+	_, err := b.service.Cancel(t.Context(), b.caller, job.ID)
+	require.NoError(t, err)
+	b.exec(t, `UPDATE uaol_jobs.workers SET lease_until = now()`)
+	var sub uuid.UUID
+	require.NoError(t, b.pool.QueryRow(t.Context(), `SELECT job_id FROM uaol_jobs.jobs WHERE parent_id = $1`, job.ID).Scan(&sub))
+	b.start(t)
+	require.Equal(t, Cancelled, b.ended(t, job.ID).Status)
+	require.Equal(t, Cancelled, b.ended(t, sub).Status)
+	require.Zero(t, b.spent(t))
+}
+
 // TestAWorkflowWithinEndsFirst: a worker that dies when a job's end is not stored yet
 // leaves no job behind that goes on for it.
 func TestAWorkflowWithinEndsFirst(t *testing.T) {

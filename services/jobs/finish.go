@@ -89,7 +89,11 @@ func (r *run) finish(ctx context.Context) error {
 	// Jobs that go on for this one are ended before it is: whoever comes after a
 	// crash in between finds them by it. What this job has come to is stored first,
 	// so that no step of theirs is looked for again.
-	if orphans := r.orphans(); len(orphans) > 0 {
+	orphans, err := r.orphans()
+	if err != nil {
+		return err
+	}
+	if len(orphans) > 0 {
 		if len(r.unsaved) > 0 {
 			if err := r.write(change{}); err != nil {
 				return err

@@ -352,6 +352,9 @@ func TestPlans(t *testing.T) {
 	require.NotContains(t, plans.Last(), "Sort")
 	_, err = repository.byIDs(t.Context(), []uuid.UUID{last.Job, uuid.New()})
 	require.NoError(t, err)
+	_, err = repository.openWithin(t.Context(), last.Job)
+	require.NoError(t, err)
+	require.Contains(t, plans.Last(), "jobs_by_parent")
 }
 
 // TestArgumentsAreCheckedWhenAJobIsMade, as far as they are known then.
