@@ -54,33 +54,40 @@ func TestAWorkflowWithinThatFails(t *testing.T) {
 	require.Zero(t, b.spent(t))
 }
 
-// TestAWorkflowWithinIsMadeOnce, whatever becomes of the worker that waits for it,
-// and ends with the job that it is a step of.
-func TestAWorkflowWithinIsMadeOnce(t *testing.T) {
-	t.Parallel()
-	b := setup(t)
+// unsaid is a job whose worker died between making the job of a step and saying so, and
+// while that one's call was at its tool.
+func unsaid(t *testing.T) (b *bench, job, sub uuid.UUID) {
+	t.Helper()
+	b = setup(t)
 	id := b.saves(t, b.tool(t, 3), `{"id":"a","tool_id":%q,"action":"do"}`)
 	g := newGate(t)
 	b.tools.answers(g.pass)
 	first := b.start(t, handingBackIn(0))
-	job := b.request(t, Request{Definition: child(id, "")})
+	job = b.request(t, Request{Definition: child(id, "")}).ID
 	g.wait(t)
-	b.waits(t, job.ID, "sub", Waiting)
+	b.waits(t, job, "sub", Waiting)
 	first.kill()
+	b.exec(t, `DELETE FROM uaol_jobs.steps WHERE job_id = $1`, job)
+	require.NoError(t, b.pool.QueryRow(t.Context(), `SELECT job_id FROM uaol_jobs.jobs WHERE parent_id = $1`, job).Scan(&sub))
+	return b, job, sub
+}
+
+// TestAWorkflowWithinIsMadeOnce, whatever becomes of the worker that waits for it,
+// and ends with the job that it is a step of.
+func TestAWorkflowWithinIsMadeOnce(t *testing.T) {
+	t.Parallel()
+	b, job, sub := unsaid(t)
 	b.exec(t, `UPDATE uaol_jobs.workers SET lease_until = now()`)
-	b.exec(t, `DELETE FROM uaol_jobs.steps WHERE job_id = $1`, job.ID) // it died before it could say so
 	b.tools.answers(func(_ context.Context, in proxy.CallRequest) (proxy.CallResult, error) { return echo(in), nil })
 	b.start(t)
 	b.exec(t, `UPDATE uaol_jobs.queue SET wake_at = NULL`)
 	eventually(t, func() bool {
-		return b.number(t, `SELECT count(*) FROM uaol_jobs.jobs WHERE parent_id = $1`, job.ID) == 1
+		return b.number(t, `SELECT count(*) FROM uaol_jobs.jobs WHERE parent_id = $1`, job) == 1
 	})
-	var sub uuid.UUID
-	require.NoError(t, b.pool.QueryRow(t.Context(), `SELECT job_id FROM uaol_jobs.jobs WHERE parent_id = $1`, job.ID).Scan(&sub))
 	b.waits(t, sub, "a", Unknown)
-	_, err := b.service.Cancel(t.Context(), b.caller, job.ID)
+	_, err := b.service.Cancel(t.Context(), b.caller, job)
 	require.NoError(t, err)
-	require.Equal(t, Cancelled, b.ended(t, job.ID).Status)
+	require.Equal(t, Cancelled, b.ended(t, job).Status)
 	require.Equal(t, Cancelled, b.ended(t, sub).Status)
 	require.EqualValues(t, 2, b.number(t, `SELECT count(*) FROM uaol_jobs.jobs`))
 	require.Zero(t, b.spent(t))
@@ -90,23 +97,12 @@ func TestAWorkflowWithinIsMadeOnce(t *testing.T) {
 // say so, and the job around it is cancelled before another has looked.
 func TestAWorkflowWithinEndsThoughNobodySaidSo(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
-	id := b.saves(t, b.tool(t, 3), `{"id":"a","tool_id":%q,"action":"do"}`)
-	g := newGate(t)
-	b.tools.answers(g.pass)
-	first := b.start(t, handingBackIn(0))
-	job := b.request(t, Request{Definition: child(id, "")})
-	g.wait(t)
-	b.waits(t, job.ID, "sub", Waiting)
-	first.kill()
-	b.exec(t, `DELETE FROM uaol_jobs.steps WHERE job_id = $1`, job.ID)
-	_, err := b.service.Cancel(t.Context(), b.caller, job.ID)
+	b, job, sub := unsaid(t)
+	_, err := b.service.Cancel(t.Context(), b.caller, job)
 	require.NoError(t, err)
 	b.exec(t, `UPDATE uaol_jobs.workers SET lease_until = now()`)
-	var sub uuid.UUID
-	require.NoError(t, b.pool.QueryRow(t.Context(), `SELECT job_id FROM uaol_jobs.jobs WHERE parent_id = $1`, job.ID).Scan(&sub))
 	b.start(t)
-	require.Equal(t, Cancelled, b.ended(t, job.ID).Status)
+	require.Equal(t, Cancelled, b.ended(t, job).Status)
 	require.Equal(t, Cancelled, b.ended(t, sub).Status)
 	require.Zero(t, b.spent(t))
 }

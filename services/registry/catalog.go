@@ -108,7 +108,7 @@ func (s *Service) Credentialed(ctx context.Context, caller services.Caller, id u
 	if err != nil {
 		return credentials.Tool{}, err
 	}
-	waits := tool.PendingVersion != nil && version == *tool.PendingVersion && (caller.Admin() || tool.belongsTo(caller))
+	waits := tool.PendingVersion != nil && version == *tool.PendingVersion && tool.insider(caller)
 	if version == 0 {
 		version = tool.Version
 	}

@@ -122,4 +122,7 @@ func (t Tool) belongsTo(caller services.Caller) bool {
 	return caller.Owns(t.Organization) && (t.Visibility != Private || caller.Account == t.Developer)
 }
 
+// insider reports whether a caller is shown more of the tool than others are.
+func (t Tool) insider(caller services.Caller) bool { return caller.Admin() || t.belongsTo(caller) }
+
 var errNotFound = services.Errorf(services.NotFound, "Tool not found")

@@ -82,7 +82,7 @@ func (s *Service) visible(ctx context.Context, caller services.Caller, id uuid.U
 // reviewed gives a tool whose inner life the caller may see: its owner and admins.
 func (s *Service) reviewed(ctx context.Context, caller services.Caller, id uuid.UUID) (Tool, error) {
 	tool, err := s.Tool(ctx, id)
-	if err == nil && !caller.Admin() && !tool.belongsTo(caller) {
+	if err == nil && !tool.insider(caller) {
 		return Tool{}, errNotFound
 	}
 	return tool, err
@@ -121,7 +121,7 @@ func (s *Service) detailed(ctx context.Context, caller services.Caller, tool Too
 			}
 		}
 	}
-	if !caller.Admin() && !tool.belongsTo(caller) {
+	if !tool.insider(caller) {
 		return tool, nil
 	}
 	tool.Command, tool.Egress = d.Command, d.Egress

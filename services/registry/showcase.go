@@ -43,7 +43,7 @@ func NewShowcase(cache *Cache) *Showcase {
 // find gives the page that a caller may be shown as it is.
 func (s *Showcase) find(id uuid.UUID, caller services.Caller) ([]byte, bool) {
 	p, ok := s.pages.GetIfPresent(id)
-	if !ok || insider(caller, p.tool) || !s.cache.current(id, p.asked) {
+	if !ok || p.tool.insider(caller) || !s.cache.current(id, p.asked) {
 		return nil, false
 	}
 	return p.body, true
@@ -51,7 +51,7 @@ func (s *Showcase) find(id uuid.UUID, caller services.Caller) ([]byte, bool) {
 
 // keep remembers what a caller was shown, if it is what all others are shown.
 func (s *Showcase) keep(caller services.Caller, tool Tool, asked time.Time) error {
-	if tool.Status != Approved || tool.Visibility != Public || insider(caller, tool) {
+	if tool.Status != Approved || tool.Visibility != Public || tool.insider(caller) {
 		return nil
 	}
 	body, err := encoded(api.OK(tool))
@@ -59,11 +59,6 @@ func (s *Showcase) keep(caller services.Caller, tool Tool, asked time.Time) erro
 		s.pages.Set(tool.ID, page{tool, body, asked})
 	}
 	return err
-}
-
-// insider reports whether a caller is shown more of a tool than others are.
-func insider(caller services.Caller, tool Tool) bool {
-	return caller.Admin() || tool.belongsTo(caller)
 }
 
 // encoded is a body as the API's writer has it: HTML stays readable.
