@@ -93,11 +93,11 @@ func (p *Private) Restart(meanwhile func()) {
 	}
 }
 
-// Crash ends the server where it stands, and starts it again.
-func (p *Private) Crash() {
+// Crash ends the server where it stands, and starts it again; meanwhile is done between.
+func (p *Private) Crash(meanwhile func()) {
 	p.t.Helper()
 	p.c.server.Crash()
-	p.Restart(func() {})
+	p.Restart(meanwhile)
 }
 
 // Pooler runs a pgbouncer in transaction mode in front of it and gives the database's
