@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -254,6 +256,7 @@ func TestABrokerThatIsAway(t *testing.T) {
 			require.Error(t, err)
 		}
 		require.EqualValues(t, 20, b.count(t, events.StateWaiting))
+		require.Equal(t, map[string]float64{"uaol_events_published_total": 20, "uaol_events_unpublished": 20}, b.figures(t))
 		b.up(t)
 		require.Eventually(t, func() bool {
 			n, err := relay.Round(t.Context())
@@ -282,6 +285,7 @@ func TestWhatIsRefusedForGood(t *testing.T) {
 		require.Equal(t, large.ID, dead[0].ID)
 		require.NotEmpty(t, *dead[0].Refused)
 		require.Equal(t, 1, b.logs.FilterMessageSnippet("refused for good").Len())
+		require.Equal(t, map[string]float64{"uaol_events_published_total": 2, "uaol_events_dead_total": 1, "uaol_events_unpublished": 0}, b.figures(t))
 
 		// Made smaller, as by an operator who lets the broker take more.
 		_, err = b.pool.Exec(t.Context(), `UPDATE uaol_registry.outbox SET data = '{}' WHERE event_id = $1`, large.ID)
@@ -294,6 +298,44 @@ func TestWhatIsRefusedForGood(t *testing.T) {
 		require.Contains(t, got[large.Key()], large.ID)
 		require.Zero(t, b.count(t, events.StateDead))
 	})
+}
+
+// counting counts what is handed over.
+type counting struct {
+	events.Broker
+	n atomic.Int64
+}
+
+func (c *counting) Publish(ctx context.Context, messages []events.Message) []error {
+	c.n.Add(int64(len(messages)))
+	return c.Broker.Publish(ctx, messages)
+}
+
+// TestOneOfManyPublishes: of the processes that could, one does, and another when it stops.
+func TestOneOfManyPublishes(t *testing.T) {
+	t.Parallel()
+	b := setupRelay(t, func(*testing.T) body { return newMemory() })
+	brokers := make([]*counting, 3)
+	stops := make([]func(), len(brokers))
+	for i := range brokers {
+		brokers[i] = &counting{Broker: b.Broker}
+		ctx, stop := context.WithCancel(t.Context())
+		var ended sync.WaitGroup
+		ended.Go(func() { require.NoError(t, b.relay(brokers[i]).Worker().Run(ctx)) })
+		stops[i] = func() { stop(); ended.Wait() }
+		defer stops[i]()
+	}
+	var total int64
+	for range 2 {
+		b.happen(t, 300, 5)
+		total += 300
+		require.Eventually(t, func() bool { return b.count(t, events.StatePublished) == total }, time.Minute, time.Millisecond)
+		busy := slices.IndexFunc(brokers, func(c *counting) bool { return c.n.Load() > 0 })
+		require.EqualValues(t, 300, brokers[busy].n.Load(), "each once, and all by one")
+		stops[busy]()
+		brokers[busy].n.Store(0)
+		require.False(t, slices.ContainsFunc(brokers, func(c *counting) bool { return c.n.Load() > 0 }))
+	}
 }
 
 // TestReplay publishes again what was published, with the same ids.

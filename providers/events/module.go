@@ -35,14 +35,7 @@ func Owner(service services.Name) fx.Option {
 		}
 		return loops{Workers: []workers.Worker{
 			NewRelay(outbox, p.Pool, p.Outlet, p.Bus, p.Counts, p.Log).Worker(),
-			outbox.pruning(func(ctx context.Context) error {
-				lost, err := outbox.PrunePublished(ctx, p.Pool)
-				if lost > 0 {
-					p.Counts.lost.WithLabelValues(string(service)).Add(float64(lost))
-					p.Log.Named("events").Warn("events were dropped that no broker has ever got", zap.String("service", string(service)), zap.Int64("events", lost))
-				}
-				return err
-			}),
+			outbox.pruning(func(ctx context.Context) error { return outbox.PrunePublished(ctx, p.Pool, p.Counts, p.Log) }),
 		}}
 	})
 }

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"time"
 
+	"go.uber.org/zap"
+
 	"uaol/providers/postgres"
 	"uaol/providers/workers"
 )
@@ -27,11 +29,16 @@ func (o Outbox) Prune(ctx context.Context, q postgres.Querier) error {
 
 // PrunePublished drops what the broker has got and was kept long enough, and counts
 // what it never got and is dropped after all.
-func (o Outbox) PrunePublished(ctx context.Context, q postgres.Querier) (lost int64, err error) {
+func (o Outbox) PrunePublished(ctx context.Context, q postgres.Querier, counts *Counts, log *zap.Logger) error {
 	if _, err := o.prune(ctx, q, "created_at < now() - $1 * interval '1 second' AND published_at IS NOT NULL", kept); err != nil {
-		return 0, err
+		return err
 	}
-	return o.prune(ctx, q, "created_at < now() - $1 * interval '1 second' AND published_at IS NULL", keptForBroker)
+	lost, err := o.prune(ctx, q, "created_at < now() - $1 * interval '1 second' AND published_at IS NULL", keptForBroker)
+	if lost > 0 {
+		counts.lost.WithLabelValues(string(o.service)).Add(float64(lost))
+		log.Named("events").Warn("events were dropped that no broker has ever got", zap.String("service", string(o.service)), zap.Int64("events", lost))
+	}
+	return err
 }
 
 func (o Outbox) prune(ctx context.Context, q postgres.Querier, which string, after time.Duration) (dropped int64, err error) {
