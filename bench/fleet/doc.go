@@ -15,5 +15,7 @@
 //   - make costs: TestCosts, what each kind of operation takes
 //   - make bench: TestHop and TestFootprint, one process by seven
 //
+// With UAOL_FLEET_PROFILES TestHop leaves a profile of each process there.
+//
 // UAOL_BENCH_DIR is where the database keeps its data; it must be a disk.
 package fleet

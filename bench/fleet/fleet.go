@@ -132,6 +132,10 @@ func (f *Fleet) place(t testing.TB, o Options) {
 			}
 			m.Process = &Process{Name: name, program: f.program, args: args, log: filepath.Join(workDir(t), name+".log"), ready: "http://" + m.Address + "/readyz"}
 			m.env = []string{"UAOL_DATA_DIR=" + data}
+			if os.Getenv(profiles) != "" {
+				m.admin = address(freePort(t))
+				m.env = append(m.env, "UAOL_ADMIN_ADDR="+m.admin)
+			}
 			f.Members = append(f.Members, m)
 			at[service] = append(at[service], "http://"+m.Address)
 		}

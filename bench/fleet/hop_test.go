@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"text/tabwriter"
 	"time"
@@ -90,6 +91,12 @@ func TestHop(t *testing.T) {
 				s.rates, s.p50, s.p95 = append(s.rates, m.Rate()), append(s.p50, m.P50), append(s.p95, m.P95)
 				s.cpu = append(s.cpu, (used(s.members)-before)/time.Duration(m.Number))
 			}
+		}
+		for _, s := range sides {
+			profile(t, fmt.Sprint(strings.ReplaceAll(s.name, " ", "-"), "-", connections), s.members, turn, func() error {
+				_, err := s.raw.Run(connections, turn)
+				return err
+			})
 		}
 		fmt.Printf("\nGET /tools/{id}, %d connections, medians of %d\n", connections, rounds)
 		table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)

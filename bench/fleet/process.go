@@ -22,6 +22,7 @@ type Process struct {
 	env     []string
 	log     string // file that its output is added to
 	ready   string // URL that answers 200 once it serves; or host:port that is listened on
+	admin   string // where it tells how it is, when it was asked to
 
 	mu    sync.Mutex
 	cmd   *exec.Cmd

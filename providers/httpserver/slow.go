@@ -27,6 +27,7 @@ var usual = patience{header: 10 * time.Second, idle: 2 * time.Minute, body: 30 *
 const (
 	progress = 1 << 10  // bytes: a body that comes slower than these in patience.body stands still
 	piece    = 64 << 10 // bytes of an answer that are written under one deadline
+	buffered = 2 << 10  // bytes that net/http keeps before it writes anything
 	leftover = 5 * time.Second
 )
 
@@ -105,6 +106,7 @@ type slowWriter struct {
 
 	begun bool
 	told  bool // a 408, in place of the handler's answer
+	since int  // bytes since the last flush
 }
 
 // Unwrap is for http.ResponseController.
@@ -151,6 +153,9 @@ func (w *slowWriter) Write(p []byte) (n int, err error) {
 	if w.told {
 		return len(p), nil
 	}
+	if w.since += len(p); w.since <= buffered {
+		return w.ResponseWriter.Write(p)
+	}
 	defer func() { _ = w.control.SetWriteDeadline(time.Time{}) }()
 	for {
 		_ = w.control.SetWriteDeadline(time.Now().Add(w.patience))
@@ -166,6 +171,7 @@ func (w *slowWriter) Flush() {
 	if !w.begun {
 		w.WriteHeader(http.StatusOK)
 	}
+	w.since = 0
 	_ = w.control.SetWriteDeadline(time.Now().Add(w.patience))
 	_ = w.control.Flush()
 	_ = w.control.SetWriteDeadline(time.Time{})

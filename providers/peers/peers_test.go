@@ -100,6 +100,50 @@ func TestTokensExpire(t *testing.T) {
 	})
 }
 
+// TestTokensAreSaidAgain: the same word is signed once for a while, of which much of its
+// life is left whenever it is said, and read once; it opens no other service for that.
+func TestTokensAreSaidAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		tokens, reader := peerstest.Tokens(t), peerstest.Tokens(t)
+		defer tokens.Close()
+		defer reader.Close()
+		sign := func() string {
+			token, err := tokens.Sign(services.Billing, ada)
+			require.NoError(t, err)
+			return token
+		}
+		first := sign()
+		for range 5 {
+			time.Sleep(3 * time.Second)
+			require.Equal(t, first, sign())
+			got, err := reader.VerifyService(first, "billing")
+			require.NoError(t, err)
+			require.Equal(t, ada, got)
+			_, err = reader.VerifyService(first, "auth")
+			require.True(t, services.Is(err, services.Unauthenticated), err)
+			_, err = reader.VerifyOrigin(first)
+			require.True(t, services.Is(err, services.Unauthenticated), err)
+		}
+		admin := ada
+		admin.Role = services.RoleAdmin
+		other, err := tokens.Sign(services.Billing, admin)
+		require.NoError(t, err)
+		require.NotEqual(t, first, other)
+		time.Sleep(6 * time.Second)
+		second := sign()
+		require.NotEqual(t, first, second)
+		time.Sleep(70 * time.Second)
+		_, err = reader.VerifyService(second, "billing")
+		require.NoError(t, err)
+		_, err = reader.VerifyService(first, "billing")
+		require.True(t, services.Is(err, services.Unauthenticated), err)
+		time.Sleep(23 * time.Second)
+		_, err = reader.VerifyService(second, "billing")
+		require.True(t, services.Is(err, services.Unauthenticated), "known, and over: %v", err)
+	})
+}
+
 func TestSecret(t *testing.T) {
 	t.Parallel()
 	_, err := peers.NewTokens(peers.Config{}, false, zap.NewNop())

@@ -26,9 +26,11 @@ type Tokens struct {
 	keys    jwt.VerificationKeySet // each verifies
 	network *network
 	mutual  *tlsfiles.Pair // nil: other services show no certificate
+	known   memories
 }
 
-// lifetime of a service token: one request's, with room for clocks that differ.
+// lifetime of a service token: long enough for requests that follow each other, with
+// room for clocks that differ.
 const (
 	lifetime = time.Minute
 	leeway   = 30 * time.Second
@@ -38,7 +40,7 @@ const (
 // NewTokens takes the shared secret. A process that runs everything needs
 // none: a random one shuts its internal routes.
 func NewTokens(cfg Config, whole Whole, log *zap.Logger) (*Tokens, error) {
-	t := &Tokens{}
+	t := &Tokens{known: newMemories()}
 	if cfg.Secret == "" {
 		if !whole {
 			return nil, &config.Fault{Variable: "UAOL_SERVICE_SECRET",
@@ -82,16 +84,18 @@ const gatewayAudience = "origin"
 
 // SignOrigin says where a request comes from that is passed on.
 func (t *Tokens) SignOrigin(origin services.Origin) (string, error) {
-	return t.sign(originClaims{RegisteredClaims: registered(gatewayAudience), Origin: origin})
+	return t.known.origins.of(origin, func() (string, time.Time, error) {
+		return t.sign(originClaims{RegisteredClaims: registered(gatewayAudience), Origin: origin})
+	})
 }
 
 // VerifyOrigin reads what SignOrigin said; kind Unauthenticated when it is not ours.
 func (t *Tokens) VerifyOrigin(token string) (services.Origin, error) {
-	var c originClaims
-	if err := t.read(token, gatewayAudience, &c); err != nil {
-		return services.Origin{}, services.Errorf(services.Unauthenticated, refused).Because(err)
-	}
-	return c.Origin, nil
+	return t.known.readOrigins.of(heard{token, gatewayAudience}, func() (services.Origin, time.Time, error) {
+		var c originClaims
+		end, err := t.read(token, gatewayAudience, &c, &c.RegisteredClaims)
+		return c.Origin, end, err
+	})
 }
 
 func registered(audience string) jwt.RegisteredClaims {
@@ -102,22 +106,31 @@ func registered(audience string) jwt.RegisteredClaims {
 	}
 }
 
-func (t *Tokens) sign(claims jwt.Claims) (string, error) {
-	return jwt.NewWithClaims(jwt.SigningMethodHS256, claims).SignedString(t.key)
+// sign makes a token and tells until when it is to be said again.
+func (t *Tokens) sign(claims jwt.Claims) (token string, end time.Time, err error) {
+	end = time.Now().Add(sayAgain)
+	token, err = jwt.NewWithClaims(jwt.SigningMethodHS256, claims).SignedString(t.key)
+	return token, end, err
 }
 
-func (t *Tokens) read(token, audience string, into jwt.Claims) error {
-	_, err := jwt.ParseWithClaims(token, into, func(*jwt.Token) (any, error) { return t.keys, nil },
+// read verifies a token and says when it ends; kind Unauthenticated.
+func (t *Tokens) read(token, audience string, into jwt.Claims, registered *jwt.RegisteredClaims) (end time.Time, err error) {
+	_, err = jwt.ParseWithClaims(token, into, func(*jwt.Token) (any, error) { return t.keys, nil },
 		jwt.WithValidMethods([]string{"HS256"}), jwt.WithIssuer(issuer), jwt.WithAudience(audience),
 		jwt.WithExpirationRequired(), jwt.WithLeeway(leeway))
-	return err
+	if err != nil {
+		return end, services.Errorf(services.Unauthenticated, refused).Because(err)
+	}
+	return registered.ExpiresAt.Add(leeway), nil
 }
 
 // Sign makes a token for one service, on behalf of a caller. Whoever reads it needs
 // no address of theirs, so that does not travel.
 func (t *Tokens) Sign(audience services.Name, caller services.Caller) (string, error) {
 	caller.Email = ""
-	return t.sign(claims{RegisteredClaims: registered(string(audience)), Caller: caller})
+	return t.known.callers.of(acting{audience, caller}, func() (string, time.Time, error) {
+		return t.sign(claims{RegisteredClaims: registered(string(audience)), Caller: caller})
+	})
 }
 
 // refused is the answer to a bad service token; package api gives it too.
@@ -126,12 +139,11 @@ const refused = "Service token required"
 // VerifyService tells for whom a token acts; kind Unauthenticated when it is
 // not ours, expired, or meant for another service.
 func (t *Tokens) VerifyService(token, audience string) (services.Caller, error) {
-	var c claims
-	err := t.read(token, audience, &c)
-	if err != nil {
-		return services.Caller{}, services.Errorf(services.Unauthenticated, refused).Because(err)
-	}
-	return c.Caller, nil
+	return t.known.readCallers.of(heard{token, audience}, func() (services.Caller, time.Time, error) {
+		var c claims
+		end, err := t.read(token, audience, &c, &c.RegisteredClaims)
+		return c.Caller, end, err
+	})
 }
 
 // VerifyPeer refuses whoever has shown no certificate of ours, where services do;

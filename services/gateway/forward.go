@@ -31,6 +31,9 @@ const (
 	// quietFor is longer than an answer may take to begin, and much longer than
 	// streams of events are ever silent.
 	quietFor = 3 * time.Minute
+	// flushAfter is how long a piece of an answer of known length may wait for more. Each
+	// is a write of its own to the client, and most answers are done by then.
+	flushAfter = 100 * time.Millisecond
 	// smallBody is what is kept of a request, in bytes, to be able to send it again.
 	smallBody = 64 << 10
 )
@@ -40,7 +43,7 @@ func newForwarder(peer *peers.Peer) *forwarder {
 	f.proxy = &httputil.ReverseProxy{
 		Rewrite:        func(r *httputil.ProxyRequest) { r.SetXForwarded() },
 		Transport:      peer,
-		FlushInterval:  -1, // streams must not wait in a buffer
+		FlushInterval:  flushAfter, // at once where nobody knows how much will come, as of streams
 		BufferPool:     buffers{},
 		ModifyResponse: f.answered,
 		ErrorHandler:   f.failed,

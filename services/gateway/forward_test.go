@@ -172,10 +172,16 @@ func TestWhoDiesInTheMiddleIsNoEnd(t *testing.T) {
 			panic(http.ErrAbortHandler)
 		})
 		response, err := startFront(t, server.URL).do(t, http.MethodGet, "/x", nil)
+		if length != "" && err != nil { // nothing had been passed on yet
+			require.ErrorIs(t, err, io.EOF)
+			continue
+		}
 		require.NoError(t, err)
 		text, err := io.ReadAll(response.Body)
 		require.ErrorIs(t, err, io.ErrUnexpectedEOF, kind)
-		require.Equal(t, "data: half\n\n", string(text))
+		if length == "" {
+			require.Equal(t, "data: half\n\n", string(text))
+		}
 	}
 }
 
