@@ -25,7 +25,7 @@ import (
 // those that ask wait.
 func TestConnections(t *testing.T) {
 	n := int(size(t, "UAOL_FLEET_CONNECTIONS", 200))
-	moreFiles(t, uint64(2*n+1000))
+	moreFiles(t, uint64(n+2000)) // each end has its own
 	f := Start(t, Options{Together: true, Env: map[string]string{"UAOL_MAX_CONNECTIONS": "20000"}})
 	server := f.Members[0]
 	c := NewClients(t, f.URLs(services.Gateway)[0], f.Tools)

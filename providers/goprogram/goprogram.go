@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"regexp"
 	"testing"
 )
 
@@ -22,9 +23,19 @@ func Installed(t testing.TB, pkg, version string) string {
 		if os.Getenv("CI") != "" {
 			t.Fatalf("CI runs this test: %v", err)
 		}
-		t.Skipf("%s can't be had: %v", path.Base(pkg), err)
+		t.Skipf("%s can't be had: %v", nameOf(pkg), err)
 	}
 	return program
+}
+
+var major = regexp.MustCompile(`^v[0-9]+$`)
+
+// nameOf is what the go command calls the program of a package.
+func nameOf(pkg string) string {
+	if name := path.Base(pkg); !major.MatchString(name) {
+		return name
+	}
+	return path.Base(path.Dir(pkg))
 }
 
 // install builds aside and renames, so that tests may do this at the same time.
@@ -33,7 +44,7 @@ func install(ctx context.Context, pkg, version string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	name := path.Base(pkg)
+	name := nameOf(pkg)
 	place := filepath.Join(cache, "uaol-tests", name+"-"+version)
 	program := filepath.Join(place, name)
 	if _, err := os.Stat(program); err == nil {
