@@ -2,6 +2,7 @@ package world
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -50,6 +51,7 @@ func Balance(t testing.TB, urls []string) *Balancer {
 		Transport:     transport,
 		FlushInterval: -1,
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
+			w.Header().Set("Connection", "close")
 			w.WriteHeader(http.StatusBadGateway)
 			_, _ = io.WriteString(w, "balancer: "+err.Error())
 		},
@@ -58,8 +60,21 @@ func Balance(t testing.TB, urls []string) *Balancer {
 	if err != nil {
 		t.Fatalf("world: %v", err)
 	}
+	// Answers may come before the whole body is sent, and are then the last of the client's
+	// connection: the server would read the rest of the body while it reads what comes next.
+	proxy.ModifyResponse = func(r *http.Response) error {
+		if body, ok := r.Request.Context().Value(bodyKey{}).(*body); ok && !body.ended.Load() {
+			r.Header.Set("Connection", "close")
+		}
+		return nil
+	}
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_ = http.NewResponseController(w).EnableFullDuplex() // answers may come before the whole body is sent
+		if r.Body != http.NoBody {
+			_ = http.NewResponseController(w).EnableFullDuplex()
+			own := &body{ReadCloser: r.Body}
+			r = r.WithContext(context.WithValue(r.Context(), bodyKey{}, own))
+			r.Body = own
+		}
 		proxy.ServeHTTP(w, r)
 	})
 	server := &http.Server{Handler: handler, ReadHeaderTimeout: time.Minute}
@@ -76,6 +91,22 @@ func Balance(t testing.TB, urls []string) *Balancer {
 	})
 	b.URL = "http://" + listener.Addr().String()
 	return b
+}
+
+type bodyKey struct{}
+
+// body knows whether its end was read.
+type body struct {
+	io.ReadCloser
+	ended atomic.Bool
+}
+
+func (b *body) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if errors.Is(err, io.EOF) {
+		b.ended.Store(true)
+	}
+	return n, err
 }
 
 func (b *Balancer) pick() *url.URL {

@@ -61,7 +61,7 @@ func (f *Fleet) Compare(t testing.TB, c *Clients, tolerant bool) *Books {
 		}
 	}
 	status := map[string]string{}
-	for _, line := range f.Database.Texts(t, `SELECT job_id::text || ' ' || status FROM uaol_jobs.jobs`) {
+	for _, line := range f.Database.Texts(t, `SELECT job_id::text || ' ' || coalesce(q.status, j.status) FROM uaol_jobs.jobs j LEFT JOIN uaol_jobs.queue q USING (job_id)`) {
 		id, word, _ := strings.Cut(line, " ")
 		status[id] = word
 	}
@@ -99,12 +99,13 @@ func (f *Fleet) Compare(t testing.TB, c *Clients, tolerant bool) *Books {
 	return b
 }
 
-// settle waits until nothing is under way.
+// settle waits until nothing is under way but what waits for somebody's word.
 func (f *Fleet) settle(t testing.TB) {
 	t.Helper()
 	for deadline := time.Now().Add(settlesWithin); time.Now().Before(deadline); time.Sleep(200 * time.Millisecond) {
-		if f.Database.Number(t, `SELECT (SELECT count(*) FROM uaol_jobs.queue q WHERE q.wake_at < now() + interval '1 minute') + (SELECT count(*) FROM uaol_jobs.runs)
-			+ (SELECT count(*) FROM uaol_billing.accounts WHERE held > 0)`) == 0 {
+		if f.Database.Number(t, `SELECT (SELECT count(*) FROM uaol_jobs.queue WHERE coalesce(wake_at, now()) < now() + interval '1 minute') + (SELECT count(*) FROM uaol_jobs.runs)
+			+ (SELECT count(*) FROM uaol_billing.holds h WHERE state = 'open' AND NOT EXISTS
+				(SELECT 1 FROM uaol_jobs.queue q WHERE q.job_id = h.hold_id AND q.wake_at > now() + interval '1 minute'))`) == 0 {
 			return
 		}
 	}

@@ -37,7 +37,7 @@ func TestConnections(t *testing.T) {
 	defer open.Wait()
 	defer cancel()
 
-	idle := NewRaw(server.Address, "/tools/"+c.tool, c.keys[0])
+	idle := NewRaw(server.Address, "/tools/"+c.tool, c.keys[1]) // of an account that may not change it
 	for range n / 2 {
 		conn := dial(t, server.Address)
 		defer conn.Close()

@@ -86,7 +86,7 @@ func Start(t testing.TB, o Options) *Fleet {
 		"ENCRYPTION_SECRET":   "a secret that encrypts the keys of one fleet, long enough",
 		"UAOL_ADMIN_EMAIL":    "admin@example.com", "UAOL_ADMIN_API_KEY": AdminKey,
 		"RATE_LIMIT_PER_MINUTE": "100000000", "UAOL_CALLS_PER_TOOL_MINUTE": "0", "UAOL_CALLS_PER_USER_AND_TOOL_MINUTE": "0", "UAOL_SIGNUPS_PER_HOUR": "0", "UAOL_PLAN_FREE": "credits=100000000 storage=100GB files=365",
-		"TOOL_EGRESS_ALLOW": f.Tools.Host(),
+		"TOOL_EGRESS_ALLOW": f.Tools.Host(), "UAOL_CALL_HOLD_SECONDS": "60", // tools answer at once; what dead processes left is settled while the books are waited for
 	}
 	if o.Redis {
 		f.Redis = startRedis(t)

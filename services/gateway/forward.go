@@ -10,6 +10,7 @@ import (
 	"net/http/httputil"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -79,7 +80,8 @@ func (f *forwarder) pass(c *gin.Context, keyed bool) {
 	defer e.timer.Stop()
 	request := c.Request.WithContext(context.WithValue(ctx, exchangeKey{}, e))
 	if request.Body != nil && request.Body != http.NoBody {
-		request.Body = moving{request.Body, e}
+		e.sending.Store(true)
+		request.Body = sending{moving{request.Body, e}}
 	}
 	if keyed && request.Header.Get(api.KeyHeader) != "" && request.ContentLength >= 0 && request.ContentLength <= smallBody {
 		if err := keep(request); err != nil {
@@ -89,6 +91,7 @@ func (f *forwarder) pass(c *gin.Context, keyed bool) {
 	}
 	// An answer may begin before the body has been sent (a refusal, say): HTTP/1's server
 	// would close the body then, and sending it would fail and take the answer along.
+	// Such an answer is the connection's last: see hangUp.
 	_ = http.NewResponseController(c.Writer).EnableFullDuplex()
 	f.proxy.ServeHTTP(c.Writer, request)
 }
@@ -106,9 +109,10 @@ func keep(request *http.Request) error {
 
 // exchange is a request with its answer.
 type exchange struct {
-	gin   *gin.Context
-	idle  time.Duration
-	timer *time.Timer
+	gin     *gin.Context
+	idle    time.Duration
+	timer   *time.Timer
+	sending atomic.Bool // the end of the request's body has not been read
 }
 
 type exchangeKey struct{}
@@ -116,6 +120,26 @@ type exchangeKey struct{}
 func exchangeOf(r *http.Request) *exchange {
 	e, _ := r.Context().Value(exchangeKey{}).(*exchange)
 	return e
+}
+
+// hangUp ends the client's connection with an answer that begins before the request's
+// body has ended. The server would read the rest of that after the answer, and find
+// itself reading twice (net/http panics then).
+func (e *exchange) hangUp() {
+	if e.sending.Load() && e.gin.Request.ProtoMajor == 1 {
+		e.gin.Header("Connection", "close")
+	}
+}
+
+// sending is a request's body on its way.
+type sending struct{ moving }
+
+func (s sending) Read(p []byte) (int, error) {
+	n, err := s.moving.Read(p)
+	if errors.Is(err, io.EOF) {
+		s.e.sending.Store(false)
+	}
+	return n, err
 }
 
 var errQuiet = errors.New("nothing moved for too long")
@@ -147,6 +171,7 @@ func (f *forwarder) answered(response *http.Response) error {
 	if e == nil {
 		return nil
 	}
+	e.hangUp()
 	response.Body = moving{response.Body, e}
 	kind, _, _ := mime.ParseMediaType(response.Header.Get("Content-Type"))
 	if kind == "text/event-stream" && response.Request.Method == http.MethodGet {
@@ -186,6 +211,7 @@ func (f *forwarder) failed(_ http.ResponseWriter, r *http.Request, err error) {
 	if e == nil || e.gin.Writer.Written() {
 		return
 	}
+	e.hangUp()
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):

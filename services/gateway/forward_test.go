@@ -4,7 +4,9 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -18,6 +20,7 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.uber.org/zap/zaptest"
 
 	"uaol/providers/api"
 	"uaol/providers/peers"
@@ -30,6 +33,7 @@ type front struct {
 	*httptest.Server
 	forwarder *forwarder
 	stop      context.CancelFunc // streams, as when the process stops
+	faults    zaptest.Buffer     // what the server says went wrong; for after Close
 }
 
 func startFront(t *testing.T, upstreams ...string) *front {
@@ -49,6 +53,7 @@ func startFront(t *testing.T, upstreams ...string) *front {
 		f.forwarder.by(api.Raw(http.MethodPost, "/x", "writes", nil, public...)),
 		f.forwarder.by(api.Raw(http.MethodPost, "/keyed", "writes once", nil, append(public, api.Keyed())...)))
 	f.Server = httptest.NewUnstartedServer(engine)
+	f.Config.ErrorLog = log.New(&f.faults, "", 0)
 	f.Config.BaseContext = func(net.Listener) context.Context { return api.WithStopping(context.Background(), stopping) }
 	f.Start()
 	t.Cleanup(f.Close)
@@ -358,6 +363,37 @@ func TestAnswersMayComeBeforeTheBody(t *testing.T) {
 	text, err := io.ReadAll(response.Body)
 	require.NoError(t, err)
 	require.Equal(t, "the rest", string(text))
+}
+
+// TestAnAnswerBeforeTheBodyIsTheLast of its connection: the client gets it, and may go on
+// elsewhere; the server does not read twice.
+func TestAnAnswerBeforeTheBodyIsTheLast(t *testing.T) {
+	t.Parallel()
+	const size = 20_000
+	server := upstream(t, func(w http.ResponseWriter, r *http.Request) {
+		_, err := io.ReadFull(r.Body, make([]byte, size/2))
+		assert.NoError(t, err)
+		w.Header().Set("Connection", "close") // it reads no more
+		w.WriteHeader(http.StatusTooManyRequests)
+	})
+	f := startFront(t, server.URL)
+	for range 20 {
+		conn, err := net.Dial("tcp", f.Listener.Addr().String())
+		require.NoError(t, err)
+		defer conn.Close()
+		_, err = fmt.Fprintf(conn, "POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", size, strings.Repeat("x", size/2))
+		require.NoError(t, err)
+		in := bufio.NewReader(conn)
+		response, err := http.ReadResponse(in, nil)
+		require.NoError(t, err)
+		require.Equal(t, http.StatusTooManyRequests, response.StatusCode)
+		require.True(t, response.Close, "the client is told")
+		_, _ = io.WriteString(conn, strings.Repeat("x", size/2)+"GET /x HTTP/1.1\r\nHost: x\r\n\r\n")
+		rest, _ := io.ReadAll(in) // the end, or a reset
+		require.Empty(t, rest, "what comes after is answered by nobody")
+	}
+	f.Close()
+	require.Empty(t, f.faults.String())
 }
 
 // TestConnectionsAreUsedAgain: one after the other, all requests go through one.
