@@ -52,8 +52,8 @@ func (r *Repository) createEach(ctx context.Context, all []creation) (map[int]St
 	done := make(map[int]Status, len(made))
 	switch {
 	case err == nil:
-		for _, place := range made {
-			done[int(place)-1] = Queued
+		for _, m := range made {
+			done[int(m.Place)-1] = m.status()
 		}
 		return done, nil
 	case services.Is(err, services.Conflict) && len(all) == 1: // another has just made it
@@ -66,8 +66,8 @@ func (r *Repository) createEach(ctx context.Context, all []creation) (map[int]St
 		if err != nil {
 			return nil, err
 		}
-		if _, ok := one[0]; ok {
-			done[i] = Queued
+		if status, ok := one[0]; ok {
+			done[i] = status
 		}
 	}
 	return done, nil
@@ -77,10 +77,23 @@ func (r *Repository) createEach(ctx context.Context, all []creation) (map[int]St
 // kilobytes PostgreSQL would try to compress, which ids are no good for.
 const jobsAnEvent = "30"
 
-// create gives the places, from 1, of the jobs that it has made. Only an id that is
-// made of a request may be taken; others are new and are not looked up. A worker that
-// lost its lease meanwhile takes none: they wait in the queue.
-func (r *Repository) create(ctx context.Context, q postgres.Querier, all []creation) ([]int64, error) {
+// made is a job that was written.
+type made struct {
+	Place int64 `db:"place"` // among those that were to be, from 1
+	Begun bool  `db:"begun"` // its worker has it
+}
+
+func (m made) status() Status {
+	if m.Begun {
+		return Running
+	}
+	return Queued
+}
+
+// create tells of the jobs that it has made. Only an id that is made of a request may be
+// taken; others are new and are not looked up. A worker whose lease has ended, which it
+// may not know yet, takes none: they wait in the queue.
+func (r *Repository) create(ctx context.Context, q postgres.Querier, all []creation) ([]made, error) {
 	n := len(all)
 	ids, organizations, accounts, keys := make([]string, n), make([]string, n), make([]string, n), make([]*string, n)
 	texts, plans, inputs, metadata := make([]string, n), make([]string, n), make([]*string, n), make([]*string, n)
@@ -104,7 +117,7 @@ func (r *Repository) create(ctx context.Context, q postgres.Querier, all []creat
 		}
 		workers[i], retries[i] = textOf(c.Worker), int32(c.Retries)
 	}
-	return postgres.Values[int64](ctx, q, `
+	return postgres.All[made](ctx, q, `
 		WITH wanted AS (
 			SELECT id::uuid AS job_id, org::uuid AS organization_id, account::uuid AS account_id, api_key::uuid AS key_id,
 				definition, plan, input, metadata, callback, turn, cost, priority, run_at, deadline, timeout_ms, digest, parent::uuid AS parent_id, position, item,
@@ -140,7 +153,7 @@ func (r *Repository) create(ctx context.Context, q postgres.Querier, all []creat
 				'waiting', count(*) FILTER (WHERE worker_id IS NULL AND (run_at IS NULL OR run_at <= now())))
 			FROM wanted GROUP BY organization_id, place / `+jobsAnEvent+`
 		)
-		SELECT place FROM wanted`,
+		SELECT place, worker_id IS NOT NULL AND worker_id IN (SELECT w.worker_id FROM uaol_jobs.workers w WHERE w.lease_until > now()) AS begun FROM wanted`,
 		ids, organizations, accounts, keys, texts, plans, inputs, metadata, costs, priorities,
 		runAts, deadlines, digests, parents, positions, items, workflows, versions, workers, callbacks, turns, retries, withins)
 }

@@ -38,11 +38,16 @@ func (s *Service) insert(ctx context.Context, caller services.Caller, drafts []d
 
 // insertOne writes a job together with those that others make at the moment.
 func (s *Service) insertOne(ctx context.Context, d *draft) error {
-	_, done, err := s.repository.creations.Do(ctx, d.creation)
-	if err != nil || done {
+	status, done, err := s.repository.creations.Do(ctx, d.creation)
+	switch {
+	case err != nil:
 		return err
+	case !done:
+		return d.found(ctx, s.repository.pool)
+	case status != Running:
+		d.Worker = uuid.Nil
 	}
-	return d.found(ctx, s.repository.pool)
+	return nil
 }
 
 // insertAll writes jobs in one transaction, a guest's together with what it has
@@ -60,9 +65,12 @@ func (s *Service) insertAll(ctx context.Context, caller services.Caller, drafts 
 			if err != nil {
 				return err
 			}
-			for _, place := range made {
-				d := &some[place-1]
+			for _, m := range made {
+				d := &some[m.Place-1]
 				d.again = false
+				if !m.Begun {
+					d.Worker = uuid.Nil
+				}
 				fresh, calls = fresh+1, calls+len(d.workflow.Steps)
 			}
 			for i := range some {

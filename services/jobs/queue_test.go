@@ -249,6 +249,43 @@ func TestAJobBeginsWhereItWasMade(t *testing.T) {
 	require.Equal(t, Success, b.ended(t, job.ID).Status)
 }
 
+// TestAWorkerWithoutALeaseBeginsNothing that it makes, whether it knows of that or not (it
+// stood still, or the database's clock was set forward): the jobs are others', who would
+// make the same calls under the same fence. So it is for one job, and for many together.
+func TestAWorkerWithoutALeaseBeginsNothing(t *testing.T) {
+	t.Parallel()
+	for name, together := range map[string]int{"one by one": 1, "many together": 20} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			lapsed := &tools{count: map[string]int{}}
+			w := b.worker(t, nil, through(lapsed), leased(long, long))
+			_, err := w.identity(t.Context()) // it has signed in, and claims nothing
+			require.NoError(t, err)
+			w.mu.Lock()
+			w.working = t.Context()
+			w.mu.Unlock()
+			b.exec(t, `UPDATE uaol_jobs.workers SET lease_until = now()`)
+			b.start(t)
+			b.service.engine = w.Engine
+			requests := make([]Request, together)
+			for i := range requests {
+				requests[i].Definition = definition(t, stepJSON{ID: "a", Tool: b.tool(t, 2)})
+			}
+			for range 20 / together {
+				made, err := b.service.CreateMany(t.Context(), b.caller, requests)
+				require.NoError(t, err)
+				for _, id := range made {
+					require.Equal(t, Success, b.ended(t, id).Status)
+					require.Equal(t, 1, b.tools.times(id.String()+"/a"))
+				}
+			}
+			w.jobs.Wait()
+			require.Empty(t, lapsed.counted())
+		})
+	}
+}
+
 // TestASafeCallThatTakesLongIsShown as running, though nothing has to be known of
 // it before it ends.
 func TestASafeCallThatTakesLongIsShown(t *testing.T) {
