@@ -85,7 +85,7 @@ func (c *collector) note(sql string) {
 	if from == "" {
 		return
 	}
-	statement := Statement{SQL: strings.Join(strings.Fields(sql), " "), From: from}
+	statement := Statement{SQL: strings.TrimSpace(sql), From: from} // as it is: a comment ends with its line
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.seen[statement] {
