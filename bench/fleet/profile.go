@@ -23,6 +23,9 @@ func profile(t testing.TB, name string, processes []*Process, long time.Duration
 	if dir == "" {
 		return
 	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatalf("%s: %v", profiles, err)
+	}
 	ctx, cancel := context.WithTimeout(t.Context(), 2*long+time.Minute)
 	defer cancel()
 	var group sync.WaitGroup

@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
@@ -321,7 +322,7 @@ func TestOneOfManyPublishes(t *testing.T) {
 		brokers[i] = &counting{Broker: b.Broker}
 		ctx, stop := context.WithCancel(t.Context())
 		var ended sync.WaitGroup
-		ended.Go(func() { require.NoError(t, b.relay(brokers[i]).Worker().Run(ctx)) })
+		ended.Go(func() { assert.NoError(t, b.relay(brokers[i]).Worker().Run(ctx)) })
 		stops[i] = func() { stop(); ended.Wait() }
 		defer stops[i]()
 	}

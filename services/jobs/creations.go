@@ -121,7 +121,8 @@ func (r *Repository) create(ctx context.Context, q postgres.Querier, all []creat
 		WITH wanted AS (
 			SELECT id::uuid AS job_id, org::uuid AS organization_id, account::uuid AS account_id, api_key::uuid AS key_id,
 				definition, plan, input, metadata, callback, turn, cost, priority, run_at, deadline, timeout_ms, digest, parent::uuid AS parent_id, position, item,
-				workflow::uuid AS workflow_id, version, worker::uuid AS worker_id, retries, place
+				workflow::uuid AS workflow_id, version, retries, place,
+				CASE WHEN worker::uuid IN (SELECT w.worker_id FROM uaol_jobs.workers w WHERE w.lease_until > now()) THEN worker::uuid END AS worker_id
 			FROM unnest((SELECT $1::text[]), (SELECT $2::text[]), (SELECT $3::text[]), (SELECT $4::text[]), (SELECT $5::text[]), (SELECT $6::text[]), (SELECT $7::text[]), (SELECT $8::text[]), (SELECT $9::bigint[]), (SELECT $10::integer[]),
 				(SELECT $11::timestamptz[]), (SELECT $12::timestamptz[]), (SELECT $13::bytea[]), (SELECT $14::text[]), (SELECT $15::integer[]), (SELECT $16::integer[]), (SELECT $17::text[]), (SELECT $18::bigint[]), (SELECT $19::text[]), (SELECT $20::text[]), (SELECT $21::text[]), (SELECT $22::integer[]), (SELECT $23::bigint[]))
 				WITH ORDINALITY AS w (id, org, account, api_key, definition, plan, input, metadata, cost, priority,
@@ -139,21 +140,19 @@ func (r *Repository) create(ctx context.Context, q postgres.Querier, all []creat
 			RETURNING t.turn, t.job_id
 		), begun AS (
 			INSERT INTO uaol_jobs.runs (job_id, worker_id, fence, started_at)
-			SELECT job_id, worker_id, 1, now() FROM wanted
-			WHERE worker_id IN (SELECT w.worker_id FROM uaol_jobs.workers w WHERE w.lease_until > now())
-			RETURNING job_id
+			SELECT job_id, worker_id, 1, now() FROM wanted WHERE worker_id IS NOT NULL
 		), waiting AS (
 			INSERT INTO uaol_jobs.queue (job_id, lane, priority, wake_at, turn)
 			SELECT job_id, account_id, priority, CASE WHEN late THEN timestamptz '9999-01-01 00:00:00Z' WHEN run_at > now() THEN run_at END, CASE WHEN late THEN turn END
 			FROM (SELECT *, turn IS NOT NULL AND job_id NOT IN (SELECT t.job_id FROM taken t) AS late FROM wanted) w
-			WHERE worker_id IS NULL OR worker_id NOT IN (SELECT w.worker_id FROM uaol_jobs.workers w WHERE w.lease_until > now())
+			WHERE worker_id IS NULL
 		), told AS (
 			INSERT INTO uaol_jobs.outbox (event_id, type, subject, organization_id, data)
 			SELECT gen_random_uuid(), 'job.created', '', organization_id, jsonb_build_object('jobs', jsonb_agg(job_id),
 				'waiting', count(*) FILTER (WHERE worker_id IS NULL AND (run_at IS NULL OR run_at <= now())))
 			FROM wanted GROUP BY organization_id, place / `+jobsAnEvent+`
 		)
-		SELECT place, worker_id IS NOT NULL AND worker_id IN (SELECT w.worker_id FROM uaol_jobs.workers w WHERE w.lease_until > now()) AS begun FROM wanted`,
+		SELECT place, worker_id IS NOT NULL AS begun FROM wanted`,
 		ids, organizations, accounts, keys, texts, plans, inputs, metadata, costs, priorities,
 		runAts, deadlines, digests, parents, positions, items, workflows, versions, workers, callbacks, turns, retries, withins)
 }

@@ -282,6 +282,7 @@ func TestAWorkerWithoutALeaseBeginsNothing(t *testing.T) {
 			}
 			w.jobs.Wait()
 			require.Empty(t, lapsed.counted())
+			require.EqualValues(t, 20, b.number(t, `SELECT sum((data->>'waiting')::int) FROM uaol_jobs.outbox WHERE type = 'job.created'`), "others are told that they wait")
 		})
 	}
 }
