@@ -17,6 +17,7 @@ func TestMain(m *testing.M) {
 		if code == 0 {
 			_ = os.RemoveAll(dir)
 		} else {
+			complain(os.Stderr, dir)
 			fmt.Fprintln(os.Stderr, "fleet: what the processes logged is in", dir)
 		}
 	}

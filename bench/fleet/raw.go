@@ -52,8 +52,11 @@ func (r Raw) Run(connections int, long time.Duration) (Measured, error) {
 	group.Wait()
 	all := slices.Concat(times...)
 	m := Measured{Number: len(all), Took: time.Since(begun)}
-	if err := errors.Join(faults...); err != nil || len(all) == 0 {
-		return m, errors.Join(err, errors.New("nothing was answered"))
+	if err := errors.Join(faults...); err != nil {
+		return m, fmt.Errorf("%d were answered in %s: %w", len(all), m.Took, err)
+	}
+	if len(all) == 0 {
+		return m, errors.New("nothing was answered")
 	}
 	slices.Sort(all)
 	at := func(share float64) time.Duration { return all[min(int(share*float64(len(all))), len(all)-1)] }
@@ -100,10 +103,14 @@ func (r Raw) answer(in *bufio.Reader) error {
 		if len(line) == 0 {
 			break
 		}
-		if name, value, ok := bytes.Cut(line, []byte(": ")); ok && bytes.EqualFold(name, []byte("Content-Length")) {
+		name, value, _ := bytes.Cut(line, []byte(": "))
+		switch {
+		case bytes.EqualFold(name, []byte("Content-Length")):
 			if length, err = strconv.Atoi(string(value)); err != nil {
 				return err
 			}
+		case bytes.EqualFold(name, []byte("Connection")):
+			return fmt.Errorf("%s answers with Connection: %s", r.Address, value)
 		}
 	}
 	if length < 0 {

@@ -79,7 +79,7 @@ func (f *forwarder) pass(c *gin.Context, keyed bool) {
 	e.timer = time.AfterFunc(f.quiet, func() { cancel(errQuiet) })
 	defer e.timer.Stop()
 	request := c.Request.WithContext(context.WithValue(ctx, exchangeKey{}, e))
-	if request.Body != nil && request.Body != http.NoBody {
+	if request.Body != nil && request.ContentLength != 0 { // of none, there is nothing that the proxy reads
 		e.sending.Store(true)
 		request.Body = sending{moving{request.Body, e}}
 	}

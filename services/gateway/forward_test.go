@@ -33,6 +33,7 @@ type front struct {
 	*httptest.Server
 	forwarder *forwarder
 	stop      context.CancelFunc // streams, as when the process stops
+	opened    atomic.Int64       // connections of clients
 	faults    zaptest.Buffer     // what the server says went wrong; for after Close
 }
 
@@ -53,11 +54,20 @@ func startFront(t *testing.T, upstreams ...string) *front {
 		f.forwarder.by(api.Raw(http.MethodPost, "/x", "writes", nil, public...)),
 		f.forwarder.by(api.Raw(http.MethodPost, "/keyed", "writes once", nil, append(public, api.Keyed())...)))
 	f.Server = httptest.NewUnstartedServer(engine)
+	f.Config.ConnState = countNew(&f.opened)
 	f.Config.ErrorLog = log.New(&f.faults, "", 0)
 	f.Config.BaseContext = func(net.Listener) context.Context { return api.WithStopping(context.Background(), stopping) }
 	f.Start()
 	t.Cleanup(f.Close)
 	return f
+}
+
+func countNew(number *atomic.Int64) func(net.Conn, http.ConnState) {
+	return func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			number.Add(1)
+		}
+	}
 }
 
 func upstream(t *testing.T, handler http.HandlerFunc) *httptest.Server {
@@ -396,25 +406,28 @@ func TestAnAnswerBeforeTheBodyIsTheLast(t *testing.T) {
 	require.Empty(t, f.faults.String())
 }
 
-// TestConnectionsAreUsedAgain: one after the other, all requests go through one.
+// TestConnectionsAreUsedAgain: one after the other, all requests go through one, the
+// client's and ours.
 func TestConnectionsAreUsedAgain(t *testing.T) {
 	t.Parallel()
-	var opened atomic.Int64
-	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) }))
-	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
-		if state == http.StateNew {
-			opened.Add(1)
-		}
+	for _, kind := range []struct{ method, body string }{{http.MethodGet, ""}, {http.MethodPost, ""}, {http.MethodPost, "hello"}} {
+		t.Run(kind.method+kind.body, func(t *testing.T) {
+			t.Parallel()
+			var opened atomic.Int64
+			server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) }))
+			server.Config.ConnState = countNew(&opened)
+			server.Start()
+			t.Cleanup(server.Close)
+			f := startFront(t, server.URL)
+			for range 30 {
+				response, err := f.do(t, kind.method, "/x", strings.NewReader(kind.body))
+				require.NoError(t, err)
+				text, err := io.ReadAll(response.Body)
+				require.NoError(t, err)
+				require.Equal(t, kind.body, string(text))
+			}
+			require.LessOrEqual(t, opened.Load(), int64(5), "but for pauses of a second on a busy machine")
+			require.LessOrEqual(t, f.opened.Load(), int64(5))
+		})
 	}
-	server.Start()
-	t.Cleanup(server.Close)
-	f := startFront(t, server.URL)
-	for range 30 {
-		response, err := f.do(t, http.MethodPost, "/x", strings.NewReader("hello"))
-		require.NoError(t, err)
-		text, err := io.ReadAll(response.Body)
-		require.NoError(t, err)
-		require.Equal(t, "hello", string(text))
-	}
-	require.LessOrEqual(t, opened.Load(), int64(5), "but for pauses of a second on a busy machine")
 }
