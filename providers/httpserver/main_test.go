@@ -14,7 +14,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // hasty is patience that tests can wait for.
-var hasty = patience{header: 300 * time.Millisecond, idle: 10 * time.Second, body: 300 * time.Millisecond, answer: 300 * time.Millisecond}
+var hasty = patience{header: 300 * time.Millisecond, idle: 10 * time.Second, body: 300 * time.Millisecond, answer: 300 * time.Millisecond, rest: 300 * time.Millisecond}
 
 // serve is the edge before a router, on a real socket.
 func serve(t testing.TB, wait patience, router http.HandlerFunc, change ...func(*httptest.Server)) *httptest.Server {

@@ -20,15 +20,15 @@ type patience struct {
 	idle   time.Duration // between two requests of a connection
 	body   time.Duration // for the next progress bytes of a body
 	answer time.Duration // until the next piece of an answer is taken
+	rest   time.Duration // for what no handler reads of a body
 }
 
-var usual = patience{header: 10 * time.Second, idle: 2 * time.Minute, body: 30 * time.Second, answer: 30 * time.Second}
+var usual = patience{header: 10 * time.Second, idle: 2 * time.Minute, body: 30 * time.Second, answer: 30 * time.Second, rest: 5 * time.Second}
 
 const (
 	progress = 1 << 10  // bytes: a body that comes slower than these in patience.body stands still
 	piece    = 64 << 10 // bytes of an answer that are written under one deadline
 	buffered = 2 << 10  // bytes that net/http keeps before it writes anything
-	leftover = 5 * time.Second
 )
 
 // limit is the handler with patience. Deadlines end with what they are for: one
@@ -36,16 +36,19 @@ const (
 func (p patience) limit(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		control := http.NewResponseController(w)
-		body := &slowBody{body: r.Body, control: control, patience: p.body, left: p.body}
+		body := &slowBody{body: r.Body, control: control, patience: p.body, rest: p.rest, left: p.body}
 		if r.Body != nil && r.Body != http.NoBody {
 			r.Body = body
+			body.unread.Store(r.ProtoMajor == 1)
 		}
 		out := &slowWriter{ResponseWriter: w, control: control, patience: p.answer, body: body}
 		next.ServeHTTP(out, r)
 		body.over()
-		_ = control.SetWriteDeadline(time.Now().Add(p.answer)) // for what is still buffered; the server itself takes it away
-		if r.ProtoMajor == 1 {
-			_ = control.SetReadDeadline(time.Now().Add(leftover)) // for what nobody has read; likewise
+		// For what is still buffered, and for what nobody has read; the server itself takes
+		// both away.
+		_ = control.SetWriteDeadline(time.Now().Add(p.answer))
+		if body.unread.Load() { // else the server watches already whether the client leaves
+			_ = control.SetReadDeadline(time.Now().Add(p.rest))
 		}
 	})
 }
@@ -55,10 +58,12 @@ type slowBody struct {
 	body     io.ReadCloser
 	control  *http.ResponseController
 	patience time.Duration
+	rest     time.Duration
 
 	left    time.Duration // until progress bytes have to be there
 	got     int           // of them
 	stalled atomic.Bool
+	unread  atomic.Bool // HTTP/1's server reads what is left of it
 
 	mu    sync.Mutex
 	ended bool // the handler has returned; the connection's deadlines are the server's again
@@ -74,7 +79,10 @@ func (b *slowBody) Read(p []byte) (int, error) {
 	} else {
 		b.left -= time.Since(begun) // what a handler does between two reads is not the client's fault
 	}
-	if errors.Is(err, os.ErrDeadlineExceeded) {
+	switch {
+	case errors.Is(err, io.EOF):
+		b.unread.Store(false)
+	case errors.Is(err, os.ErrDeadlineExceeded):
 		b.stalled.Store(true)
 	}
 	return n, err
@@ -104,9 +112,11 @@ type slowWriter struct {
 	patience time.Duration
 	body     *slowBody
 
-	begun bool
-	told  bool // a 408, in place of the handler's answer
-	since int  // bytes since the last flush
+	begun  bool
+	told   bool // a 408, in place of the handler's answer
+	sent   bool // the answer's header
+	duplex bool // the handler reads the body while it writes
+	since  int  // bytes since the last flush
 }
 
 // Unwrap is for http.ResponseController.
@@ -156,6 +166,7 @@ func (w *slowWriter) Write(p []byte) (n int, err error) {
 	if w.since += len(p); w.since <= buffered {
 		return w.ResponseWriter.Write(p)
 	}
+	defer w.send()()
 	defer func() { _ = w.control.SetWriteDeadline(time.Time{}) }()
 	for {
 		_ = w.control.SetWriteDeadline(time.Now().Add(w.patience))
@@ -166,12 +177,31 @@ func (w *slowWriter) Write(p []byte) (n int, err error) {
 	}
 }
 
+// EnableFullDuplex is asked for by handlers by an http.ResponseController.
+func (w *slowWriter) EnableFullDuplex() error {
+	w.duplex = true
+	return w.control.EnableFullDuplex()
+}
+
+// send goes before the answer's header, and sent after it: HTTP/1's server first reads
+// what the handler has left of the body, past all that bounds that.
+func (w *slowWriter) send() (sent func()) {
+	first := !w.sent
+	w.sent = true
+	if !first || w.duplex || !w.body.unread.Load() {
+		return func() {}
+	}
+	_ = w.control.SetReadDeadline(time.Now().Add(w.body.rest))
+	return func() { _ = w.control.SetReadDeadline(time.Time{}) }
+}
+
 // Flush implements http.Flusher.
 func (w *slowWriter) Flush() {
 	if !w.begun {
 		w.WriteHeader(http.StatusOK)
 	}
 	w.since = 0
+	defer w.send()()
 	_ = w.control.SetWriteDeadline(time.Now().Add(w.patience))
 	_ = w.control.Flush()
 	_ = w.control.SetWriteDeadline(time.Time{})

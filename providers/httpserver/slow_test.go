@@ -6,10 +6,14 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"runtime"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -261,5 +265,125 @@ func TestAConnectionGoesOnAfterABodyThatNobodyReads(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, response.Body.Close())
 		require.Equal(t, http.StatusNoContent, response.StatusCode)
+	}
+}
+
+// TestABodyThatNobodyReads is waited for only so long, though the server reads it before
+// an answer that does not fit into its buffer.
+func TestABodyThatNobodyReads(t *testing.T) {
+	t.Parallel()
+	text := strings.Repeat("x", 9000)
+	wait := hasty
+	wait.answer = 20 * time.Second
+	for name, write := range map[string]func(http.ResponseWriter) error{
+		"at once": func(w http.ResponseWriter) error { _, err := io.WriteString(w, text); return err },
+		"flushed": func(w http.ResponseWriter) error {
+			_, _ = io.WriteString(w, text[:10])
+			return http.NewResponseController(w).Flush()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ended := make(chan error, 1)
+			server := serve(t, wait, func(w http.ResponseWriter, _ *http.Request) { ended <- write(w) })
+			conn := dial(t, server)
+			require.NoError(t, conn.SetDeadline(time.Now().Add(20*time.Second)))
+			_, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n")
+			require.NoError(t, err)
+			select {
+			case err := <-ended:
+				require.NoError(t, err)
+			case <-time.After(10 * time.Second):
+				require.Fail(t, "the handler still waits")
+			}
+			response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+			require.NoError(t, err)
+			require.Equal(t, http.StatusOK, response.StatusCode)
+			require.NoError(t, response.Body.Close())
+		})
+	}
+}
+
+// TestAnswersBeforeTheBody: an answer that begins while the body is read takes nothing
+// from the patience with the body.
+func TestAnswersBeforeTheBody(t *testing.T) {
+	t.Parallel()
+	wait := hasty
+	wait.body = time.Second
+	read := make(chan error, 1)
+	server := serve(t, wait, func(w http.ResponseWriter, r *http.Request) {
+		control := http.NewResponseController(w)
+		_ = control.EnableFullDuplex()
+		go func() {
+			_, err := io.ReadAll(r.Body)
+			read <- err
+		}()
+		time.Sleep(wait.body / 4) // until it reads
+		_ = control.Flush()
+		select {
+		case err := <-read:
+			read <- err
+		case <-r.Context().Done():
+		}
+	})
+	conn := dial(t, server)
+	_, err := io.WriteString(conn, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n")
+	require.NoError(t, err)
+	select {
+	case err := <-read:
+		require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+	case <-time.After(10 * time.Second):
+		require.Fail(t, "the body is still waited for")
+	}
+}
+
+// TestAClientThatTakesItsTime over an answer may ask again on the same connection: what
+// bounds bodies has not ended what watches for clients that leave.
+func TestAClientThatTakesItsTime(t *testing.T) {
+	t.Parallel()
+	wait := hasty
+	wait.answer = 20 * time.Second
+	small := func(option int) func(string, string, syscall.RawConn) error {
+		return func(_, _ string, c syscall.RawConn) error {
+			return c.Control(func(fd uintptr) { _ = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, option, 4608) })
+		}
+	}
+	for size := 4 << 10; size <= 16<<10; size += 1 << 10 { // some end where both buffers are full
+		t.Run(strconv.Itoa(size), func(t *testing.T) {
+			t.Parallel()
+			first, left := true, make(chan error, 1)
+			server := serve(t, wait, func(w http.ResponseWriter, r *http.Request) {
+				if !first {
+					runtime.Gosched()
+					left <- r.Context().Err()
+					return
+				}
+				first = false
+				for range size >> 10 {
+					_, _ = io.WriteString(w, strings.Repeat("x", 1<<10))
+				}
+			}, func(s *httptest.Server) {
+				_ = s.Listener.Close()
+				listener, err := (&net.ListenConfig{Control: small(syscall.SO_SNDBUF)}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+				require.NoError(t, err)
+				s.Listener = listener
+			})
+			conn, err := (&net.Dialer{Control: small(syscall.SO_RCVBUF)}).Dial("tcp", server.Listener.Addr().String())
+			require.NoError(t, err)
+			defer conn.Close()
+			in := bufio.NewReader(conn)
+			for again := range 2 {
+				_, err = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+				require.NoError(t, err)
+				if again == 0 {
+					time.Sleep(3 * wait.rest) // the client's pace is what is tested
+				}
+				response, err := http.ReadResponse(in, nil)
+				require.NoError(t, err)
+				_, err = io.Copy(io.Discard, response.Body)
+				require.NoError(t, err)
+			}
+			require.NoError(t, <-left)
+		})
 	}
 }

@@ -24,6 +24,12 @@ type until[V any] struct {
 	end   time.Time
 }
 
+// good by both clocks: the machine's own stands still while it sleeps, and the wall's,
+// by which readers judge, can be set.
+func (u until[V]) good(now time.Time) bool {
+	return now.Before(u.end) && now.Round(0).Before(u.end.Round(0))
+}
+
 func newMemory[K comparable, V any](size func(K, V) int) memory[K, V] {
 	return memory[K, V]{otter.Must(&otter.Options[K, until[V]]{
 		MaximumWeight: remembered, Weigher: func(k K, v until[V]) uint32 { return uint32(size(k, v.value)) },
@@ -32,7 +38,7 @@ func newMemory[K comparable, V any](size func(K, V) int) memory[K, V] {
 
 // of is what is remembered of k; find tells it and when that ends.
 func (m memory[K, V]) of(k K, find func() (V, time.Time, error)) (value V, err error) {
-	if known, ok := m.cache.GetIfPresent(k); ok && time.Now().Before(known.end) {
+	if known, ok := m.cache.GetIfPresent(k); ok && known.good(time.Now()) {
 		return known.value, nil
 	}
 	found, end, err := find()

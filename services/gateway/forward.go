@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
+	"go.uber.org/zap"
 
 	"uaol/providers/api"
 	"uaol/providers/peers"
@@ -39,15 +40,21 @@ const (
 	smallBody = 64 << 10
 )
 
-func newForwarder(peer *peers.Peer) *forwarder {
+func newForwarder(peer *peers.Peer, log *zap.Logger) *forwarder {
 	f := &forwarder{peer: peer, quiet: quietFor}
 	f.proxy = &httputil.ReverseProxy{
-		Rewrite:        func(r *httputil.ProxyRequest) { r.SetXForwarded() },
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetXForwarded()
+			// Our own server says 100 once the body is read; the service's 100 would make the
+			// proxy forget the headers that are set by then.
+			r.Out.Header.Del("Expect")
+		},
 		Transport:      peer,
 		FlushInterval:  flushAfter, // at once where nobody knows how much will come, as of streams
 		BufferPool:     buffers{},
 		ModifyResponse: f.answered,
 		ErrorHandler:   f.failed,
+		ErrorLog:       zap.NewStdLog(log),
 	}
 	return f
 }
@@ -56,12 +63,20 @@ func newForwarder(peer *peers.Peer) *forwarder {
 // is named to the service, so that it does not make another.
 func (f *forwarder) by(op api.Operation) api.Operation {
 	return op.By(func(c *gin.Context, _ services.Caller) {
-		if guest := c.Writer.Header().Get(api.GuestHeader); guest != "" {
-			c.Request.Header.Set(api.GuestHeader, guest)
+		header := c.Request.Header
+		// The proxy drops what is named there: a client's word that could take ours along,
+		// or the credential that we have counted it by.
+		header.Del("Connection")
+		if !op.Keyed { // net/http sends again what has a key, of whatever method
+			header.Del(api.KeyHeader)
 		}
-		c.Request.Header.Del(api.OriginHeader) // a client's own word
+		header.Del("X-Idempotency-Key") // likewise
+		if guest := c.Writer.Header().Get(api.GuestHeader); guest != "" {
+			header.Set(api.GuestHeader, guest)
+		}
+		header.Del(api.OriginHeader) // a client's own word
 		if origin, err := f.peer.SignOrigin(services.OriginFrom(c.Request.Context())); err == nil {
-			c.Request.Header.Set(api.OriginHeader, origin)
+			header.Set(api.OriginHeader, origin)
 		}
 		f.pass(c, op.Keyed)
 	})

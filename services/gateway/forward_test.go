@@ -20,6 +20,7 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest"
 
 	"uaol/providers/api"
@@ -44,10 +45,11 @@ func startFront(t *testing.T, upstreams ...string) *front {
 	peer, err := peers.New(services.Storage, "UAOL_STORAGE_URL", strings.Join(upstreams, ","), tokens)
 	require.NoError(t, err)
 	t.Cleanup(tokens.Close)
-	f := &front{forwarder: newForwarder(peer)}
+	f := &front{forwarder: newForwarder(peer, zap.NewNop())}
 	stopping, stop := context.WithCancel(t.Context())
 	f.stop = stop
 	engine := gin.New()
+	engine.Use(func(c *gin.Context) { c.Header("X-Gateway", "says so") })
 	public := []api.Option{api.Allow(api.Public), api.MaxBody(64 << 20)}
 	api.Mount(engine, api.Guards{Service: tokens}, false,
 		f.forwarder.by(api.Raw(http.MethodGet, "/x", "reads", nil, public...)),
@@ -391,6 +393,7 @@ func TestAnAnswerBeforeTheBodyIsTheLast(t *testing.T) {
 		conn, err := net.Dial("tcp", f.Listener.Addr().String())
 		require.NoError(t, err)
 		defer conn.Close()
+		require.NoError(t, conn.SetDeadline(time.Now().Add(20*time.Second)))
 		_, err = fmt.Fprintf(conn, "POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", size, strings.Repeat("x", size/2))
 		require.NoError(t, err)
 		in := bufio.NewReader(conn)
@@ -429,5 +432,80 @@ func TestConnectionsAreUsedAgain(t *testing.T) {
 			require.LessOrEqual(t, opened.Load(), int64(5), "but for pauses of a second on a busy machine")
 			require.LessOrEqual(t, f.opened.Load(), int64(5))
 		})
+	}
+}
+
+// TestClientsDropNothingOfOurs: a header that Connection names is for one hop, and so are
+// none of those by which the service knows who asks.
+func TestClientsDropNothingOfOurs(t *testing.T) {
+	t.Parallel()
+	server := upstream(t, func(w http.ResponseWriter, r *http.Request) {
+		for _, name := range []string{"X-Uaol-Origin", "Authorization", "X-Guest-Id"} {
+			w.Header().Set("Saw-"+name, strconv.FormatBool(r.Header.Get(name) != ""))
+		}
+	})
+	f := startFront(t, server.URL)
+	response, err := f.do(t, http.MethodGet, "/x", nil, "Connection", "keep-alive, X-Uaol-Origin, X-Guest-Id, Authorization", "X-Guest-Id", "g", "Authorization", "Bearer x")
+	require.NoError(t, err)
+	for _, name := range []string{"X-Uaol-Origin", "Authorization", "X-Guest-Id"} {
+		require.Equal(t, "true", response.Header.Get("Saw-"+name), name)
+	}
+}
+
+// TestContinue: who waits to be told to send the body is told, and hears all of the answer.
+func TestContinue(t *testing.T) {
+	t.Parallel()
+	server := upstream(t, func(w http.ResponseWriter, r *http.Request) {
+		n, _ := io.Copy(io.Discard, r.Body)
+		_, _ = fmt.Fprint(w, n)
+	})
+	f := startFront(t, server.URL)
+	conn, err := net.Dial("tcp", f.Listener.Addr().String())
+	require.NoError(t, err)
+	defer conn.Close()
+	require.NoError(t, conn.SetDeadline(time.Now().Add(20*time.Second)))
+	const size = 5000
+	_, err = fmt.Fprintf(conn, "POST /x HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n", size)
+	require.NoError(t, err)
+	in := bufio.NewReader(conn)
+	response, err := http.ReadResponse(in, nil)
+	require.NoError(t, err)
+	require.Equal(t, http.StatusContinue, response.StatusCode)
+	_, err = io.WriteString(conn, strings.Repeat("x", size))
+	require.NoError(t, err)
+	response, err = http.ReadResponse(in, nil)
+	require.NoError(t, err)
+	require.Equal(t, http.StatusOK, response.StatusCode)
+	require.Equal(t, "says so", response.Header.Get("X-Gateway"))
+	text, err := io.ReadAll(response.Body)
+	require.NoError(t, err)
+	require.Equal(t, strconv.Itoa(size), string(text))
+}
+
+// TestOnlyTheKeyedIsRepeated: net/http itself would send again what has a key, when the
+// connection ends without an answer.
+func TestOnlyTheKeyedIsRepeated(t *testing.T) {
+	t.Parallel()
+	for path, want := range map[string]int64{"/x": 2, "/keyed": 3} {
+		for _, name := range []string{"Idempotency-Key", "X-Idempotency-Key"} {
+			if path == "/keyed" && name != "Idempotency-Key" {
+				continue
+			}
+			var hits atomic.Int64
+			server := upstream(t, func(w http.ResponseWriter, _ *http.Request) {
+				if hits.Add(1) == 2 {
+					panic(http.ErrAbortHandler) // it is done, and the answer is lost
+				}
+				_, _ = io.WriteString(w, "done")
+			})
+			f := startFront(t, server.URL)
+			for range 2 {
+				response, err := f.do(t, http.MethodPost, path, nil, name, "k")
+				require.NoError(t, err)
+				_, err = io.Copy(io.Discard, response.Body)
+				require.NoError(t, err)
+			}
+			require.Equal(t, want, hits.Load(), "%s with %s", path, name)
+		}
 	}
 }

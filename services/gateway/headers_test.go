@@ -7,6 +7,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
 
 	"uaol/providers/peers"
 	"uaol/providers/peers/peerstest"
@@ -25,7 +26,7 @@ func TestEachHeaderStandsOnce(t *testing.T) {
 	t.Cleanup(tokens.Close)
 	peer, err := peers.New(services.Storage, "UAOL_STORAGE_URL", service.URL, tokens)
 	require.NoError(t, err)
-	f := newForwarder(peer)
+	f := newForwarder(peer, zap.NewNop())
 	engine := gin.New()
 	engine.GET("/x", func(c *gin.Context) {
 		for name, value := range map[string]string{"Content-Security-Policy": "default-src 'none'", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"} {

@@ -58,10 +58,10 @@ func places(a addresses) []Place {
 	}
 }
 
-func routes(h *Handler, talk *chat.Handler, voice *speech.Handler) httpserver.Out {
+func routes(h *Handler, talk *chat.Handler, voice *speech.Handler, log *zap.Logger) httpserver.Out {
 	operations := slices.Concat(h.operations(), talk.Operations(), voice.Operations())
 	for _, u := range h.upstreams {
-		f := newForwarder(u.Peer)
+		f := newForwarder(u.Peer, log)
 		for _, op := range u.Operations {
 			operations = append(operations, f.by(op))
 		}
