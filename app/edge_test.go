@@ -205,3 +205,30 @@ func TestDocsStandAlone(t *testing.T) {
 	require.NotRegexp(t, `(src|href|url)\s*[=(]\s*["']?(https?:)?//`, string(text))
 	require.NotRegexp(t, `innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(`, string(text[strings.Index(string(text), "no innerHTML")+len("no innerHTML"):]))
 }
+
+// TestTheGatewayIsAloneWithCertificates: beside it, services could not be shown those of
+// other processes.
+func TestTheGatewayIsAloneWithCertificates(t *testing.T) {
+	t.Parallel()
+	files := tlsfilestest.NewAuthority(t).Issue(t, t.TempDir(), "uaol")
+	values := settings(t, unreachable)
+	values["UAOL_PEER_TLS_CERT"], values["UAOL_PEER_TLS_KEY"], values["UAOL_PEER_TLS_CA"] = files.Cert, files.Key, files.CA
+	for _, test := range []struct {
+		set  []services.Name
+		good bool
+	}{
+		{app.Services(), true},
+		{[]services.Name{services.Gateway}, true},
+		{[]services.Name{services.Auth, services.Registry}, true},
+		{[]services.Name{services.Gateway, services.Auth}, false},
+	} {
+		err := fx.New(app.Options(config.Of(values), test.set...), fx.NopLogger).Err()
+		if test.good {
+			require.NoError(t, err, "%v", test.set)
+			continue
+		}
+		var fault *config.Fault
+		require.ErrorAs(t, err, &fault, "%v", test.set)
+		require.Equal(t, "UAOL_PEER_TLS_CERT", fault.Variable)
+	}
+}

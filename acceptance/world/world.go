@@ -145,13 +145,16 @@ func (w *World) run(t testing.TB, databases []string, settings Settings, sets []
 	return nil
 }
 
+// ServiceSecret is what the processes of a world share.
+const ServiceSecret = "a secret that the processes of one world share"
+
 // values are the settings of a process.
 func (w *World) values(t testing.TB, database, address string, settings Settings) map[string]string {
 	values := map[string]string{
 		"DATABASE_URL": database, "UAOL_MIGRATE": "false", "DATABASE_POOL_MIN": "0", "DATABASE_POOL_MAX": "10",
 		"UAOL_DATA_DIR": t.TempDir(), "UAOL_ADDR": address, "LOG_LEVEL": "fatal", "UAOL_DRAIN_DELAY": "0s",
 		"UAOL_DOCUMENT_MEMORY_MB": "2048", // the race detector takes several times of what is needed
-		"UAOL_SERVICE_SECRET":     "a secret that the processes of one world share",
+		"UAOL_SERVICE_SECRET":     ServiceSecret,
 		"JWT_SECRET":              "a secret that signs the tokens of one world",
 		"ENCRYPTION_SECRET":       "a secret that encrypts the keys of one world",
 		"UAOL_ADMIN_EMAIL":        "admin@example.com", "UAOL_ADMIN_API_KEY": w.AdminKey,

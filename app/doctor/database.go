@@ -13,6 +13,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"uaol/app"
 	"uaol/migrations"
 	"uaol/providers/config"
 	"uaol/providers/postgres"
@@ -44,7 +45,7 @@ func database(ctx context.Context, p *Patient) []Finding {
 		return []Finding{failed("start it, or correct DATABASE_URL; from this machine its host and port must be open", "no connection: %s", postgres.Cause(err))}
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
-	return slices.Concat([]Finding{kindOf(ctx, conn, cfg)}, pool(ctx, conn, cfg), pooler(ctx, conn, cfg), tables(ctx, conn, p), clock(ctx, conn))
+	return slices.Concat([]Finding{kindOf(ctx, conn, cfg)}, pool(ctx, conn, cfg, processes(p)), pooler(ctx, conn, cfg), tables(ctx, conn, p), clock(ctx, conn))
 }
 
 func kindOf(ctx context.Context, conn *pgx.Conn, cfg postgres.Config) Finding {
@@ -89,8 +90,22 @@ func loopback(host string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
+// processes is how many of them the settings name; 1 where everything is in one.
+func processes(p *Patient) int {
+	others := map[string]bool{}
+	for _, service := range app.Services() {
+		given, _ := p.Env.Lookup("UAOL_" + strings.ToUpper(string(service)) + "_URL")
+		for address := range strings.SplitSeq(given, ",") {
+			if address = strings.TrimRight(strings.TrimSpace(address), "/"); address != "" {
+				others[address] = true
+			}
+		}
+	}
+	return len(others) + 1 // the gateway has no such variable, or it is this one
+}
+
 // pool compares what processes may take with what the server gives.
-func pool(ctx context.Context, conn *pgx.Conn, cfg postgres.Config) []Finding {
+func pool(ctx context.Context, conn *pgx.Conn, cfg postgres.Config, processes int) []Finding {
 	var text string
 	if err := conn.QueryRow(ctx, "SELECT current_setting('max_connections')").Scan(&text); err != nil {
 		return nil // CockroachDB has no such bound
@@ -104,6 +119,8 @@ func pool(ctx context.Context, conn *pgx.Conn, cfg postgres.Config) []Finding {
 	switch {
 	case mine > most-3: // superuser_reserved_connections
 		f = failed(fmt.Sprintf("set DATABASE_POOL_MAX to %d or less, or raise max_connections", max(most/2, 1)), "%s", f.Found)
+	case processes > 1 && processes*mine > most-3:
+		f = warned("set DATABASE_POOL_MAX lower, raise max_connections, or put a pooler before it", "%s, and the settings name %d of these", f.Found, processes)
 	case 2*mine > most:
 		f = warned("two processes use them up: set DATABASE_POOL_MAX lower, raise max_connections, or put a pooler before it", "%s", f.Found)
 	}

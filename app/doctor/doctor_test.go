@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -129,6 +130,10 @@ func TestConnections(t *testing.T) {
 	require.NoError(t, conn.QueryRow(t.Context(), "SELECT current_setting('max_connections')::int").Scan(&most))
 	require.NoError(t, conn.Close(t.Context()))
 	is(t, one(t, "connections", map[string]string{"DATABASE_URL": url, "DATABASE_POOL_MAX": "1"}), OK, "at most 1 of")
+	several := map[string]string{"DATABASE_URL": url, "DATABASE_POOL_MAX": strconv.Itoa(most / 4), "UAOL_AUTH_URL": "http://" + closed + ",http://127.0.0.1:2", "UAOL_JOBS_URL": "http://" + closed}
+	is(t, one(t, "connections", several), OK, "at most")
+	several["UAOL_PROXY_URL"] = "http://127.0.0.1:3"
+	is(t, one(t, "connections", several), Warn, "the settings name 4 of these")
 	if most <= 100 {
 		is(t, one(t, "connections", map[string]string{"DATABASE_URL": url, "DATABASE_POOL_MAX": "100"}), Fail, "at most 100 of")
 	}

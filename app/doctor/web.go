@@ -247,7 +247,11 @@ func peer(ctx context.Context, tokens *peers.Tokens, shared bool, service servic
 		return failed("please report it", "%s: no token can be made", host)
 	}
 	// A question that reads nothing: what matters is who may ask.
-	answer, err = ask(ctx, client, http.MethodPost, address+"/internal/"+string(service)+"/recent",
+	question := "recent"
+	if service == services.Proxy { // it has no events
+		question = "methods"
+	}
+	answer, err = ask(ctx, client, http.MethodPost, address+"/internal/"+string(service)+"/"+question,
 		http.Header{"Authorization": {"Bearer " + token}, "Content-Type": {"application/json"}}, `{"back":0}`)
 	switch {
 	case err != nil:

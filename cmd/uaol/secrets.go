@@ -16,6 +16,7 @@ import (
 	"uaol/providers/postgres"
 	"uaol/services"
 	"uaol/services/auth"
+	"uaol/services/billing/ledger"
 	"uaol/services/registry/credentials"
 	"uaol/services/storage"
 )
@@ -26,6 +27,8 @@ type rotated struct {
 	ToolSecrets int `json:"toolSecrets"`
 	ToolTokens  int `json:"toolTokens"`
 	Files       int `json:"files"`
+	// LedgerPrevious is what UAOL_LEDGER_SECRET_PREVIOUS is to hold from now on.
+	LedgerPrevious string `json:"ledgerPrevious,omitempty"`
 }
 
 func rotateAll(ctx context.Context, pool *pgxpool.Pool, ring *keyring.Ring) (all rotated, err error) {
@@ -70,6 +73,10 @@ Move ENCRYPTION_SECRET's value to ENCRYPTION_SECRET_PREVIOUS, set a new
 ENCRYPTION_SECRET, restart the services that have it, and run this. When it is done,
 ENCRYPTION_SECRET_PREVIOUS can go. It may be cut short and run again.
 
+Seals over the books and receipts are signed with a key made of that secret, unless
+UAOL_LEDGER_SECRET is set. For those of before to go on counting, set
+UAOL_LEDGER_SECRET_PREVIOUS to the public key that this prints.
+
 Secrets of callbacks (GET /jobs/callback-secret) change with it; until
 ENCRYPTION_SECRET_PREVIOUS goes, callbacks are signed with both.`,
 		Example: `  ENCRYPTION_SECRET=new… ENCRYPTION_SECRET_PREVIOUS=old… uaol secrets rotate`,
@@ -94,11 +101,21 @@ ENCRYPTION_SECRET_PREVIOUS goes, callbacks are signed with both.`,
 			}); err != nil {
 				return err
 			}
+			books, err := config.Parse[ledger.Config](env)
+			if err != nil {
+				return err
+			}
+			if all.LedgerPrevious, err = ledger.Retired(books, ring); err != nil {
+				return err
+			}
 			if asJSON {
 				return json.NewEncoder(cmd.OutOrStdout()).Encode(all)
 			}
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), "Encrypted anew: %d provider keys, %d sign-in providers' tokens, %d tools' secrets, %d tools' tokens, %d files' keys.\n",
 				all.ProviderKeys, all.Identities, all.ToolSecrets, all.ToolTokens, all.Files)
+			if err == nil && all.LedgerPrevious != "" {
+				_, err = fmt.Fprintf(cmd.OutOrStdout(), "Seals and receipts of before go on counting with this in UAOL_LEDGER_SECRET_PREVIOUS: %s\n", all.LedgerPrevious)
+			}
 			return err
 		},
 	}

@@ -13,6 +13,10 @@ import (
 // Clients may come without one; what is for our services alone refuses them
 // (peers.VerifyPeer).
 func (p serverParams) certificates() (*tlsfiles.Pair, error) {
+	if files, mutual := p.Peers.Files(); mutual && p.Identity.Runs(services.Gateway) && len(p.Identity.Set) > 1 && !bool(p.Whole) {
+		return nil, &config.Fault{Variable: "UAOL_PEER_TLS_CERT", Value: files.Cert, Want: "the gateway in a process of its own: " +
+			"its clients show no certificates, and with it on one listener other processes could not show theirs to the services beside it"}
+	}
 	files, variable := p.Config.Certificates(p.Peers, p.Identity)
 	if variable == "" {
 		return nil, nil

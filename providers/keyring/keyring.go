@@ -23,7 +23,7 @@ import (
 type Config struct {
 	config.Process
 	Secret   string `env:"ENCRYPTION_SECRET" secret:"true" doc:"encrypts stored credentials; 32 characters or more; development makes one in the data directory"`
-	Previous string `env:"ENCRYPTION_SECRET_PREVIOUS" secret:"true" doc:"the secret that ENCRYPTION_SECRET replaced; needed until uaol secrets rotate has run"`
+	Previous string `env:"ENCRYPTION_SECRET_PREVIOUS" secret:"true" doc:"the secret that ENCRYPTION_SECRET replaced; needed until uaol secrets rotate has run, which says what to keep of it"`
 	Salt     string `env:"ENCRYPTION_SALT" secret:"true" doc:"mixed into ENCRYPTION_SECRET's keys; changing it makes what is stored unreadable"`
 }
 

@@ -20,7 +20,7 @@ func (p *Peer) RoundTrip(request *http.Request) (*http.Response, error) {
 	}
 	reads := (request.Method == http.MethodGet || request.Method == http.MethodHead) && request.Body == nil
 	repeatable := func() bool { return reads || request.GetBody != nil }
-	_, err = p.try(request.Context(), repeatable, func(a *address) error {
+	sent, err := p.try(request.Context(), repeatable, func(a *address) error {
 		attempt, err := at(a, request)
 		if err != nil {
 			return err
@@ -37,8 +37,14 @@ func (p *Peer) RoundTrip(request *http.Request) (*http.Response, error) {
 	if err != nil && body != nil {
 		_ = request.Body.Close()
 	}
+	if err != nil && sent && !reads {
+		err = fmt.Errorf("%w: %w", ErrSent, err)
+	}
 	return response, err
 }
+
+// ErrSent is in RoundTrip's errors when what was asked may have been done.
+var ErrSent = errors.New("it was sent and not answered")
 
 // at is the request for one address.
 func at(a *address, request *http.Request) (attempt *http.Request, err error) {

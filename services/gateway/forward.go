@@ -235,6 +235,13 @@ func (f *forwarder) failed(_ http.ResponseWriter, r *http.Request, err error) {
 		err = services.Errorf(services.Timeout, "The %s service took too long", f.peer.Service()).Because(errQuiet)
 	case errors.Is(err, context.Canceled):
 		err = services.Errorf(services.Unavailable, "The request was cancelled").Because(err)
+	case errors.Is(err, peers.ErrSent):
+		remedy := ""
+		if r.GetBody != nil {
+			remedy = "; send it again with the same " + api.KeyHeader
+		}
+		err = services.Errorf(services.Timeout, "The %s service did not answer; the outcome is unknown%s", f.peer.Service(), remedy).
+			WithCode("OUTCOME_UNKNOWN").Because(err)
 	default:
 		err = services.Errorf(services.Unavailable, "The %s service cannot be reached; try again", f.peer.Service()).Because(err)
 	}

@@ -301,6 +301,8 @@ func TestWhatIsSentAgain(t *testing.T) {
 			text, err := io.ReadAll(response.Body)
 			if response.StatusCode != http.StatusOK {
 				failed++
+				assert.Equal(t, http.StatusGatewayTimeout, response.StatusCode)
+				assert.Contains(t, string(text), "OUTCOME_UNKNOWN")
 			} else if assert.NoError(t, err) {
 				assert.True(t, body == string(text))
 			}

@@ -77,7 +77,7 @@ func sample(t testing.TB, name string) string {
 func (b *bench) read(t testing.TB, caller services.Caller, name, content string) (File, library.Document) {
 	t.Helper()
 	f := b.upload(t, caller, name, content)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	all, err := b.library.Await(ctx, []library.File{asDocument(f)})
 	require.NoError(t, err)

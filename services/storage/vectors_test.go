@@ -93,7 +93,7 @@ func (b *bench) embedded(t testing.TB, model string) {
 	t.Helper()
 	require.Eventually(t, func() bool {
 		return b.number(t, `SELECT count(*) FROM uaol_storage.documents WHERE status = 'read' AND model <> $1`, model) == 0
-	}, time.Minute, 5*time.Millisecond)
+	}, 3*time.Minute, 5*time.Millisecond)
 }
 
 // TestMeaning: what shares no word with a question is found by its meaning, beside what

@@ -165,6 +165,7 @@ func TestStart(t *testing.T) {
 				require.ErrorAs(t, err, &fault)
 				require.Equal(t, test.fault, fault.Variable)
 				require.NotContains(t, err.Error(), "secret")
+				require.Equal(t, !strings.Contains(test.settings, test.fault+"="), strings.Contains(err.Error(), "is not set"), err)
 				return
 			}
 			require.NoError(t, err)

@@ -46,6 +46,11 @@ const (
 // variables are the settings that say where a broker is.
 var variables = map[string]string{kindNATS: "NATS_URL", kindKafka: "KAFKA_BROKERS", kindSQS: "SQS_QUEUE_URL"}
 
+// address is what the chosen broker's variable holds.
+func (c *Config) address() string {
+	return map[string]string{kindNATS: c.NATS, kindKafka: c.Kafka, kindSQS: c.Queue}[c.Type]
+}
+
 var topicForm = regexp.MustCompile(`^[a-z0-9_-]+(\.[a-z0-9_-]+)*$`)
 
 // Check judges what the chosen broker needs, and of the others nothing.

@@ -64,7 +64,7 @@ func outlet(cfg Config, log *zap.Logger, lifecycle fx.Lifecycle) (events.Outlet,
 		return events.Outlet{Kind: kindNone}, nil
 	}
 	if err != nil {
-		return events.Outlet{}, &config.Fault{Variable: variables[cfg.Type], Secret: cfg.Type == kindNATS, Want: "a broker that can be used: " + err.Error()}
+		return events.Outlet{}, &config.Fault{Variable: variables[cfg.Type], Value: cfg.address(), Secret: cfg.Type == kindNATS, Want: "a broker that can be used: " + err.Error()}
 	}
 	if broker == nil {
 		return events.Outlet{Kind: kindNone}, nil
@@ -78,7 +78,7 @@ func outlet(cfg Config, log *zap.Logger, lifecycle fx.Lifecycle) (events.Outlet,
 			case err == nil:
 				log.Info("events are published", zap.String("broker", cfg.Type), zap.String("topic", cfg.Topic))
 			case cfg.Production():
-				return &config.Fault{Variable: variables[cfg.Type], Secret: true, Want: "a broker that answers: " + err.Error()}
+				return &config.Fault{Variable: variables[cfg.Type], Value: cfg.address(), Secret: cfg.Type == kindNATS, Want: "a broker that answers: " + err.Error()}
 			default:
 				log.Warn("the broker can't be used yet; events wait in the database", zap.String("broker", cfg.Type), zap.Error(err))
 			}

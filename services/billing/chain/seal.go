@@ -149,7 +149,7 @@ func NewTrusted(keys ...Public) Trusted {
 func (t Trusted) Check(s Seal) error {
 	key, known := t[string(s.KeyID)]
 	if !known {
-		return fmt.Errorf("it is signed with the key %s, which is not trusted", s.KeyID)
+		return fmt.Errorf("it is signed with the key %s, which is not trusted; if it was one of yours, name it in UAOL_LEDGER_SECRET_PREVIOUS", s.KeyID)
 	}
 	if digest := s.Digest(); !ed25519.Verify(ed25519.PublicKey(key), digest[:], s.Signature) {
 		return errors.New("its signature is not that of its key")

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"net/url"
 	"path/filepath"
+	"slices"
 
 	"uaol/providers/config"
 	"uaol/providers/egress"
@@ -91,6 +92,20 @@ func Keys(cfg Config, ring *keyring.Ring) (*chain.Key, chain.Trusted, error) {
 		public = append(public, key.Public())
 	}
 	return signer, chain.NewTrusted(public...), nil
+}
+
+// Retired is the public key of what ENCRYPTION_SECRET_PREVIOUS has sealed, if nothing else
+// says that it counts: once that variable goes, those seals are strangers'.
+func Retired(cfg Config, ring *keyring.Ring) (public string, err error) {
+	secret := ring.PreviousKey(purpose)
+	if len(secret) == 0 {
+		return "", nil
+	}
+	key, err := newKey(secret)
+	if err != nil || slices.Contains(cfg.Previous, key.Public().String()) {
+		return "", err
+	}
+	return key.Public().String(), nil
 }
 
 // newKey derives a key. The secret is long and random, so HKDF is enough.

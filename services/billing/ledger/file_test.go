@@ -54,7 +54,7 @@ func TestDamagedExports(t *testing.T) {
 	report, err := Verify(t.Context(), inMemory(text), Options{Now: time.UnixMicro(1)})
 	require.NoError(t, err)
 	require.Equal(t, []string{"organisation 00000000-0000-0000-0000-000000000002, hold 00000000-0000-0000-0000-000000000002: the journal does not have it",
-		"organisation 00000000-0000-0000-0000-000000000002: it has no account", "seal 1: it is signed with the key 139e3940e64b5491, which is not trusted"},
+		"organisation 00000000-0000-0000-0000-000000000002: it has no account", "seal 1: it is signed with the key 139e3940e64b5491, which is not trusted; if it was one of yours, name it in UAOL_LEDGER_SECRET_PREVIOUS"},
 		[]string{report.Findings[0].String(), report.Findings[1].String(), report.Findings[2].String()})
 	for i := range text {
 		for _, change := range []byte{1, 2, 0x20, 0x80} {

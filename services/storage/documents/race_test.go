@@ -3,4 +3,4 @@
 package documents
 
 // underRace: the race detector takes several times the memory.
-const underRace = 4
+const underRace = 8
