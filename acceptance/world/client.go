@@ -13,7 +13,7 @@ import (
 
 // HTTP is what all Clients send with; it follows no redirects.
 var HTTP = &http.Client{
-	Timeout:       time.Minute,
+	Timeout:       3 * time.Minute, // what reads documents is slow under the race detector
 	Transport:     &http.Transport{MaxIdleConnsPerHost: 32},
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 }
