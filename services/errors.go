@@ -31,6 +31,9 @@ const (
 	Internal        Kind = "internal"        // a defect of ours
 )
 
+// CodeOutcomeUnknown is the code of what was sent and never answered: it may have been done.
+const CodeOutcomeUnknown = "OUTCOME_UNKNOWN"
+
 // Error is what services answer with. All four public parts cross the wire
 // between services; the cause stays here and reaches only the log.
 type Error struct {

@@ -94,11 +94,8 @@ func loopback(host string) bool {
 func processes(p *Patient) int {
 	others := map[string]bool{}
 	for _, service := range app.Services() {
-		given, _ := p.Env.Lookup("UAOL_" + strings.ToUpper(string(service)) + "_URL")
-		for address := range strings.SplitSeq(given, ",") {
-			if address = strings.TrimRight(strings.TrimSpace(address), "/"); address != "" {
-				others[address] = true
-			}
+		for _, address := range addressesOf(p, service) {
+			others[address] = true
 		}
 	}
 	return len(others) + 1 // the gateway has no such variable, or it is this one

@@ -208,18 +208,25 @@ func peersAnswer(ctx context.Context, p *Patient) []Finding {
 	defer tokens.Close()
 	var found []Finding
 	for _, service := range app.Services() {
-		variable := "UAOL_" + strings.ToUpper(string(service)) + "_URL"
-		given, set := p.Env.Lookup(variable)
-		if !set || service == services.Gateway {
-			continue
-		}
-		for address := range strings.SplitSeq(given, ",") {
-			f := peer(ctx, tokens, cfg.Secret != "", service, strings.TrimRight(strings.TrimSpace(address), "/"))
+		for _, address := range addressesOf(p, service) {
+			f := peer(ctx, tokens, cfg.Secret != "", service, address)
 			f.Check = "peer " + string(service)
 			found = append(found, f)
 		}
 	}
 	return found
+}
+
+// addressesOf is where the settings say that a service of ours runs elsewhere.
+func addressesOf(p *Patient, service services.Name) (addresses []string) {
+	given, set := p.Env.Lookup("UAOL_" + strings.ToUpper(string(service)) + "_URL")
+	if !set || service == services.Gateway { // which no service calls
+		return nil
+	}
+	for address := range strings.SplitSeq(given, ",") {
+		addresses = append(addresses, strings.TrimRight(strings.TrimSpace(address), "/"))
+	}
+	return addresses
 }
 
 func peer(ctx context.Context, tokens *peers.Tokens, shared bool, service services.Name, address string) Finding {

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -354,7 +353,6 @@ func TestAClientThatTakesItsTime(t *testing.T) {
 			first, left := true, make(chan error, 1)
 			server := serve(t, wait, func(w http.ResponseWriter, r *http.Request) {
 				if !first {
-					runtime.Gosched()
 					left <- r.Context().Err()
 					return
 				}

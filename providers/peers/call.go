@@ -59,7 +59,7 @@ func call[I, O any](ctx context.Context, p *Peer, operation string, in I, repeat
 		return out, verdict
 	case sent && !repeatable:
 		return out, services.Errorf(services.Timeout, "The %s service did not answer; the outcome is unknown", p.service).
-			WithCode("OUTCOME_UNKNOWN").Because(err)
+			WithCode(services.CodeOutcomeUnknown).Because(err)
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return out, services.Errorf(services.Timeout, "The %s service took too long", p.service).Because(err)
 	}

@@ -116,7 +116,7 @@ func settle(ctx context.Context, pool *pgxpool.Pool, id uuid.UUID, cause error) 
 		case <-time.After(rand.N(100 * time.Millisecond)):
 		case <-asking.Done():
 			return services.Errorf(services.Unavailable, "The database cannot be reached; whether this was stored is not known").
-				WithCode("OUTCOME_UNKNOWN").Because(errors.Join(cause, err))
+				WithCode(services.CodeOutcomeUnknown).Because(errors.Join(cause, err))
 		}
 	}
 }

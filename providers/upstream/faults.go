@@ -22,7 +22,6 @@ import (
 // Codes that tell apart what a tool may do to a call, besides the kinds' own.
 const (
 	CodeUnreachable    = "TOOL_UNREACHABLE" // nothing was sent: it can't be connected to, or started
-	CodeOutcomeUnknown = "OUTCOME_UNKNOWN"  // it was sent and never answered
 	CodeTooLarge       = "ANSWER_TOO_LARGE" // it answers more than we take
 	CodeRedirected     = "TOOL_REDIRECTS"   // it sends us to an address that nobody registered
 	CodeAddressRefused = "ADDRESS_REFUSED"  // it is where nobody may be called
@@ -38,7 +37,7 @@ func Delivered(err error) bool {
 		return false
 	}
 	var e *services.Error
-	return errors.As(err, &e) && e.Code == CodeOutcomeUnknown
+	return errors.As(err, &e) && e.Code == services.CodeOutcomeUnknown
 }
 
 // UnknownMethod reports a tool's word that it does not have the method.
@@ -122,7 +121,7 @@ func fault(ctx context.Context, d *delivery, err error, repeatable bool) error {
 		return services.Errorf(services.Upstream, "The tool can't be called: %s", refused.Error()).WithCode(CodeAddressRefused).Because(withoutURL(err))
 	case d.written() && !repeatable:
 		return services.Errorf(services.Timeout, "The tool was called but %s; whether it did its work is unknown", cut(ctx)).
-			WithCode(CodeOutcomeUnknown).Because(withoutURL(err))
+			WithCode(services.CodeOutcomeUnknown).Because(withoutURL(err))
 	case ctx.Err() != nil && !callerLeft(ctx), timedOut(err) && ctx.Err() == nil:
 		return services.Errorf(services.Timeout, "The tool did not answer in time").Because(withoutURL(err))
 	default:

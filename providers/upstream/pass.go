@@ -174,7 +174,7 @@ func verdict(caller context.Context, err error) error {
 	details, _ := e.Details.(upstreamDetails)
 	switch e.Kind {
 	case services.Unavailable, services.Timeout:
-		if e.Code == "" || e.Code == CodeUnreachable || e.Code == CodeOutcomeUnknown {
+		if e.Code == "" || e.Code == CodeUnreachable || e.Code == services.CodeOutcomeUnknown {
 			return err
 		}
 		return errNotJudged

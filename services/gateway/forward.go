@@ -228,20 +228,21 @@ func (f *forwarder) failed(_ http.ResponseWriter, r *http.Request, err error) {
 	}
 	e.hangUp()
 	var tooLarge *http.MaxBytesError
+	quiet := errors.Is(context.Cause(r.Context()), errQuiet)
 	switch {
 	case errors.As(err, &tooLarge):
 		err = services.Errorf(services.TooLarge, "The body is larger than %d bytes", tooLarge.Limit-1)
-	case errors.Is(context.Cause(r.Context()), errQuiet):
-		err = services.Errorf(services.Timeout, "The %s service took too long", f.peer.Service()).Because(errQuiet)
-	case errors.Is(err, context.Canceled):
+	case errors.Is(err, context.Canceled) && !quiet:
 		err = services.Errorf(services.Unavailable, "The request was cancelled").Because(err)
 	case errors.Is(err, peers.ErrSent):
-		remedy := ""
+		remedy := "look whether it was done before you send it again"
 		if r.GetBody != nil {
-			remedy = "; send it again with the same " + api.KeyHeader
+			remedy = "send it again with the same " + api.KeyHeader
 		}
-		err = services.Errorf(services.Timeout, "The %s service did not answer; the outcome is unknown%s", f.peer.Service(), remedy).
-			WithCode("OUTCOME_UNKNOWN").Because(err)
+		err = services.Errorf(services.Timeout, "The %s service did not answer; the outcome is unknown: %s", f.peer.Service(), remedy).
+			WithCode(services.CodeOutcomeUnknown).Because(err)
+	case quiet:
+		err = services.Errorf(services.Timeout, "The %s service took too long", f.peer.Service()).Because(errQuiet)
 	default:
 		err = services.Errorf(services.Unavailable, "The %s service cannot be reached; try again", f.peer.Service()).Because(err)
 	}

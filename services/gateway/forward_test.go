@@ -224,9 +224,12 @@ func TestQuietExchangesEnd(t *testing.T) {
 	response, err := f.do(t, http.MethodPost, "/x", strings.NewReader("x"))
 	require.NoError(t, err)
 	require.Equal(t, http.StatusGatewayTimeout, response.StatusCode)
+	text, err := io.ReadAll(response.Body)
+	require.NoError(t, err)
+	require.Contains(t, string(text), "OUTCOME_UNKNOWN", "it may have been done")
 	response, err = f.do(t, http.MethodGet, "/x", nil)
 	require.NoError(t, err)
-	text, err := io.ReadAll(response.Body)
+	text, err = io.ReadAll(response.Body)
 	require.Error(t, err, "it was cut")
 	require.Len(t, string(text), 20, "after two seconds in which it moved")
 }

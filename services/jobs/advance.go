@@ -9,7 +9,6 @@ import (
 
 	"github.com/google/uuid"
 
-	"uaol/providers/upstream"
 	"uaol/services"
 	"uaol/services/jobs/workflow"
 )
@@ -285,7 +284,7 @@ func cutText(safe bool) string {
 // uncertain reports whether the tool may have done what it was asked.
 func uncertain(err error) bool {
 	var e *services.Error
-	return errors.As(err, &e) && e.Code == upstream.CodeOutcomeUnknown
+	return errors.As(err, &e) && e.Code == services.CodeOutcomeUnknown
 }
 
 // final reports whether another attempt would fail in the same way.

@@ -394,7 +394,7 @@ func (g *gate) pass(ctx context.Context, in proxy.CallRequest) (proxy.CallResult
 	case <-g.open:
 		return echo(in), nil
 	case <-ctx.Done():
-		return proxy.CallResult{}, services.Errorf(services.Timeout, "cut").WithCode(upstream.CodeOutcomeUnknown)
+		return proxy.CallResult{}, services.Errorf(services.Timeout, "cut").WithCode(services.CodeOutcomeUnknown)
 	}
 }
 

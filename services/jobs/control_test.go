@@ -370,7 +370,7 @@ func TestUnknownIsDecided(t *testing.T) {
 			var lost atomic.Bool
 			b.tools.answers(func(_ context.Context, in proxy.CallRequest) (proxy.CallResult, error) {
 				if stepOf(in) == "a" && !lost.Swap(true) {
-					return proxy.CallResult{}, services.Errorf(services.Timeout, "cut").WithCode(upstream.CodeOutcomeUnknown)
+					return proxy.CallResult{}, services.Errorf(services.Timeout, "cut").WithCode(services.CodeOutcomeUnknown)
 				}
 				return echo(in), nil
 			})
@@ -409,7 +409,7 @@ func TestADecisionIsAboutOneAttempt(t *testing.T) {
 	var n atomic.Int64
 	b.tools.answers(func(_ context.Context, in proxy.CallRequest) (proxy.CallResult, error) {
 		if n.Add(1) <= 2 {
-			return proxy.CallResult{}, services.Errorf(services.Timeout, "cut").WithCode(upstream.CodeOutcomeUnknown)
+			return proxy.CallResult{}, services.Errorf(services.Timeout, "cut").WithCode(services.CodeOutcomeUnknown)
 		}
 		return echo(in), nil
 	})

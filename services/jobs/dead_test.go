@@ -12,7 +12,6 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
-	"uaol/providers/upstream"
 	"uaol/services"
 	"uaol/services/proxy"
 	"uaol/services/registry"
@@ -195,7 +194,7 @@ func TestRetryDoesNotResendWhatIsUnknown(t *testing.T) {
 	b.tools.answers(func(_ context.Context, in proxy.CallRequest) (proxy.CallResult, error) {
 		switch {
 		case stepOf(in) == "a" && !lost.Swap(true):
-			return proxy.CallResult{}, services.Errorf(services.Timeout, "cut").WithCode(upstream.CodeOutcomeUnknown)
+			return proxy.CallResult{}, services.Errorf(services.Timeout, "cut").WithCode(services.CodeOutcomeUnknown)
 		case stepOf(in) == "b" && b.tools.times(in.Operation) == 1:
 			return isError("broken")
 		}

@@ -8,7 +8,6 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
-	"uaol/providers/upstream"
 	"uaol/services"
 	"uaol/services/proxy"
 )
@@ -40,7 +39,7 @@ func TestADecisionIsStoredAndTold(t *testing.T) {
 	b.tools.answers(func(_ context.Context, in proxy.CallRequest) (proxy.CallResult, error) {
 		if !lost {
 			lost = true
-			return proxy.CallResult{}, services.Errorf(services.Timeout, "cut").WithCode(upstream.CodeOutcomeUnknown)
+			return proxy.CallResult{}, services.Errorf(services.Timeout, "cut").WithCode(services.CodeOutcomeUnknown)
 		}
 		return echo(in), nil
 	})
@@ -67,7 +66,7 @@ func TestWhatBeginsAnewIsDecidedAnew(t *testing.T) {
 	b := setup(t)
 	b.tools.answers(func(_ context.Context, in proxy.CallRequest) (proxy.CallResult, error) {
 		if b.tools.times(in.Operation) <= 2 {
-			return proxy.CallResult{}, services.Errorf(services.Timeout, "cut").WithCode(upstream.CodeOutcomeUnknown)
+			return proxy.CallResult{}, services.Errorf(services.Timeout, "cut").WithCode(services.CodeOutcomeUnknown)
 		}
 		return echo(in), nil
 	})

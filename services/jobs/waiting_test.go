@@ -11,7 +11,6 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
-	"uaol/providers/upstream"
 	"uaol/services"
 	"uaol/services/proxy"
 )
@@ -51,7 +50,7 @@ func (b *bench) nobodyAsked(t testing.TB) {
 func (b *bench) losing(steps ...string) {
 	b.tools.answers(func(_ context.Context, in proxy.CallRequest) (proxy.CallResult, error) {
 		if slices.Contains(steps, stepOf(in)) {
-			return proxy.CallResult{}, services.Errorf(services.Timeout, "cut").WithCode(upstream.CodeOutcomeUnknown)
+			return proxy.CallResult{}, services.Errorf(services.Timeout, "cut").WithCode(services.CodeOutcomeUnknown)
 		}
 		return echo(in), nil
 	})
@@ -80,7 +79,7 @@ func TestWhatWaitsForSomebody(t *testing.T) {
 			b.tools.answers(func(_ context.Context, in proxy.CallRequest) (proxy.CallResult, error) {
 				switch stepOf(in) {
 				case "lost", "all/0", "all/2":
-					return proxy.CallResult{}, services.Errorf(services.Timeout, "cut").WithCode(upstream.CodeOutcomeUnknown)
+					return proxy.CallResult{}, services.Errorf(services.Timeout, "cut").WithCode(services.CodeOutcomeUnknown)
 				case "broken":
 					return isError("not yet")
 				}

@@ -74,7 +74,7 @@ func invokerContract(t *testing.T, b *bench, invoker Invoker) {
 		"too few":      {CallRequest{ToolID: dear, Method: "echo"}, peerstest.Parts{Kind: services.Insufficient, Message: "Insufficient credits. Required: 20000, Available: 9993"}},
 		"nobody there": {CallRequest{ToolID: gone, Method: "x"}, peerstest.Parts{Kind: services.Unavailable, Code: upstream.CodeUnreachable, Message: "The tool can't be reached: connection refused"}},
 		"HTTP 500":     {CallRequest{ToolID: rest, Method: "status500"}, peerstest.Parts{Kind: services.Upstream, Message: "The tool answered with HTTP status Internal Server Error", Details: `{"upstreamStatus":500}`}},
-		"outcome unknown": {CallRequest{ToolID: rest, Method: "cut", Prepaid: &job}, peerstest.Parts{Kind: services.Timeout, Code: upstream.CodeOutcomeUnknown,
+		"outcome unknown": {CallRequest{ToolID: rest, Method: "cut", Prepaid: &job}, peerstest.Parts{Kind: services.Timeout, Code: services.CodeOutcomeUnknown,
 			Message: "The tool was called but the connection was lost before it answered; whether it did its work is unknown"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -171,7 +171,7 @@ func TestACallIsNeverSentTwice(t *testing.T) {
 			client := remote(t, proxies(t, &asked, answer)+","+proxies(t, &asked, answer)+","+proxies(t, &asked, answer))
 			for i := range 6 {
 				_, err := client.Call(t.Context(), CallRequest{Method: "x"})
-				require.Equal(t, upstream.CodeOutcomeUnknown, peerstest.PartsOf(t, err).Code)
+				require.Equal(t, services.CodeOutcomeUnknown, peerstest.PartsOf(t, err).Code)
 				require.EqualValues(t, i+1, asked.Load())
 			}
 			asked.Store(0)

@@ -99,7 +99,7 @@ func (t *turn) call(ctx context.Context, c Confirmation) string {
 			use.Outcome, text = string(proxy.Failed), "The tool says that it failed:\n"+resultText(result.Result)
 		case err == nil:
 			use.Credits, text = c.Credits, resultText(result.Result)
-		case services.IsCode(err, codeUnknown):
+		case services.IsCode(err, services.CodeOutcomeUnknown):
 			use.Outcome, use.Credits, use.Error = string(proxy.Unknown), c.Credits, "Nobody knows whether the tool has acted"
 			text = "Nobody knows whether the tool has acted: its answer is lost. Do not call it again."
 		case errors.As(err, &own) && own.Kind != services.Internal:
@@ -124,9 +124,6 @@ func (t *turn) kept() int64 {
 	p, _, _ := t.s.cfg.prices.of(t.access.Model)
 	return p.credits(llm.Usage{Input: t.s.cfg.Context - max(t.room, 0), Output: lastAnswer})
 }
-
-// codeUnknown is the proxy's word for a call that may have been made.
-const codeUnknown = "OUTCOME_UNKNOWN"
 
 // operation tells the tool which calls are the same one.
 func (t *turn) operation(call string) string { return "chat/" + t.id.String() + "/" + call }
