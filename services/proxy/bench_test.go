@@ -41,6 +41,7 @@ type bench struct {
 	client  *upstream.Client
 	till    *Cashier
 	service *Service
+	keys    *Once
 	caller  services.Caller
 	box     *toolbox
 	shelf   *shelf // instead of the catalog, once a test lays offers out
@@ -74,7 +75,7 @@ func (b *bench) serve(t testing.TB, catalog registry.Catalog, meter billing.Mete
 		defer cancel()
 		require.NoError(t, till.Stop(ctx))
 	})
-	b.till, b.service = till, service
+	b.till, b.service, b.keys = till, service, NewOnce(service, NewRepository(b.pool), zap.NewNop())
 }
 
 // records gives the calls that were recorded, the first first.

@@ -60,9 +60,18 @@ func (c *Calls) Find(ctx context.Context, caller services.Caller, id uuid.UUID) 
 
 // Forget removes what is older than it is kept.
 func (c *Calls) Forget(ctx context.Context) error {
+	err := batches(forgetBatch, func(limit int) (int64, error) { return c.repository.forget(ctx, c.days, limit) })
+	if err != nil {
+		return err
+	}
+	return batches(forgetBatch, func(limit int) (int64, error) { return c.repository.forgetKeys(ctx, limit) })
+}
+
+// batches repeats what works on so many rows at once until there are fewer.
+func batches(limit int, f func(limit int) (int64, error)) error {
 	for {
-		n, err := c.repository.forget(ctx, c.days, forgetBatch)
-		if err != nil || n < forgetBatch {
+		n, err := f(limit)
+		if err != nil || n < int64(limit) {
 			return err
 		}
 	}
@@ -86,22 +95,17 @@ func (c *Calls) Export(ctx context.Context, in services.ExportRequest) (services
 // Erase implements services.Keeper. Calls for other people's organisations are
 // those organisations' own: they stay, as nobody's.
 func (c *Calls) Erase(ctx context.Context, who services.Person) error {
-	for n := int64(eraseBatch); n == eraseBatch; {
-		var err error
-		if n, err = c.repository.remove(ctx, who.Organizations, eraseBatch); err != nil {
-			return err
-		}
+	err := batches(eraseBatch, func(limit int) (int64, error) {
+		return c.repository.removeKeys(ctx, who.Account, who.Organizations, limit)
+	})
+	if err != nil {
+		return err
 	}
-	if who.Guest {
-		return nil
+	err = batches(eraseBatch, func(limit int) (int64, error) { return c.repository.remove(ctx, who.Organizations, limit) })
+	if err != nil || who.Guest {
+		return err
 	}
-	for n := int64(eraseBatch); n == eraseBatch; {
-		var err error
-		if n, err = c.repository.disown(ctx, who.Account, eraseBatch); err != nil {
-			return err
-		}
-	}
-	return nil
+	return batches(eraseBatch, func(limit int) (int64, error) { return c.repository.disown(ctx, who.Account, limit) })
 }
 
 func (r *Repository) held(ctx context.Context, h services.Holding, after place, limit int) ([]Record, error) {

@@ -20,8 +20,8 @@ import (
 	"uaol/services"
 )
 
-func internal(s *Service) []api.Operation {
-	return routes(NewHandler(s), NewCallsHandler(nil)).Routes.Operations
+func (b *bench) internal() []api.Operation {
+	return routes(NewHandler(b.service, b.keys), NewCallsHandler(nil)).Routes.Operations
 }
 
 func remote(t testing.TB, urls string) *Client {
@@ -43,7 +43,7 @@ func TestInvoker(t *testing.T) {
 	t.Run("remote", func(t *testing.T) {
 		t.Parallel()
 		b := setupWith(t, upstream.Limits{CallTimeout: 2 * time.Second})
-		invokerContract(t, b, remote(t, peerstest.Serve(t, internal(b.service)...)))
+		invokerContract(t, b, remote(t, peerstest.Serve(t, b.internal()...)))
 	})
 }
 
@@ -122,7 +122,7 @@ func invokerContract(t *testing.T, b *bench, invoker Invoker) {
 func TestInternalOperationsAreForServicesOnly(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	url := peerstest.Serve(t, internal(b.service)...)
+	url := peerstest.Serve(t, b.internal()...)
 	for _, token := range []string{"", "Bearer nonsense"} {
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url+"/internal/proxy/call", http.NoBody)
 		require.NoError(t, err)
@@ -209,7 +209,7 @@ func TestRoutes(t *testing.T) {
 	tool := b.tool(t, 7, b.box.mcp, "mcp")
 	gin.SetMode(gin.ReleaseMode)
 	router := gin.New()
-	api.Mount(router, api.Guards{Authenticator: everybody{b.caller}}, true, internal(b.service)...)
+	api.Mount(router, api.Guards{Authenticator: everybody{b.caller}}, true, b.internal()...)
 	call := func(method, path, token, body string) (int, string) {
 		request := httptest.NewRequestWithContext(t.Context(), method, path, bodyOf(body))
 		request.Header.Set("Content-Type", "application/json")

@@ -24,7 +24,7 @@ import (
 var Module = fx.Module("proxy",
 	logging.Named("proxy"),
 	config.For[Config](),
-	fx.Provide(fx.Private, service, digestKey, NewHandler, NewRepository, NewCalls, NewCallsHandler, NewSweeper, NewLimits, till),
+	fx.Provide(fx.Private, service, digestKey, NewOnce, NewHandler, NewRepository, NewCalls, NewCallsHandler, NewSweeper, NewLimits, till),
 	fx.Provide(local, routes, sweeper, forgetter, fx.Annotate(keeper, fx.ResultTags(`group:"keepers"`))),
 )
 

@@ -465,7 +465,7 @@ func TestWhoIsOverALimitPaysNothing(t *testing.T) {
 func (b *bench) http(t testing.TB) func(path, body string, header http.Header) *httptest.ResponseRecorder {
 	gin.SetMode(gin.ReleaseMode)
 	router := gin.New()
-	api.Mount(router, api.Guards{Authenticator: everybody{b.caller}}, true, internal(b.service)...)
+	api.Mount(router, api.Guards{Authenticator: everybody{b.caller}}, true, b.internal()...)
 	return func(path, body string, header http.Header) *httptest.ResponseRecorder {
 		request := httptest.NewRequestWithContext(t.Context(), http.MethodPost, path, bodyOf(body))
 		request.Header.Set("Content-Type", "application/json")

@@ -33,6 +33,8 @@ type CallRequest struct {
 	Operation string          `json:"operation,omitempty"` // tells the tool which calls are the same one
 	Key       string          `json:"key,omitempty"`       // tells the tool that instead, in the caller's words
 	Prepaid   *uuid.UUID      `json:"prepaid,omitempty"`   // the job's hold that pays for it
+
+	id uuid.UUID // of the call; made where it is nil
 }
 
 // CallResult is what the tool answered, as it wrote it.

@@ -13,10 +13,13 @@ import (
 )
 
 // Handler is the proxy over HTTP.
-type Handler struct{ service *Service }
+type Handler struct {
+	service *Service
+	once    *Once
+}
 
 // NewHandler makes a Handler.
-func NewHandler(service *Service) *Handler { return &Handler{service: service} }
+func NewHandler(service *Service, once *Once) *Handler { return &Handler{service: service, once: once} }
 
 // Operations is the proxy's part of the API, as data.
 func Operations() []api.Operation {
@@ -37,6 +40,7 @@ const (
 
 type callInput struct {
 	ID   uuid.UUID `path:"toolId" format:"uuid"`
+	Key  string    `header:"Idempotency-Key" maxLength:"255" doc:"requests with the same one are the same request: for 24 hours they are answered what the first one was, and charged once"`
 	Body struct {
 		Method string          `json:"method" minLength:"1" maxLength:"256" doc:"the MCP tool's name"`
 		Params json.RawMessage `json:"params,omitempty" doc:"its arguments, an object"`

@@ -35,7 +35,7 @@ func (h *Handler) call(c *gin.Context, caller services.Caller) {
 		return
 	}
 	in.Caller, in.ToolID = caller, id
-	answer, err := h.service.call(c.Request.Context(), in)
+	answer, err := h.answer(c, in)
 	if err != nil {
 		wait(c, err)
 		api.Fail(c, err)
@@ -53,6 +53,22 @@ func (h *Handler) call(c *gin.Context, caller services.Caller) {
 	_, _ = c.Writer.Write(answer.Result)
 	_, _ = io.WriteString(c.Writer, after)
 }
+
+// answer makes the call, or repeats what was answered to the same request before.
+func (h *Handler) answer(c *gin.Context, in CallRequest) (*upstream.Answer, error) {
+	keys := c.Request.Header[api.KeyHeader]
+	if len(keys) == 0 {
+		return h.service.call(c.Request.Context(), in)
+	}
+	answer, repeated, err := h.once.Call(c.Request.Context(), keys[0], in)
+	if repeated {
+		c.Header(repeatedHeader, "true")
+	}
+	return answer, err
+}
+
+// repeatedHeader says that the answer is another request's, as Stripe's interface does.
+const repeatedHeader = "Idempotent-Replayed"
 
 // counted is how long an answer may be, in bytes, for net/http to find its length.
 const counted = 2048

@@ -96,8 +96,12 @@ func (s *Service) call(ctx context.Context, in CallRequest) (*upstream.Answer, e
 
 // record begins a call's record.
 func (s *Service) record(ctx context.Context, in CallRequest, offer registry.Offer, given arguments, begun time.Time) *Call {
+	id := in.id
+	if id == uuid.Nil {
+		id = uuid.Must(uuid.NewV7())
+	}
 	call := &Call{
-		ID: uuid.Must(uuid.NewV7()), Organization: in.Caller.Organization, Account: in.Caller.Account, Caller: in.Caller,
+		ID: id, Organization: in.Caller.Organization, Account: in.Caller.Account, Caller: in.Caller,
 		ToolID: offer.ToolID, Version: offer.Version, Method: shortened(in.Method), Digest: s.digests.of(given), Shape: given.shape(),
 		Outcome: Refused, TraceID: services.RequestID(ctx), At: begun,
 	}
