@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -68,13 +67,12 @@ type connections struct {
 	asking chan struct{} // held by whoever asks for the route
 	route  atomic.Int32
 
-	mu      sync.Mutex
-	failing time.Time // since when no connection could be made; zero: they can
+	turns *turns
 }
 
 // equip ties a pool's config to what its connections need; tracers see its statements.
 func equip(cfg *pgxpool.Config, c *connections, tracers ...pgx.QueryTracer) {
-	c.asking = make(chan struct{}, 1)
+	c.asking, c.turns = make(chan struct{}, 1), newTurns()
 	c.keepMode = strings.Contains(cfg.ConnString(), modeParameter+"=")
 	if c.log == nil {
 		c.log = zap.NewNop()
@@ -103,8 +101,20 @@ func connectionsOf(q Querier) *connections {
 	return nil
 }
 
-// beforeConnect prepares a connection: its password, its limits, how it sends statements.
+// beforeConnect waits for a connection's turn and prepares it.
 func (c *connections) beforeConnect(ctx context.Context, to *pgx.ConnConfig) error {
+	if err := c.turns.take(ctx); err != nil {
+		return err
+	}
+	err := c.prepare(ctx, to)
+	if err != nil { // there is no try whose end would be noted
+		c.turns.end(err)
+	}
+	return err
+}
+
+// prepare gives a connection its password, its limits and how it sends statements.
+func (c *connections) prepare(ctx context.Context, to *pgx.ConnConfig) error {
 	if c.gate != nil {
 		select {
 		case <-c.gate:
@@ -202,14 +212,7 @@ func (c *connections) TraceConnectEnd(_ context.Context, data pgx.TraceConnectEn
 	if c.password != nil && errors.As(data.Err, &refusal) {
 		c.password.wasRefused()
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	switch {
-	case data.Err == nil:
-		c.failing = time.Time{}
-	case c.failing.IsZero() && !errors.Is(data.Err, context.Canceled):
-		c.failing = time.Now()
-	}
+	c.turns.end(data.Err)
 }
 
 // down is for how long no connection could be made.
@@ -217,12 +220,7 @@ func (c *connections) down() time.Duration {
 	if c == nil {
 		return 0
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.failing.IsZero() {
-		return 0
-	}
-	return time.Since(c.failing)
+	return c.turns.down()
 }
 
 type deadlineKey struct{}

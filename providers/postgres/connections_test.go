@@ -469,6 +469,41 @@ func TestAway(t *testing.T) {
 	require.NoError(t, <-answer)
 }
 
+// TestOneAfterTheOther: however many wait for a database that is away, one of them tries
+// at a time, and not often; when it is back nobody waits for a turn.
+func TestOneAfterTheOther(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		cfg, err := pgxpool.ParseConfig("postgres://u:hunter2@/db?host=/nowhere&pool_max_conns=50")
+		require.NoError(t, err)
+		var tries, atOnce, most atomic.Int64
+		cfg.ConnConfig.DialFunc = func(context.Context, string, string) (net.Conn, error) {
+			tries.Add(1)
+			most.Store(max(most.Load(), atOnce.Add(1)))
+			defer atOnce.Add(-1)
+			time.Sleep(time.Millisecond)
+			return nil, &net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}
+		}
+		postgres.Equip(cfg)
+		pool, err := pgxpool.NewWithConfig(t.Context(), cfg)
+		require.NoError(t, err)
+		defer pool.Close()
+		ask := func() {
+			_, err := postgres.Value[int](t.Context(), pool, `SELECT 1`)
+			require.True(t, services.Is(err, services.Unavailable), err)
+		}
+		var all sync.WaitGroup
+		go ask()
+		time.Sleep(50 * time.Millisecond)
+		for range 200 {
+			all.Go(ask)
+		}
+		all.Wait()
+		require.LessOrEqual(t, tries.Load(), int64(150), "ten seconds, ten tries in each, and a last one for some")
+		require.EqualValues(t, 1, most.Load())
+	})
+}
+
 // TestAwayForLong: once the database has been away for ten seconds nobody waits for it,
 // and whoever comes first after it is back notices.
 func TestAwayForLong(t *testing.T) {
