@@ -23,6 +23,7 @@ type Answer struct {
 	Result     json.RawMessage // MCP's result object as the tool wrote it; until Close
 	Structured json.RawMessage // its structuredContent; nil where there is none
 	Failed     bool            // it says isError
+	Asks       bool            // it wants something first, and the same request again with that
 	Received   int64           // bytes of the whole answer
 
 	buffer *bytes.Buffer
@@ -37,7 +38,7 @@ func (a *Answer) Close() {
 }
 
 // judged reads what the caller of a method wants to know of its result.
-func judged(result json.RawMessage, mcp bool) (*Answer, error) {
+func judged(result json.RawMessage, mcp, askable bool) (*Answer, error) {
 	a := &Answer{Result: result}
 	var fault error
 	object := Members(result, func(key, value []byte) {
@@ -51,7 +52,13 @@ func judged(result json.RawMessage, mcp bool) (*Answer, error) {
 				a.Structured = nil
 			}
 		case "resultType":
-			if mcp && string(value) == `"input_required"` {
+			switch {
+			case !mcp || string(value) == `"complete"` || isNull(value):
+			case string(value) != `"input_required"`:
+				fault = garbage("its resultType is unknown")
+			case askable:
+				a.Asks = true
+			default:
 				fault = garbage("it asks for further input, which only interactive clients can give")
 			}
 		}
@@ -85,16 +92,10 @@ func freeBuffer(buffer *bytes.Buffer) {
 type rpcMessage struct {
 	ID     json.RawMessage `json:"id"`
 	Method string          `json:"method"`
+	Params json.RawMessage `json:"params"`
 	Result json.RawMessage `json:"result"`
 	Error  json.RawMessage `json:"error"`
 }
-
-type rpcError struct {
-	Code    int64  `json:"code"`
-	Message string `json:"message"`
-}
-
-func (e rpcError) Error() string { return e.Message }
 
 // parseMessage reads one message and keeps the bytes of its result as they are.
 func parseMessage(data []byte) (rpcMessage, error) {
@@ -112,6 +113,8 @@ func parseMessage(data []byte) (rpcMessage, error) {
 			message.ID = value
 		case "method":
 			good = good && json.Unmarshal(value, &message.Method) == nil
+		case "params":
+			message.Params = value
 		case "result":
 			message.Result = value
 		case "error":
@@ -127,7 +130,7 @@ func parseMessage(data []byte) (rpcMessage, error) {
 // outcome is the result of an answer, or what it says went wrong.
 func (m rpcMessage) outcome() (json.RawMessage, error) {
 	if !isNull(m.Error) {
-		var e rpcError
+		var e RPCError
 		if json.Unmarshal(m.Error, &e) != nil {
 			return nil, garbage("its error is not a JSON-RPC error")
 		}
@@ -159,17 +162,16 @@ func readAll(into *bytes.Buffer, body io.Reader, limit int64) ([]byte, error) {
 
 // refusal is what the body of an answer with a failing HTTP status says.
 type refusal struct {
-	code    *int64 // JSON-RPC; nil when the body is no such error
-	message string // JSON-RPC; safe to show after presentable
-	text    string // the beginning of any other body; not for showing
+	said *RPCError // nil when the body is no such error
+	text string    // the beginning of any other body; not for showing
 }
 
 // readRefusal reads it; what can't be read changes nothing.
 func readRefusal(response *http.Response) refusal {
 	data, _ := io.ReadAll(io.LimitReader(response.Body, 64<<10))
-	var e rpcError
+	var e RPCError
 	if parsed, err := parseMessage(data); err == nil && !isNull(parsed.Error) && json.Unmarshal(parsed.Error, &e) == nil {
-		return refusal{code: &e.Code, message: e.Message}
+		return refusal{said: &e}
 	}
 	return refusal{text: string(data)}
 }
@@ -178,11 +180,11 @@ func readRefusal(response *http.Response) refusal {
 // code of the tool's own is never taken for one.
 func (r refusal) aboutSession() bool {
 	said := r.text
-	if r.code != nil {
-		if *r.code != -32000 && *r.code != -32001 && *r.code != jsonrpc.CodeInvalidRequest {
+	if r.said != nil {
+		if r.said.Code != -32000 && r.said.Code != -32001 && r.said.Code != jsonrpc.CodeInvalidRequest {
 			return false
 		}
-		said = r.message
+		said = r.said.Message
 	}
 	return strings.Contains(strings.ToLower(said), "session")
 }

@@ -71,9 +71,13 @@ func Unauthorized(err error) bool {
 type upstreamDetails struct {
 	Status int    `json:"upstreamStatus,omitempty"` // HTTP, unless it was a success
 	Code   *int64 `json:"upstreamCode,omitempty"`   // JSON-RPC
+
+	said *RPCError // whole; only for those who speak the same protocol with their callers
 }
 
-func statusFault(status int, code *int64, message string) *services.Error {
+// statusFault is a tool's answer with a failing HTTP status, and what it said in
+// JSON-RPC besides, if it did.
+func statusFault(status int, said *RPCError) *services.Error {
 	text := "The tool answered with HTTP status " + http.StatusText(status)
 	if http.StatusText(status) == "" {
 		text = "The tool answered with an unknown HTTP status"
@@ -81,25 +85,27 @@ func statusFault(status int, code *int64, message string) *services.Error {
 	if status >= 300 && status < 400 {
 		text = "The tool redirects elsewhere, register the address it redirects to"
 	}
-	if code != nil {
-		text = "The tool answered with an error"
+	details := upstreamDetails{Status: status, said: said}
+	if said != nil {
+		text, details.Code = "The tool answered with an error", &said.Code
+		if message := presentable(said.Message); message != "" {
+			text += ": " + message
+		}
 	}
-	if message = presentable(message); message != "" {
-		text += ": " + message
-	}
-	err := services.Errorf(services.Upstream, "%s", text).WithDetails(upstreamDetails{Status: status, Code: code})
+	err := services.Errorf(services.Upstream, "%s", text).WithDetails(details)
 	if status >= 300 && status < 400 {
 		return err.WithCode(CodeRedirected)
 	}
 	return err
 }
 
-func rpcFault(code int64, message string) *services.Error {
-	if message = presentable(message); message == "" {
+func rpcFault(said RPCError) *services.Error {
+	message := presentable(said.Message)
+	if message == "" {
 		message = "no message"
 	}
 	return services.Errorf(services.Upstream, "The tool answered with an error: %s", message).
-		WithDetails(upstreamDetails{Code: &code})
+		WithDetails(upstreamDetails{Code: &said.Code, said: &said})
 }
 
 func garbage(what string) *services.Error {

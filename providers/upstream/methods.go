@@ -3,6 +3,9 @@ package upstream
 import (
 	"context"
 	"encoding/json"
+	"slices"
+
+	"go.uber.org/zap"
 )
 
 // maxMethods bounds how many methods one tool may list.
@@ -47,52 +50,60 @@ type methodPage struct {
 	NextCursor string   `json:"nextCursor"`
 }
 
-// allPages asks for page after page until there is none, or one comes twice.
+// allPages gives all methods, page by page.
 func allPages(limit int64, page func(cursor string) (json.RawMessage, error)) ([]Method, error) {
-	methods, seen, cursor := []Method{}, map[string]bool{}, ""
-	for {
-		raw, err := page(cursor)
-		if err != nil {
-			return nil, err
-		}
-		if limit -= int64(len(raw)); limit < 0 {
-			return nil, errTooLarge
-		}
+	methods := []Method{}
+	err := eachPage(limit, page, func(raw json.RawMessage) (count int, next string, err error) {
 		var part methodPage
 		if !isObject(raw) || json.Unmarshal(raw, &part) != nil {
-			return nil, garbage("its list of methods is not one")
+			return 0, "", garbage("its list of methods is not one")
 		}
 		for _, m := range part.Tools {
 			if m.Name == "" {
-				return nil, garbage("its list has a method without a name")
+				return 0, "", garbage("its list has a method without a name")
 			}
 			if isNull(m.InputSchema) {
 				m.InputSchema = json.RawMessage(`{"type":"object"}`)
 			}
 			methods = append(methods, m)
 		}
-		cursor = part.NextCursor
-		if cursor == "" {
-			return methods, nil
-		}
-		if seen[cursor] || len(methods) > maxMethods || len(seen) > maxMethods {
-			return nil, garbage("its list of methods has no end")
-		}
-		seen[cursor] = true
+		return len(methods), part.NextCursor, nil
+	})
+	if err != nil {
+		return nil, err
 	}
+	return methods, nil
+}
+
+func cursorOf(cursor string) json.RawMessage {
+	if cursor == "" {
+		return nil
+	}
+	return append(appendText([]byte(`{"cursor":`), cursor), '}')
 }
 
 func (c *Client) listSession(ctx context.Context, target Target) ([]Method, error) {
-	return allPages(c.limits.MaxAnswer, func(cursor string) (json.RawMessage, error) {
-		r := request{method: "tools/list", cursor: cursor, headers: target.Headers}
+	methods, err := allPages(c.limits.MaxAnswer, func(cursor string) (json.RawMessage, error) {
+		r := request{method: "tools/list", params: cursorOf(cursor), headers: target.Headers, talk: listing}
 		got, err := c.inSession(ctx, target, &r, true)
 		return got.raw, err
 	})
+	if target.Protocol != ProtocolMCP && target.Protocol != "" {
+		return methods, err
+	}
+	return slices.DeleteFunc(methods, func(m Method) bool {
+		fault := mirrorFault(m.InputSchema)
+		if fault != nil {
+			c.log.Warn("a method is left out: its schema wants headers that there can't be",
+				zap.Stringer("tool_id", target.ToolID), zap.String("method", presentable(m.Name)), zap.Error(fault))
+		}
+		return fault != nil
+	}), err
 }
 
 func (c *Client) listBare(ctx context.Context, target Target) ([]Method, error) {
 	return allPages(c.limits.MaxAnswer, func(cursor string) (json.RawMessage, error) {
-		r := request{method: "tools/list", cursor: cursor, headers: target.Headers}
+		r := request{method: "tools/list", params: cursorOf(cursor), headers: target.Headers}
 		got, err := c.bare(ctx, target, &r, true)
 		return got.raw, err
 	})

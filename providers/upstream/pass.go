@@ -121,7 +121,7 @@ func (p *Pass) insist(ctx context.Context, ask Ask) (*Answer, error) {
 		return nil, err
 	}
 	caller := ctx
-	ctx, l, err := p.client.begin(ctx, ask.Timeout)
+	ctx, l, err := p.client.begin(ctx, ask.Timeout, ask.Talk != nil && ask.Talk.Answer != nil)
 	if err != nil {
 		return nil, err
 	}

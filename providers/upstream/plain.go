@@ -25,7 +25,7 @@ func (c *Client) callBare(ctx context.Context, target Target, r *request) (*Answ
 			return nil, err
 		}
 	}
-	return got.answer(false)
+	return got.answer(false, false)
 }
 
 func (c *Client) bare(ctx context.Context, target Target, r *request, repeatable bool) (reply, error) {
@@ -43,9 +43,9 @@ func (c *Client) bare(ctx context.Context, target Target, r *request, repeatable
 		return reply{}, err
 	}
 	got.raw, err = message.outcome()
-	var answer rpcError
+	var answer RPCError
 	if errors.As(err, &answer) {
-		return reply{}, rpcFault(answer.Code, answer.Message)
+		return reply{}, rpcFault(answer)
 	}
 	return got, err
 }
@@ -82,7 +82,7 @@ func (c *Client) callREST(ctx context.Context, target Target, r *request) (*Answ
 			return nil, err
 		}
 	}
-	return got.answer(false)
+	return got.answer(false, false)
 }
 
 func hasContent(object []byte) (has bool) {
@@ -170,7 +170,7 @@ func send(ctx context.Context, way *way, target Target, out outgoing, repeatable
 			said := readRefusal(response)
 			_, _ = io.CopyN(io.Discard, response.Body, 4096)
 			_ = response.Body.Close()
-			return nil, nil, statusFault(response.StatusCode, said.code, said.message)
+			return nil, nil, statusFault(response.StatusCode, said.said)
 		}
 		return response, d, nil
 	}

@@ -16,6 +16,14 @@ type sessionKey struct {
 	identity string // whose credentials it carries
 	allow    string // the exceptions under which it was opened
 	process  string // what runs, for stdio
+	can      Capabilities
+	who      string // whose session alone it is; "" for everybody's
+}
+
+// server is the key without who may be asked what.
+func (k sessionKey) server() sessionKey {
+	k.can, k.who = "", ""
+	return k
 }
 
 // session is an open MCP session that takes any number of requests at once.
@@ -23,6 +31,8 @@ type session interface {
 	// request sends one request and answers its result. A goneError means that
 	// the server did not act on it and that another session may be tried.
 	request(ctx context.Context, r *request, d *delivery) (reply, error)
+	// offered is what the server says of itself.
+	offered() Offered
 	close()
 }
 

@@ -30,12 +30,12 @@ func (c *Client) callSession(ctx context.Context, target Target, r *request) (*A
 	if err != nil {
 		return nil, err
 	}
-	return got.answer(true)
+	return got.answer(true, r.talk != nil)
 }
 
 // answer judges a reply; one that is none gives its memory back.
-func (r reply) answer(mcp bool) (*Answer, error) {
-	a, err := judged(r.raw, mcp)
+func (r reply) answer(mcp, askable bool) (*Answer, error) {
+	a, err := judged(r.raw, mcp, askable)
 	if err != nil {
 		if r.buffer != nil {
 			freeBuffer(r.buffer)
@@ -47,10 +47,16 @@ func (r reply) answer(mcp bool) (*Answer, error) {
 }
 
 // keyOf says which of the pool's sessions a target's calls use.
-func keyOf(target Target) sessionKey {
+func keyOf(target Target, talk *Talk) sessionKey {
 	key := sessionKey{tool: target.ToolID, url: target.URL, protocol: target.Protocol, identity: target.Identity}
 	if key.protocol == "" {
 		key.protocol = ProtocolMCP
+	}
+	if talk != nil && talk.Can != "" {
+		key.can = talk.Can
+		if key.protocol != ProtocolMCP {
+			key.who = talk.Who
+		}
 	}
 	if len(target.Allow) > 0 {
 		key.allow = strings.Join(target.Allow, ",")
@@ -65,7 +71,7 @@ func keyOf(target Target) sessionKey {
 // get to be worked on, because the session or the connection was gone, it is
 // sent once more in a new session.
 func (c *Client) inSession(ctx context.Context, target Target, r *request, repeatable bool) (reply, error) {
-	at := keyOf(target)
+	at := keyOf(target, r.talk)
 	for again := false; ; again = true {
 		s, err := c.sessions.acquire(ctx, at, target)
 		if err != nil {
@@ -77,11 +83,11 @@ func (c *Client) inSession(ctx context.Context, target Target, r *request, repea
 			c.sessions.release(s)
 			return got, nil
 		}
-		var answer rpcError
+		var answer RPCError
 		var gone goneError
 		if errors.As(err, &answer) {
 			c.sessions.release(s)
-			return reply{}, rpcFault(answer.Code, answer.Message)
+			return reply{}, rpcFault(answer)
 		}
 		lost := errors.As(err, &gone) || neverLeft(ctx, d, err)
 		if lost {
@@ -132,7 +138,7 @@ func (c *Client) openSession(key sessionKey, target Target) (session, error) {
 		s.close()
 		err = context.Cause(ctx)
 	}
-	c.eras.Invalidate(key)
+	c.eras.Invalidate(key.server())
 	err = handshakeFault(ctx, d, err)
 	cancel(nil)
 	return nil, err
@@ -149,25 +155,25 @@ func (c *Client) connect(ctx context.Context, key sessionKey, target Target, sto
 		return nil, err
 	}
 	options := &mcp.ClientSessionOptions{}
-	if _, old := c.eras.GetIfPresent(key); old || key.protocol == ProtocolSSE {
+	if _, old := c.eras.GetIfPresent(key.server()); old || key.protocol == ProtocolSSE {
 		options.ProtocolVersion = legacy
 	}
 	if key.protocol == ProtocolStdio {
-		return c.openStdio(ctx, target, options, stop)
+		return c.openStdio(ctx, key, target, options, stop)
 	}
 	way, err := c.ways.of(target.Allow)
 	if err != nil {
 		return nil, err
 	}
 	if key.protocol == ProtocolSSE {
-		return c.openSSE(ctx, way, target, options, stop)
+		return c.openSSE(ctx, way, key, target, options, stop)
 	}
-	s, err := c.openHTTP(ctx, way, target, options, stop)
+	s, err := c.openHTTP(ctx, way, key, target, options, stop)
 	if err != nil {
 		return nil, err
 	}
 	if s.version < stateless {
-		c.eras.Set(key, struct{}{})
+		c.eras.Set(key.server(), struct{}{})
 	}
 	return s, nil
 }
@@ -188,11 +194,11 @@ func handshakeFault(ctx context.Context, d *delivery, err error) error {
 	case status == 0:
 		return fault(context.Background(), &delivery{}, err, true)
 	case status > 299 && answer != nil:
-		return statusFault(status, &answer.Code, answer.Message)
+		return statusFault(status, &RPCError{answer.Code, answer.Message, answer.Data})
 	case status > 299:
-		return statusFault(status, nil, "").Because(withoutURL(err))
+		return statusFault(status, nil).Because(withoutURL(err))
 	case answer != nil:
-		return rpcFault(answer.Code, answer.Message)
+		return rpcFault(RPCError{answer.Code, answer.Message, answer.Data})
 	default:
 		return garbage("it does not open an MCP session").Because(withoutURL(err))
 	}

@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -22,7 +23,7 @@ type meter struct {
 func newMeter(registry prometheus.Registerer) *meter {
 	m := &meter{
 		calls: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "uaol_tool_calls_total", Help: "Calls of tools by what came of them: ok, tool_error (the tool says that it failed), or the kind of error.",
+			Name: "uaol_tool_calls_total", Help: "Calls of tools by what came of them: ok, tool_error (the tool says that it failed), asks (it wants something first), or the kind of error.",
 		}, []string{"protocol", "outcome"}),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "uaol_tool_call_duration_seconds", Help: "How long calls of tools took, with all tries.",
@@ -62,10 +63,10 @@ func (p *Pass) Call(ctx context.Context, ask Ask) (answer *Answer, err error) {
 	}
 	if telemetry.On(ctx) {
 		var span telemetry.Span
-		ctx, span = telemetry.Call(ctx, "tools/call")
+		ctx, span = telemetry.Call(ctx, cmp.Or(ask.Request, callRequest))
 		span.Text("uaol.tool.id", p.target.ToolID.String())
 		span.Text("uaol.tool.protocol", protocol)
-		span.Text("gen_ai.tool.name", ask.Method)
+		span.Text("gen_ai.tool.name", cmp.Or(ask.Method, ask.Subject))
 		defer func() {
 			if err == nil && answer.Failed {
 				span.Fail("tool_error")
@@ -90,6 +91,8 @@ func outcomeOf(answer *Answer, err error) string {
 	switch {
 	case err != nil:
 		return string(services.KindOf(err))
+	case answer.Asks:
+		return "asks"
 	case answer.Failed:
 		return "tool_error"
 	}

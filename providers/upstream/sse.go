@@ -22,19 +22,22 @@ const legacy = "2025-11-25"
 // tapped is a session that the SDK runs, over HTTP with SSE or with a process; a
 // tap on its connection takes the answers before the SDK decodes and encodes them.
 type tapped struct {
-	sdk     *mcp.ClientSession
-	tap     *tap
-	headers atomic.Pointer[http.Header] // of the latest call
-	gone    func() error                // why there is nobody left to ask; nil while there is
-	stop    func()
+	sdk          *mcp.ClientSession
+	offers       Offered
+	introduction string // members of _meta, in the stateless protocol
+	tap          *tap
+	headers      atomic.Pointer[http.Header] // of the latest call
+	tokens       atomic.Int64                // that tell requests in notifications of how far they are
+	gone         func() error                // why there is nobody left to ask; nil while there is
+	stop         func()
 }
 
-func (c *Client) openSSE(ctx context.Context, way *way, target Target, options *mcp.ClientSessionOptions, stop context.CancelFunc) (session, error) {
+func (c *Client) openSSE(ctx context.Context, way *way, key sessionKey, target Target, options *mcp.ClientSessionOptions, stop context.CancelFunc) (session, error) {
 	home, err := url.Parse(target.URL)
 	if err != nil {
 		return nil, err
 	}
-	s := &tapped{tap: newTap(c.limits.MaxAnswer), stop: stop}
+	s := &tapped{tap: newTap(c.limits.MaxAnswer, ctx), stop: stop}
 	s.headers.Store(&target.Headers)
 	s.tap.through = &mcp.SSEClientTransport{
 		Endpoint: target.URL,
@@ -44,14 +47,20 @@ func (c *Client) openSSE(ctx context.Context, way *way, target Target, options *
 		},
 		MaxEventSize: -1, // pinned bounds the stream, and remembers that it did
 	}
-	return s, s.connect(ctx, options)
+	return s, s.connect(ctx, key.can, options)
 }
 
-func (s *tapped) connect(ctx context.Context, options *mcp.ClientSessionOptions) (err error) {
-	client := mcp.NewClient(clientName, &mcp.ClientOptions{Capabilities: &mcp.ClientCapabilities{}})
-	s.sdk, err = client.Connect(ctx, s.tap, options)
+func (s *tapped) connect(ctx context.Context, can Capabilities, options *mcp.ClientSessionOptions) (err error) {
+	if s.sdk, err = newSDKClient(can).Connect(ctx, s.tap, options); err != nil {
+		return err
+	}
+	if s.offers = offeredBy(s.sdk); s.offers.Version >= stateless {
+		s.introduction, err = introductionOf(s.offers.Version)
+	}
 	return err
 }
+
+func (s *tapped) offered() Offered { return s.offers }
 
 func (s *tapped) close() {
 	late := time.AfterFunc(sayTimeout, s.stop)
@@ -64,20 +73,26 @@ func (s *tapped) request(ctx context.Context, r *request, d *delivery) (reply, e
 	if len(r.headers) > 0 {
 		s.headers.Store(&r.headers)
 	}
-	x := &exchange{d: d, changed: r.changed}
+	x := &exchange{d: d, r: r, ctx: ctx, token: s.tokens.Add(1)}
+	var err error
+	if x.params, err = r.appendParams(nil, x.token, s.introduction); err != nil {
+		return reply{}, err
+	}
+	s.loosen(ctx, r)
 	s.tap.expect(1)
 	defer s.tap.expect(-1)
 	defer func() { s.tap.take(x.id) }()
-	err := s.send(context.WithValue(ctx, exchangeKey{}, x), r)
+	// The SDK carries any request as a call of a method; the tap writes what it really is.
+	_, err = s.sdk.CallTool(context.WithValue(ctx, exchangeKey{}, x), &mcp.CallToolParams{Name: "uaol"})
 	switch status := d.answered(); {
 	case err == nil:
 		return reply{raw: x.result, received: int64(len(x.result))}, x.err
 	case d.written() && s.tap.stream.over.Load():
 		return reply{}, errTooLarge
 	case status == http.StatusNotFound, status == http.StatusBadRequest:
-		return reply{}, goneError{statusFault(status, nil, "")}
+		return reply{}, goneError{statusFault(status, nil)}
 	case status != 0 && (status < 200 || status > 299):
-		return reply{}, statusFault(status, nil, "")
+		return reply{}, statusFault(status, nil)
 	case !d.written() && ctx.Err() == nil && errors.Is(err, mcp.ErrConnectionClosed):
 		return reply{}, goneError{err}
 	case s.gone != nil && s.gone() != nil:
@@ -86,23 +101,24 @@ func (s *tapped) request(ctx context.Context, r *request, d *delivery) (reply, e
 	return reply{}, err
 }
 
-// send lets the SDK send a request; the answer is in the exchange.
-func (s *tapped) send(ctx context.Context, r *request) error {
-	if r.tool == "" {
-		_, err := s.sdk.ListTools(ctx, &mcp.ListToolsParams{Cursor: r.cursor})
-		return err
+// loosen lets the server send the log messages that are wanted.
+func (s *tapped) loosen(ctx context.Context, r *request) {
+	if r.talk == nil || s.introduction != "" || !s.offers.Logging {
+		return
 	}
-	_, err := s.sdk.CallTool(ctx, &mcp.CallToolParams{Meta: r.allMeta(), Name: r.tool, Arguments: r.arguments})
-	return err
+	s.tap.level.loosen(ctx, s.sdk, r.talk.Level)
 }
 
 // exchange is a request of ours and, once the SDK has handed it back, its answer.
 type exchange struct {
-	id      jsonrpc.ID
-	d       *delivery
-	changed func()
-	result  json.RawMessage
-	err     error
+	id     jsonrpc.ID
+	d      *delivery
+	r      *request
+	ctx    context.Context // the request's
+	token  int64
+	params json.RawMessage
+	result json.RawMessage
+	err    error
 }
 
 type exchangeKey struct{}
@@ -114,25 +130,16 @@ type tap struct {
 	limit  int64 // bytes of one answer
 	stream *allowance
 	piped  bool // what Write has taken has left: there is no request to follow
+	level  level
+	ctx    context.Context // the session's
 
 	mu      sync.Mutex
 	waiting int64
 	pending map[jsonrpc.ID]*exchange
 }
 
-func newTap(limit int64) *tap {
-	return &tap{limit: limit, stream: newAllowance(limit), pending: map[jsonrpc.ID]*exchange{}}
-}
-
-// listChanged tells those whose calls are under way.
-func (t *tap) listChanged() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for _, x := range t.pending {
-		if x.changed != nil {
-			x.changed()
-		}
-	}
+func newTap(limit int64, ctx context.Context) *tap {
+	return &tap{limit: limit, ctx: ctx, stream: newAllowance(limit), pending: map[jsonrpc.ID]*exchange{}}
 }
 
 func (t *tap) Connect(ctx context.Context) (mcp.Connection, error) {
@@ -161,6 +168,8 @@ func (t *tap) Write(ctx context.Context, message jsonrpc.Message) error {
 	if !ok || !ours || !sent.IsCall() {
 		return t.Connection.Write(ctx, message)
 	}
+	real := *sent
+	real.Method, real.Params = x.r.method, x.params
 	t.mu.Lock()
 	x.id = sent.ID
 	t.pending[sent.ID] = x
@@ -168,9 +177,9 @@ func (t *tap) Write(ctx context.Context, message jsonrpc.Message) error {
 	if t.piped {
 		attempt := x.d.restart()
 		x.d.take(attempt) // part of a line may be enough for a process that reads greedily
-		return t.Connection.Write(ctx, message)
+		return t.Connection.Write(ctx, &real)
 	}
-	return t.Connection.Write(withDelivery(ctx, x.d), message)
+	return t.Connection.Write(withDelivery(ctx, x.d), &real)
 }
 
 func (t *tap) take(id jsonrpc.ID) *exchange {
@@ -184,14 +193,14 @@ func (t *tap) take(id jsonrpc.ID) *exchange {
 // Read keeps an answer's bytes and hands the SDK an empty one in its place.
 func (t *tap) Read(ctx context.Context) (jsonrpc.Message, error) {
 	message, err := t.Connection.Read(ctx)
+	for err == nil && t.heed(message) {
+		message, err = t.Connection.Read(ctx)
+	}
 	if err != nil {
 		return t.broken(ctx, err)
 	}
 	answer, ok := message.(*jsonrpc.Response)
 	if !ok {
-		if told, ok := message.(*jsonrpc.Request); ok && told.Method == listChanged {
-			t.listChanged()
-		}
 		return message, nil
 	}
 	x := t.take(answer.ID)
@@ -201,7 +210,7 @@ func (t *tap) Read(ctx context.Context) (jsonrpc.Message, error) {
 	var e *jsonrpc.Error
 	switch {
 	case errors.As(answer.Error, &e):
-		x.err = rpcError{Code: e.Code, Message: e.Message}
+		x.err = RPCError{e.Code, e.Message, e.Data}
 	case answer.Error != nil:
 		x.err = garbage("its error is not a JSON-RPC error")
 	default:
@@ -227,5 +236,87 @@ func (t *tap) broken(ctx context.Context, err error) (jsonrpc.Message, error) {
 }
 
 func emptyAnswer(id jsonrpc.ID) *jsonrpc.Response {
-	return &jsonrpc.Response{ID: id, Result: json.RawMessage(`{"content":[],"tools":[]}`)}
+	return &jsonrpc.Response{ID: id, Result: json.RawMessage(`{"content":[]}`)}
+}
+
+// heed deals with what a server says and asks in between; true where the SDK need not
+// see it.
+func (t *tap) heed(message jsonrpc.Message) bool {
+	told, ok := message.(*jsonrpc.Request)
+	if !ok {
+		return false
+	}
+	if !told.IsCall() {
+		t.told(told)
+		return false
+	}
+	if told.Method != Elicit && told.Method != Sample && told.Method != ListRoots {
+		return false
+	}
+	x := t.askedOf()
+	if x == nil {
+		return false // the SDK refuses it
+	}
+	go func() {
+		answer := &jsonrpc.Response{ID: told.ID}
+		result, fault := x.r.answer(x.ctx, question{Method: told.Method, Params: told.Params})
+		if answer.Result = result; fault != nil {
+			answer.Error = &jsonrpc.Error{Code: fault.Code, Message: fault.Message, Data: fault.Data}
+		}
+		ctx, cancel := context.WithTimeout(t.ctx, sayTimeout)
+		defer cancel()
+		_ = t.Connection.Write(ctx, answer) // whoever can't be told notices by itself
+	}()
+	return true
+}
+
+// askedOf is the call that a question is of: nothing says so here, but the session is
+// one client's alone, and the oldest of its calls that can be asked is as good as any.
+func (t *tap) askedOf() (oldest *exchange) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, x := range t.pending {
+		if x.r.talk != nil && x.r.talk.Answer != nil && x.r.questions < mostQuestions && (oldest == nil || x.token < oldest.token) {
+			oldest = x
+		}
+	}
+	if oldest != nil {
+		oldest.r.questions++
+	}
+	return oldest
+}
+
+// told passes a notification on to the call that it is about. Log messages do not say
+// so: they are told where only one call is under way.
+func (t *tap) told(said *jsonrpc.Request) {
+	t.mu.Lock()
+	about := make([]*exchange, 0, 1)
+	for _, x := range t.pending {
+		switch said.Method {
+		case listChanged:
+			about = append(about, x)
+		case notifyProgress:
+			if progressToken(said.Params) == x.token {
+				about = append(about, x)
+			}
+		case notifyMessage:
+			if len(t.pending) == 1 {
+				about = append(about, x)
+			}
+		}
+	}
+	t.mu.Unlock()
+	for _, x := range about {
+		x.r.told(said.Method, said.Params)
+	}
+}
+
+func progressToken(params json.RawMessage) int64 {
+	var said struct {
+		Token int64 `json:"progressToken"`
+	}
+	if json.Unmarshal(params, &said) != nil {
+		return -1
+	}
+	return said.Token
 }

@@ -173,7 +173,7 @@ func (h *heard) Write(ctx context.Context, _ jsonrpc.Message) error {
 func TestOnlyTheRequestIsFollowed(t *testing.T) {
 	h := &heard{}
 	tapped := &tap{Connection: h, pending: map[jsonrpc.ID]*exchange{}}
-	ctx := context.WithValue(t.Context(), exchangeKey{}, &exchange{d: &delivery{}})
+	ctx := context.WithValue(t.Context(), exchangeKey{}, &exchange{d: &delivery{}, r: &request{}})
 	id, err := jsonrpc.MakeID(1.0)
 	require.NoError(t, err)
 	require.NoError(t, tapped.Write(ctx, &jsonrpc.Request{ID: id, Method: "tools/call"}))

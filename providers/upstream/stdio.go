@@ -84,13 +84,13 @@ func processOf(target Target) string {
 	return hex.EncodeToString(sum[:])
 }
 
-func (c *Client) openStdio(ctx context.Context, target Target, options *mcp.ClientSessionOptions, stop context.CancelFunc) (session, error) {
+func (c *Client) openStdio(ctx context.Context, key sessionKey, target Target, options *mcp.ClientSessionOptions, stop context.CancelFunc) (session, error) {
 	p, err := c.processes.start(target)
 	if err != nil {
 		return nil, err
 	}
 	unhook := context.AfterFunc(ctx, p.kill) // while the session opens, and if it can't
-	s := &tapped{tap: newTap(c.limits.MaxAnswer), gone: p.ended, stop: func() {
+	s := &tapped{tap: newTap(c.limits.MaxAnswer, ctx), gone: p.ended, stop: func() {
 		unhook()
 		p.end()
 		stop()
@@ -100,7 +100,7 @@ func (c *Client) openStdio(ctx context.Context, target Target, options *mcp.Clie
 	s.tap.through = &mcp.IOTransport{
 		Reader: cappedBody{p.out, s.tap.stream}, Writer: p.in, MaxLineLength: int(c.limits.MaxAnswer),
 	}
-	if err := s.connect(ctx, options); err != nil {
+	if err := s.connect(ctx, key.can, options); err != nil {
 		p.kill()
 		<-p.done
 		if ctx.Err() == nil {
@@ -108,8 +108,8 @@ func (c *Client) openStdio(ctx context.Context, target Target, options *mcp.Clie
 		}
 		return nil, err
 	}
-	if s.sdk.InitializeResult().ProtocolVersion < stateless {
-		c.eras.Set(keyOf(target), struct{}{})
+	if s.offers.Version < stateless {
+		c.eras.Set(key.server(), struct{}{})
 	}
 	return s, nil
 }

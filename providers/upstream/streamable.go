@@ -13,7 +13,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"uaol/services"
@@ -46,12 +45,15 @@ type streamable struct {
 	ids          atomic.Int64
 	headers      atomic.Pointer[http.Header] // of the latest call
 
+	offers Offered
+	level  level
+
 	ctx  context.Context
 	stop context.CancelFunc
 	tail sync.WaitGroup // what goes on after a call has returned
 }
 
-func (c *Client) openHTTP(ctx context.Context, way *way, target Target, options *mcp.ClientSessionOptions, stop context.CancelFunc) (*streamable, error) {
+func (c *Client) openHTTP(ctx context.Context, way *way, key sessionKey, target Target, options *mcp.ClientSessionOptions, stop context.CancelFunc) (*streamable, error) {
 	at, err := url.Parse(target.URL)
 	if err != nil {
 		return nil, err
@@ -60,8 +62,7 @@ func (c *Client) openHTTP(ctx context.Context, way *way, target Target, options 
 	s.headers.Store(&target.Headers)
 	bounded := *way.http
 	bounded.Transport = capped{carrying{way.http.Transport, &s.headers}, c.limits.MaxAnswer, ctx}
-	client := mcp.NewClient(clientName, &mcp.ClientOptions{Capabilities: &mcp.ClientCapabilities{}})
-	sdk, err := client.Connect(ctx, &mcp.StreamableClientTransport{
+	sdk, err := newSDKClient(key.can).Connect(ctx, &mcp.StreamableClientTransport{
 		Endpoint:             target.URL,
 		HTTPClient:           &bounded,
 		MaxRetries:           -1,
@@ -72,6 +73,7 @@ func (c *Client) openHTTP(ctx context.Context, way *way, target Target, options 
 		return nil, err
 	}
 	s.sdk, s.version = sdk, sdk.InitializeResult().ProtocolVersion
+	s.offers = offeredBy(sdk)
 	s.says.version = []string{s.version}
 	if id := sdk.ID(); id != "" {
 		s.says.id = []string{id}
@@ -81,19 +83,6 @@ func (c *Client) openHTTP(ctx context.Context, way *way, target Target, options 
 		s.introduction, err = introductionOf(s.version)
 	}
 	return s, err
-}
-
-// introductionOf is how each request of the stateless protocol says who calls.
-func introductionOf(version string) (string, error) {
-	members, err := encode(map[string]any{
-		mcp.MetaKeyProtocolVersion:    version,
-		mcp.MetaKeyClientInfo:         clientName,
-		mcp.MetaKeyClientCapabilities: struct{}{},
-	})
-	if err != nil {
-		return "", err
-	}
-	return string(members[1 : len(members)-1]), nil
 }
 
 // close lets the notices to the server out first; each has a time limit.
@@ -107,6 +96,7 @@ func (s *streamable) request(ctx context.Context, r *request, d *delivery) (repl
 	if len(r.headers) > 0 {
 		s.headers.Store(&r.headers)
 	}
+	s.loosen(ctx, r)
 	id := s.ids.Add(1)
 	got, err := s.exchange(ctx, id, r, d)
 	if err != nil && ctx.Err() != nil && d.written() {
@@ -150,11 +140,11 @@ func (s *streamable) post(ctx context.Context, r *request, d *delivery, body []b
 	header["Content-Type"], header["Accept"], header["Accept-Encoding"] = typeJSON, acceptBoth, uncompressed
 	s.identify(header)
 	if s.introduction != "" && r.method != "" {
-		header["Mcp-Method"] = methodNames[r.method]
-		if r.tool != "" {
-			header["Mcp-Name"] = []string{r.tool}
-			mirror(header, r.mirrors, r.arguments)
+		header["Mcp-Method"] = []string{r.method}
+		if r.subject != "" {
+			header["Mcp-Name"] = []string{HeaderText(r.subject)}
 		}
+		mirror(header, r.mirrors, r.arguments)
 	}
 	return s.way.do(post(ctx, d, s.url, body, header))
 }
@@ -165,7 +155,6 @@ var (
 	// it is against the cap.
 	uncompressed = []string{"identity"}
 	acceptBoth   = []string{"application/json, text/event-stream"}
-	methodNames  = map[string][]string{"tools/call": {"tools/call"}, "tools/list": {"tools/list"}}
 )
 
 func (s *streamable) identify(header http.Header) {
@@ -216,11 +205,11 @@ func (s *streamable) whole(response *http.Response, id int64) (reply, error) {
 // servers say 400 and name the session.
 func (s *streamable) refused(response *http.Response) error {
 	said := readRefusal(response)
-	err := statusFault(response.StatusCode, said.code, said.message)
+	err := statusFault(response.StatusCode, said.said)
 	switch {
 	case response.StatusCode == http.StatusNotFound && s.says.id != nil,
 		response.StatusCode == http.StatusBadRequest && said.aboutSession(),
-		said.code != nil && *said.code == mcp.CodeUnsupportedProtocolVersion:
+		said.said != nil && said.said.Code == mcp.CodeUnsupportedProtocolVersion:
 		return goneError{err}
 	}
 	return err
@@ -298,12 +287,10 @@ func (s *streamable) heed(ctx context.Context, e event, id int64, r *request) (r
 	case err != nil:
 		return nil, true, err
 	case message.Method != "" && !isNull(message.ID):
-		s.decline(ctx, message, r)
-		return nil, false, nil
+		err := s.asked(ctx, question{message.ID, message.Method, message.Params}, r)
+		return nil, err != nil, err
 	case message.Method != "":
-		if message.Method == listChanged && r.changed != nil {
-			r.changed()
-		}
+		r.told(message.Method, message.Params)
 		return nil, false, nil
 	case !message.answers(id):
 		return nil, false, nil
@@ -312,17 +299,33 @@ func (s *streamable) heed(ctx context.Context, e event, id int64, r *request) (r
 	return raw, true, err
 }
 
-// decline answers what the server asks in the middle of a call. We offered it
-// nothing, so all but a ping is refused; without an answer it might wait for ever.
-func (s *streamable) decline(ctx context.Context, asked rpcMessage, r *request) {
-	reply := map[string]any{"jsonrpc": "2.0", "id": asked.ID}
-	if asked.Method == "ping" {
-		reply["result"] = struct{}{}
-	} else {
-		reply["error"] = map[string]any{"code": jsonrpc.CodeMethodNotFound, "message": "not supported by this client"}
+// asked answers what the server asks in the middle of a call, while its stream is read
+// on.
+func (s *streamable) asked(ctx context.Context, q question, r *request) error {
+	if r.questions++; r.questions > mostQuestions {
+		return garbage("it asks too much")
 	}
-	s.say(ctx, reply, r.headers)
+	s.tail.Go(func() {
+		reply := map[string]any{"jsonrpc": "2.0", "id": q.ID}
+		if result, fault := r.answer(ctx, q); fault != nil {
+			reply["error"] = fault
+		} else {
+			reply["result"] = result
+		}
+		s.say(ctx, reply, r.headers)
+	})
+	return nil
 }
+
+// loosen lets the server send the log messages that are wanted.
+func (s *streamable) loosen(ctx context.Context, r *request) {
+	if r.talk == nil || s.introduction != "" || !s.offers.Logging {
+		return
+	}
+	s.level.loosen(ctx, s.sdk, r.talk.Level)
+}
+
+func (s *streamable) offered() Offered { return s.offers }
 
 // giveUp tells a server with sessions that nobody waits for an answer any more;
 // the others learn it from the closed connection.

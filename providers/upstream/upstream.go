@@ -130,10 +130,16 @@ func (c *Client) Close() error {
 	return nil
 }
 
-// Ask is one call of a tool's method.
+// Ask is one call of a tool's method, or another request of MCP.
 type Ask struct {
 	Method     string
 	Arguments  json.RawMessage // a JSON object; nil stands for {}
+	Request    string          // resources/read, prompts/get and the like instead of a call; "" for a call
+	Params     json.RawMessage // of that, a JSON object without _meta
+	Subject    string          // what that is about: a resource's address, a prompt's name
+	Input      json.RawMessage // answers to what the tool asked in an earlier round
+	State      json.RawMessage // what the tool wants back with them, a JSON text
+	Talk       *Talk           // whoever can be told and asked something while the call goes on
 	Key        string          // tells the tool which calls are the same one; also the header Idempotency-Key
 	Meta       map[string]any  // further members of the request's _meta
 	Repeatable bool            // the tool says that repeating the call does no harm
@@ -143,6 +149,12 @@ type Ask struct {
 }
 
 func (a *Ask) check() error {
+	if a.Request != "" {
+		if !isNull(a.Params) && (!isObject(a.Params) || !json.Valid(a.Params)) {
+			return services.Errorf(services.Invalid, "params must be a JSON object")
+		}
+		return checkKey(a.Key)
+	}
 	if a.Method == "" {
 		return services.Errorf(services.Invalid, "Method is required")
 	}
@@ -201,8 +213,15 @@ func (c *Client) Call(ctx context.Context, target Target, method string, params 
 // call makes one attempt.
 func (c *Client) call(ctx context.Context, l *life, target Target, ask *Ask) (*Answer, error) {
 	r := request{
-		method: "tools/call", tool: ask.Method, arguments: ask.Arguments, key: ask.Key, meta: ask.Meta,
+		method: callRequest, tool: ask.Method, subject: ask.Method, arguments: ask.Arguments, key: ask.Key, meta: ask.Meta,
+		input: ask.Input, state: ask.State, talk: ask.Talk,
 		headers: target.Headers, mirrors: ask.Mirrors, changed: ask.Changed, life: l,
+	}
+	if ask.Request != "" {
+		r.method, r.subject, r.params, r.mirrors = ask.Request, ask.Subject, ask.Params, nil
+		if !target.speaksMCP() {
+			return nil, notMCP(target)
+		}
 	}
 	switch target.Protocol {
 	case ProtocolMCP, "", ProtocolSSE, ProtocolStdio:
@@ -219,7 +238,7 @@ func (c *Client) call(ctx context.Context, l *life, target Target, ask *Ask) (*A
 // List gives all methods of a tool. A REST tool has no way to name its methods
 // and gives those of its OpenAPI document, if it has one.
 func (c *Client) List(ctx context.Context, target Target) ([]Method, error) {
-	ctx, l, err := c.begin(ctx, 0)
+	ctx, l, err := c.begin(ctx, 0, false)
 	if err != nil {
 		return nil, err
 	}
@@ -257,15 +276,20 @@ type life struct {
 	cancel   context.CancelFunc
 	unhook   func() bool
 	outlives bool
+	clock    *clock // of a call in which somebody may be asked
 }
 
-// begin counts a call for Close and bounds it.
-func (c *Client) begin(caller context.Context, timeout time.Duration) (context.Context, *life, error) {
+// begin counts a call for Close and bounds it. The time in which its caller is asked
+// something does not count, but for the longest that any call may take.
+func (c *Client) begin(caller context.Context, timeout time.Duration, asking bool) (context.Context, *life, error) {
 	if timeout <= 0 {
 		timeout = c.limits.CallTimeout
 	}
 	timeout = min(timeout, longestCall)
 	end := time.Now().Add(timeout)
+	if asking {
+		end = time.Now().Add(longestCall)
+	}
 	if sooner, ok := caller.Deadline(); ok && sooner.Before(end) {
 		end = sooner
 	}
@@ -276,6 +300,11 @@ func (c *Client) begin(caller context.Context, timeout time.Duration) (context.C
 	}
 	ctx, cancel := context.WithDeadlineCause(context.WithoutCancel(caller), end, errTooSlow)
 	l := &life{client: c, cancel: cancel, unhook: context.AfterFunc(caller, cancel)}
+	if asking {
+		var late context.CancelCauseFunc
+		ctx, late = context.WithCancelCause(ctx)
+		l.clock = &clock{end: time.Now().Add(timeout), timer: time.AfterFunc(timeout, func() { late(errTooSlow) })}
+	}
 	c.calls.Add(1)
 	c.lives[l] = struct{}{}
 	return ctx, l, nil
@@ -284,6 +313,9 @@ func (c *Client) begin(caller context.Context, timeout time.Duration) (context.C
 // end is when the call returns.
 func (l *life) end() {
 	l.unhook()
+	if l.clock != nil {
+		l.clock.timer.Stop()
+	}
 	if !l.outlives {
 		l.cancel()
 	}

@@ -90,12 +90,12 @@ func TestHeadersAreOnEveryRequestOfTheTool(t *testing.T) {
 			renewed.Headers = http.Header{"Authorization": {"Bearer second"}}
 			_, err = c.Call(t.Context(), renewed, "echo", nil, nil)
 			require.NoError(t, err)
-			require.Len(t, c.sessions.slots, 1, "a token that was renewed opens no new session")
+			require.Len(t, c.sessions.slots, 2, "one for calls and one for lists: a token that was renewed opens no new session")
 			other := target
 			other.Identity = "bob"
 			_, err = c.Call(t.Context(), other, "echo", nil, nil)
 			require.NoError(t, err)
-			require.Len(t, c.sessions.slots, 2, "somebody else's credentials do")
+			require.Len(t, c.sessions.slots, 3, "somebody else's credentials do")
 			require.NoError(t, c.Close())
 			requests, methods := got.all(), map[string]bool{}
 			for _, r := range requests {
