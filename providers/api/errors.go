@@ -169,6 +169,9 @@ func toBody(err error) *ErrorBody {
 // CodeOf is the contract's code for an error.
 func CodeOf(err error) string { return toBody(err).Err.Code }
 
+// StatusOf is the HTTP status that an error is answered with.
+func StatusOf(err error) int { return toBody(err).status }
+
 // MessageOf is what people may be told of an error.
 func MessageOf(err error) string { return toBody(err).Err.Message }
 

@@ -22,9 +22,11 @@ type Cache struct {
 	Catalog
 	offers   *otter.Cache[uuid.UUID, known]
 	carried  *otter.Cache[purse, carried]
+	visible  *otter.Cache[viewer, view]
 	changed  *otter.Cache[uuid.UUID, time.Time]
 	follower *events.Follower
 	used     atomic.Int64 // when somebody asked last, in milliseconds
+	changes  atomic.Int64 // of any tool, that were heard of
 	hits     atomic.Int64
 	misses   atomic.Int64
 
@@ -50,12 +52,22 @@ type carried struct {
 	asked time.Time
 }
 
+// viewer is whose tools; all that one account makes for one organisation sees the same.
+type viewer struct{ organization, account uuid.UUID }
+
+// view is what a viewer may call, as long as no tool has changed since.
+type view struct {
+	ids     []uuid.UUID
+	changes int64
+}
+
 const (
 	cached    = 10_000                 // offers kept
 	lag       = 900 * time.Millisecond // that events of other processes may have; a second is promised
 	quietFor  = time.Minute            // without a question: then nobody follows
 	changesIn = 2 * time.Minute        // longer than any question to the registry takes
 	carryFor  = 30 * time.Second
+	viewFor   = 30 * time.Second
 )
 
 // NewCache makes a Cache over a Catalog whose events come from source.
@@ -67,6 +79,10 @@ func NewCache(catalog Catalog, source events.Source, bus *events.Bus) *Cache {
 			MaximumSize:      cached,
 			ExpiryCalculator: otter.ExpiryWriting[purse, carried](carryFor),
 		}),
+		visible: otter.Must(&otter.Options[viewer, view]{
+			MaximumSize:      cached,
+			ExpiryCalculator: otter.ExpiryWriting[viewer, view](viewFor),
+		}),
 		changed: otter.Must(&otter.Options[uuid.UUID, time.Time]{
 			MaximumSize:      200_000,
 			ExpiryCalculator: otter.ExpiryWriting[uuid.UUID, time.Time](changesIn),
@@ -75,6 +91,7 @@ func NewCache(catalog Catalog, source events.Source, bus *events.Bus) *Cache {
 	c.follower = events.NewFollower(source, bus, eventPrefix, c.wanted)
 	bus.Subscribe(func(e events.Event) {
 		if id, err := uuid.Parse(e.Subject); err == nil && strings.HasPrefix(e.Type, eventPrefix) {
+			c.changes.Add(1)
 			c.changed.Set(id, time.Now())
 			c.offers.Invalidate(id)
 		}
@@ -153,6 +170,20 @@ func (c *Cache) Inspect(ctx context.Context, in InspectRequest) (Offer, error) {
 	return offer, err
 }
 
+// Visible implements Catalog. A list counts until any tool changes.
+func (c *Cache) Visible(ctx context.Context, in VisibleRequest) ([]uuid.UUID, error) {
+	c.used.Store(time.Now().UnixMilli())
+	key, changes := viewer{in.Caller.Organization, in.Caller.Account}, c.changes.Load()
+	if v, ok := c.visible.GetIfPresent(key); ok && v.changes == changes && c.follower.Fresh(lag) {
+		return v.ids, nil
+	}
+	ids, err := c.Catalog.Visible(ctx, in)
+	if err == nil {
+		c.visible.Set(key, view{ids, changes})
+	}
+	return ids, err
+}
+
 // Run follows the registry's events; it is a workers.Worker's loop.
 func (c *Cache) Run(ctx context.Context) error { return c.follower.Run(ctx) }
 
@@ -163,5 +194,6 @@ func (c *Cache) Rate() (hits, misses int64) { return c.hits.Load(), c.misses.Loa
 func (c *Cache) Close() {
 	c.offers.StopAllGoroutines()
 	c.carried.StopAllGoroutines()
+	c.visible.StopAllGoroutines()
 	c.changed.StopAllGoroutines()
 }

@@ -75,6 +75,28 @@ func (r *Repository) likely(ctx context.Context, in CallableRequest) ([]uuid.UUI
 	return append(ids, others...), err
 }
 
+// VisibleRequest asks for all tools that a caller may call.
+type VisibleRequest struct {
+	Caller services.Caller `json:"caller"`
+}
+
+// MostVisible is how many tools one caller is shown at once.
+const MostVisible = 5_000
+
+// Visible implements Catalog.
+func (s *Service) Visible(ctx context.Context, in VisibleRequest) ([]uuid.UUID, error) {
+	return s.repository.visible(ctx, in.Caller, MostVisible)
+}
+
+// visible gives the tools that a caller may call, its organisation's first where there
+// are more than may be given, and then all by their slugs.
+func (r *Repository) visible(ctx context.Context, caller services.Caller, limit int) ([]uuid.UUID, error) {
+	return postgres.Values[uuid.UUID](ctx, r.pool, `
+		SELECT tool_id FROM (
+			SELECT t.tool_id, t.slug`+callable+` ORDER BY t.organization_id = $1 DESC, t.slug LIMIT $3) v
+		ORDER BY v.slug`, caller.Organization, caller.Account, limit)
+}
+
 // What the APIs of models take as the name of a tool.
 const (
 	mostName  = 64

@@ -3,6 +3,8 @@ package registry
 import (
 	"context"
 
+	"github.com/google/uuid"
+
 	"uaol/providers/events"
 	"uaol/providers/peers"
 	"uaol/services"
@@ -36,6 +38,11 @@ func (c *Client) Offers(ctx context.Context, in ToolsRequest) ([]Offer, error) {
 // Callable implements Catalog.
 func (c *Client) Callable(ctx context.Context, in CallableRequest) ([]Offer, error) {
 	return peers.Call[CallableRequest, []Offer](ctx, c.peer, "callable", in)
+}
+
+// Visible implements Catalog.
+func (c *Client) Visible(ctx context.Context, in VisibleRequest) ([]uuid.UUID, error) {
+	return peers.Call[VisibleRequest, []uuid.UUID](ctx, c.peer, "visible", in)
 }
 
 // Inspect implements Catalog.

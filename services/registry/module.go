@@ -126,6 +126,7 @@ func routes(h *Handler, c *credentials.Handler, pool *pgxpool.Pool) httpserver.O
 		api.Internal("/internal/registry/tools", h.service.Tools),
 		api.Internal("/internal/registry/offers", h.service.Offers),
 		api.Internal("/internal/registry/callable", h.service.Callable),
+		api.Internal("/internal/registry/visible", h.service.Visible),
 		api.Internal("/internal/registry/inspect", h.service.Inspect),
 		api.Internal("/internal/registry/credentials", h.service.Credentials),
 		api.Internal("/internal/registry/export", people.Export),

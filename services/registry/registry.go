@@ -22,6 +22,8 @@ type Catalog interface {
 	// Callable gives tools that a caller may call: those that are named, or those that a
 	// text is most likely about. Kind NotFound for a name that is none of theirs.
 	Callable(ctx context.Context, in CallableRequest) ([]Offer, error)
+	// Visible gives the ids of the tools that a caller may call, by their slugs.
+	Visible(ctx context.Context, in VisibleRequest) ([]uuid.UUID, error)
 	// Inspect compares what a tool's server lists now with what is pinned, and
 	// gives the offer with what was found. Kinds: NotFound, Conflict when the
 	// version is not in force any more, and those of upstream.Client.List.
