@@ -84,6 +84,10 @@ type place struct {
 
 // Export implements services.Keeper.
 func (c *Calls) Export(ctx context.Context, in services.ExportRequest) (services.Part, error) {
+	return services.Sections(ctx, in, c.exportCalls, c.exportProfiles)
+}
+
+func (c *Calls) exportCalls(ctx context.Context, in services.ExportRequest) (services.Part, error) {
 	return services.PartOf(in, "calls", func(h services.Holding, after *place) ([]Record, error) {
 		if after == nil {
 			after = &place{}
@@ -98,6 +102,9 @@ func (c *Calls) Erase(ctx context.Context, who services.Person) error {
 	err := batches(eraseBatch, func(limit int) (int64, error) {
 		return c.repository.removeKeys(ctx, who.Account, who.Organizations, limit)
 	})
+	if err == nil {
+		err = c.eraseProfiles(ctx, who)
+	}
 	if err != nil {
 		return err
 	}

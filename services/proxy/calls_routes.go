@@ -39,7 +39,7 @@ type callsInput struct {
 	Key          uuid.UUID `query:"key" format:"uuid" doc:"the API key that it was called with"`
 	Job          uuid.UUID `query:"job" format:"uuid" doc:"the job whose step it was"`
 	Method       string    `query:"method" maxLength:"256"`
-	Outcome      Outcome   `query:"outcome" enum:"success,failed,refused,unknown"`
+	Outcome      Outcome   `query:"outcome" enum:"success,failed,refused,unknown,asked"`
 	From         time.Time `query:"from"`
 	To           time.Time `query:"to" doc:"not included"`
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"uaol/providers/peers/peerstest"
+	"uaol/providers/postgres"
 	"uaol/providers/postgres/pgtest"
 	"uaol/services"
 )
@@ -213,14 +214,24 @@ func TestCallsAreHandedOutAndErased(t *testing.T) {
 				keeper = remote(t, peerstest.Serve(t, NewCallsHandler(l.calls).internal()...))
 			}
 			ada := services.Person{Account: l.ada.Account, Organizations: []uuid.UUID{l.ada.Home}, Shared: []uuid.UUID{l.team}}
-			var got []string
+			for name, in := range map[string]uuid.UUID{"mine": l.ada.Home, "ours": l.team} {
+				_, err := l.repository.pool.Exec(t.Context(), `
+					INSERT INTO uaol_proxy.profiles (profile_id, organization_id, account_id, name, description, definition) VALUES ($1, $2, $3, $4, '', '[]')`,
+					uuid.New(), in, ada.Account, name)
+				require.NoError(t, err)
+			}
+			var got, profiles []string
 			for after := ""; ; {
 				part, err := keeper.Export(t.Context(), services.ExportRequest{Person: ada, After: after})
 				require.NoError(t, err)
-				require.Equal(t, "calls", part.Section)
 				for _, item := range part.Items {
-					var record Record
+					var record struct{ Method, Name string }
 					require.NoError(t, json.Unmarshal(item, &record))
+					if part.Section == "profiles" {
+						profiles = append(profiles, record.Name)
+						continue
+					}
+					require.Equal(t, "calls", part.Section)
 					got = append(got, record.Method)
 				}
 				if after = part.Next; after == "" {
@@ -228,6 +239,7 @@ func TestCallsAreHandedOutAndErased(t *testing.T) {
 				}
 			}
 			require.Equal(t, []string{"home", "ada0", "ada1", "ada2"}, got)
+			require.Equal(t, []string{"mine", "ours"}, profiles)
 
 			for range 2 {
 				require.NoError(t, keeper.Erase(t.Context(), ada))
@@ -236,6 +248,9 @@ func TestCallsAreHandedOutAndErased(t *testing.T) {
 			left, err := l.list(t, owner, Filter{})
 			require.NoError(t, err)
 			require.Len(t, left, 6, "they are the organisation's own")
+			kept, err := postgres.Values[string](t.Context(), l.repository.pool, `SELECT name || account_id::text FROM uaol_proxy.profiles`)
+			require.NoError(t, err)
+			require.Equal(t, []string{"ours" + uuid.Nil.String()}, kept)
 			left, err = l.list(t, owner, Filter{Account: l.ada.Account})
 			require.NoError(t, err)
 			require.Empty(t, left)

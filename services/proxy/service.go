@@ -14,7 +14,6 @@ import (
 	"uaol/providers/upstream"
 	"uaol/services"
 	"uaol/services/registry"
-	"uaol/services/registry/credentials"
 )
 
 // Service is the proxy where it runs; it is an Invoker.
@@ -65,24 +64,32 @@ func (s *Service) Call(ctx context.Context, in CallRequest) (CallResult, error) 
 
 // call makes a call, charges and records it. The answer must be closed.
 func (s *Service) call(ctx context.Context, in CallRequest) (*upstream.Answer, error) {
+	answer, _, err := s.Exchange(ctx, Exchange{CallRequest: in})
+	return answer, err
+}
+
+// Exchange makes a call, or another request, charges and records it. The answer must be
+// closed; the record is there as soon as the tool was found, also with an error. Kinds
+// as for Invoker.
+func (s *Service) Exchange(ctx context.Context, in Exchange) (*upstream.Answer, *Call, error) {
 	begun := time.Now()
-	if in.Method == "" {
-		return nil, services.Errorf(services.Invalid, "Method is required")
+	if in.Method == "" && in.Request == "" {
+		return nil, nil, services.Errorf(services.Invalid, "Method is required")
 	}
 	given, err := readArguments(in.Params)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	offer, err := s.offer(ctx, in.Caller, in.ToolID)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if in.Version != 0 && in.Version != offer.Version {
-		return nil, services.Errorf(services.Conflict, "The tool %s has changed since (version %d, now %d)", offer.Name, in.Version, offer.Version)
+		return nil, nil, services.Errorf(services.Conflict, "The tool %s has changed since (version %d, now %d)", offer.Name, in.Version, offer.Version)
 	}
 	if s.limiter != nil { // who is over a limit is not recorded: a flood must not fill the log
 		if err := s.limiter.Take(ctx, in.Caller, offer); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 	call := s.record(ctx, in, offer, given, begun)
@@ -91,18 +98,18 @@ func (s *Service) call(ctx context.Context, in CallRequest) (*upstream.Answer, e
 		call.Code = api.CodeOf(err)
 	}
 	s.till.Close(ctx, call)
-	return answer, err
+	return answer, call, err
 }
 
 // record begins a call's record.
-func (s *Service) record(ctx context.Context, in CallRequest, offer registry.Offer, given arguments, begun time.Time) *Call {
+func (s *Service) record(ctx context.Context, in Exchange, offer registry.Offer, given arguments, begun time.Time) *Call {
 	id := in.id
 	if id == uuid.Nil {
 		id = uuid.Must(uuid.NewV7())
 	}
 	call := &Call{
 		ID: id, Organization: in.Caller.Organization, Account: in.Caller.Account, Caller: in.Caller,
-		ToolID: offer.ToolID, Version: offer.Version, Method: shortened(in.Method), Digest: s.digests.of(given), Shape: given.shape(),
+		ToolID: offer.ToolID, Version: offer.Version, Method: shortened(cmp.Or(in.Request, in.Method)), Digest: s.digests.of(given), Shape: given.shape(),
 		Outcome: Refused, TraceID: services.RequestID(ctx), At: begun,
 	}
 	if in.Caller.Key != uuid.Nil {
@@ -120,21 +127,16 @@ func (s *Service) record(ctx context.Context, in CallRequest, offer registry.Off
 // attempt makes a recorded call and says in the record how it ended. Everything
 // that can be refused is refused before credits are held, and those before
 // anything leaves.
-func (s *Service) attempt(ctx context.Context, in CallRequest, offer registry.Offer, given arguments, call *Call) (*upstream.Answer, error) {
+func (s *Service) attempt(ctx context.Context, in Exchange, offer registry.Offer, given arguments, call *Call) (*upstream.Answer, error) {
 	offer, err := s.views.fresh(ctx, offer)
 	if err != nil {
 		return nil, err
 	}
-	method, err := offer.Find(in.Method)
+	checked, err := s.check(ctx, in, offer, given, call)
 	if err != nil {
 		return nil, err
 	}
-	call.Pin = method.Digest
-	schemas := s.schemas.of(offer, method)
-	carried, whole, err := s.carrying(ctx, in.Caller, offer, given, schemas)
-	if err != nil {
-		return nil, err
-	}
+	method, carried, whole, schemas := checked.method, checked.carried, checked.arguments, checked.schemas
 	target := offer.Target(carried)
 	limits := registry.Limits{}
 	if offer.Limits != nil {
@@ -146,7 +148,7 @@ func (s *Service) attempt(ctx context.Context, in CallRequest, offer registry.Of
 	}
 	defer pass.Done()
 	if in.Prepaid == nil {
-		if err := s.till.Open(ctx, call, offer.PriceOf(in.Method)); err != nil {
+		if err := s.till.Open(ctx, call, checked.price); err != nil {
 			return nil, err
 		}
 	}
@@ -157,13 +159,20 @@ func (s *Service) attempt(ctx context.Context, in CallRequest, offer registry.Of
 	again := look(offer, "")
 	ask := upstream.Ask{
 		Method: in.Method, Arguments: whole.raw, Key: cmp.Or(in.Key, in.Operation), Mirrors: schemas.mirrors,
-		Repeatable: Repeatable([]upstream.Method{method.Method}, in.Method),
+		Input: in.Input, State: in.State, Talk: in.veiled(carried),
+		Repeatable: in.Request != "" || Repeatable([]upstream.Method{method.Method}, in.Method),
 		Timeout:    time.Duration(limits.TimeoutMS) * time.Millisecond,
 		Changed:    func() { s.views.later(ctx, again) },
+	}
+	if in.Request != "" {
+		ask.Request, ask.Params, ask.Subject, ask.Arguments, ask.Key = in.Request, whole.raw, in.Subject, nil, ""
 	}
 	answer, err := pass.Call(ctx, ask)
 	if offer.OAuth != nil && upstream.Unauthorized(err) {
 		answer, carried, err = s.withAnother(ctx, in.Caller, offer, carried, pass, ask)
+	}
+	if said, ok := upstream.Said(err); ok {
+		call.Said = veiledError(carried, said)
 	}
 	err = carried.VeilError(err)
 	if err == nil {
@@ -179,10 +188,12 @@ func (s *Service) attempt(ctx context.Context, in CallRequest, offer registry.Of
 		call.Outcome = Unknown
 	case err != nil || answer.Failed:
 		call.Outcome = Failed
+	case answer.Asks:
+		call.Outcome = Asked
 	default:
 		call.Outcome = Succeeded
 	}
-	if offer.Pinned && upstream.UnknownMethod(err) {
+	if offer.Pinned && in.Request == "" && upstream.UnknownMethod(err) {
 		s.views.later(ctx, look(offer, in.Method))
 	}
 	if err != nil {
@@ -193,20 +204,6 @@ func (s *Service) attempt(ctx context.Context, in CallRequest, offer registry.Of
 
 func look(offer registry.Offer, method string) registry.InspectRequest {
 	return registry.InspectRequest{ToolID: offer.ToolID, Version: offer.Version, Method: method}
-}
-
-// carrying gives what a call carries and with which arguments it goes, after these
-// have been checked with what the tool's definition adds.
-func (s *Service) carrying(ctx context.Context, caller services.Caller, offer registry.Offer, given arguments, schemas *compiled) (credentials.Carried, arguments, error) {
-	carried, err := s.credentials(ctx, caller, offer)
-	if err != nil {
-		return carried, arguments{}, err
-	}
-	whole, err := given.with(carried.Arguments)
-	if err != nil {
-		return carried, arguments{}, err
-	}
-	return carried, whole, schemas.takes(whole, carried.Arguments)
 }
 
 // Methods implements Invoker: what is pinned, except what is in quarantine. The

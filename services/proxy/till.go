@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"uaol/providers/upstream"
 	"uaol/services"
 	"uaol/services/billing"
 )
@@ -19,6 +20,7 @@ const (
 	Failed    Outcome = "failed"  // the tool, or the way to it; not charged
 	Refused   Outcome = "refused" // by us, before anything left; not charged
 	Unknown   Outcome = "unknown" // nobody knows whether the tool acted; charged
+	Asked     Outcome = "asked"   // the tool wants something first, and then the same call again; not charged
 )
 
 // Call is the record of one call. Of its arguments it has what they look like,
@@ -46,6 +48,9 @@ type Call struct {
 
 	// Pin is the digest that the method's definition was approved with.
 	Pin string `json:"pin,omitempty" db:"-"`
+
+	// Said is the tool's own JSON-RPC error, if that was the answer.
+	Said *upstream.RPCError `json:"-" db:"-"`
 
 	// Caller is who pays: Open needs more of it than the record keeps.
 	Caller services.Caller `json:"-" db:"-"`

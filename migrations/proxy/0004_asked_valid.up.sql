@@ -1,0 +1,1 @@
+ALTER TABLE uaol_proxy.calls VALIDATE CONSTRAINT calls_outcomes;
