@@ -1,7 +1,9 @@
 package acceptance
 
 import (
+	"crypto/rand"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/google/uuid"
@@ -20,11 +22,18 @@ const (
 	platformFails = "401 401 403 403 403 403 400"
 	unconfigured  = "401 401 403 403 503 503 503"
 	refusedAll    = "401 401 403 403 403 403 403"
+	noSession     = "401 401 403 404 404 404 404"
+	notAStream    = "401 401 400 400 400 400 400"
 )
 
 func says(body object) func(*testing.T, *organization) any {
 	return func(*testing.T, *organization) any { return body }
 }
+
+var mcpPing = object{"jsonrpc": "2.0", "id": 1, "method": "ping"}
+
+// word is a name that nothing else has.
+func word() string { return strings.ToLower(rand.Text()) }
 
 // accesses says who may use each operation.
 var accesses = map[string]access{
@@ -132,6 +141,28 @@ var accesses = map[string]access{
 	"GET /proxy/calls":                                          {own: accounts, foreign: accounts},
 	// Made by the owner, whose calls admins see; the platform's see all
 	"GET /proxy/calls/{callId}": {own: "401 401 404 404 200 200 200", foreign: "401 401 404 404 404 404 200"},
+
+	// MCP: one server of all tools, of one, or of a profile's
+	"POST /mcp":               {own: members, foreign: members, body: says(mcpPing)},
+	"GET /mcp":                {own: notAStream, foreign: notAStream},
+	"DELETE /mcp":             {own: noSession, foreign: noSession},
+	"POST /mcp/t/{toolId}":    {own: "401 401 403 200 200 200 200", foreign: "401 401 403 200 200 200 200", body: says(mcpPing)},
+	"GET /mcp/t/{toolId}":     {own: notAStream, foreign: notAStream},
+	"DELETE /mcp/t/{toolId}":  {own: noSession, foreign: noSession},
+	"POST /mcp/p/{profile}":   {own: members, foreign: noSession, body: says(mcpPing)},
+	"GET /mcp/p/{profile}":    {own: notAStream, foreign: nothingThere},
+	"DELETE /mcp/p/{profile}": {own: noSession, foreign: noSession},
+	"GET /profiles":           {own: accounts, foreign: accounts},
+	"POST /profiles": {own: "401 401 403 201 201 201 201", foreign: "401 401 403 201 201 201 201", // of tools that everybody may call
+		body: func(t *testing.T, o *organization) any {
+			return object{"name": word(), "tools": []object{{"tool": o.at("owner").newTool(t, 0)}}}
+		}},
+	"GET /profiles/{profile}": {own: accounts, foreign: nothingThere},
+	"PUT /profiles/{profile}": {own: members, foreign: noSession,
+		body: func(t *testing.T, o *organization) any {
+			return object{"name": word(), "tools": []object{{"tool": o.at("owner").newTool(t, 0)}}}
+		}},
+	"DELETE /profiles/{profile}": {own: members, foreign: noSession},
 
 	// What calls to tools carry: for all of a tool's callers, its own organisation decides
 	"GET /tools/{toolId}/secrets":           {own: accounts, foreign: accounts},

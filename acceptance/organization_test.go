@@ -144,6 +144,11 @@ func (p place) thing(t *testing.T, op api.Operation, name string, made map[strin
 		body := workflow(step("a", p.newTool(t, 0), "echo", object{"text": p.canary}))
 		body["name"] = p.canary + email()
 		return p.newThing(t, "/workflows", body, "data.workflow_id")
+	case "profile":
+		if p.role == "guest" {
+			return nobodysID
+		}
+		return p.newThing(t, "/profiles", object{"name": word(), "description": p.canary, "tools": []object{{"tool": p.newTool(t, 0)}}}, "data.profileId")
 	case "jobId":
 		return p.newJob(t)
 	case "conversationId": // the account's own: nobody else is told of it

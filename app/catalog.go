@@ -12,6 +12,7 @@ import (
 	"uaol/services/gateway"
 	"uaol/services/jobs"
 	"uaol/services/proxy"
+	"uaol/services/proxy/mcpserver"
 	"uaol/services/registry"
 	"uaol/services/storage"
 )
@@ -29,7 +30,7 @@ var catalog = []row{
 	{services.Gateway, gateway.Module, gateway.Remote, gateway.Operations},
 	{services.Auth, auth.Module, auth.Remote, auth.Operations},
 	{services.Registry, registry.Module, registry.Remote, registry.Operations},
-	{services.Proxy, proxy.Module, proxy.Remote, proxy.Operations},
+	{services.Proxy, fx.Options(proxy.Module, mcpserver.Module), proxy.Remote, mcpserver.Operations},
 	{services.Jobs, jobs.Module, jobs.Remote, jobs.Operations},
 	{services.Billing, billing.Module, billing.Remote, billing.Operations},
 	{services.Storage, storage.Module, storage.Remote, storage.Operations},

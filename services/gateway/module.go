@@ -21,6 +21,7 @@ import (
 	"uaol/services/gateway/speech"
 	"uaol/services/jobs"
 	"uaol/services/proxy"
+	"uaol/services/proxy/mcpserver"
 	"uaol/services/registry"
 	"uaol/services/storage"
 )
@@ -51,7 +52,7 @@ func places(a addresses) []Place {
 	return []Place{
 		{services.Auth, "UAOL_AUTH_URL", a.Auth.URL, auth.Operations},
 		{services.Registry, "UAOL_REGISTRY_URL", a.Registry.URL, registry.Operations},
-		{services.Proxy, "UAOL_PROXY_URL", a.Proxy.URL, proxy.Operations},
+		{services.Proxy, "UAOL_PROXY_URL", a.Proxy.URL, mcpserver.Operations},
 		{services.Jobs, "UAOL_JOBS_URL", a.Jobs.URL, jobs.Operations},
 		{services.Billing, "UAOL_BILLING_URL", a.Billing.URL, billing.Operations},
 		{services.Storage, "UAOL_STORAGE_URL", a.Storage.URL, storage.Operations},

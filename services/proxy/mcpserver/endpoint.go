@@ -1,0 +1,73 @@
+package mcpserver
+
+import (
+	"context"
+	"sync"
+
+	"go.uber.org/zap"
+
+	"uaol/providers/keyring"
+	"uaol/services/billing"
+	"uaol/services/proxy"
+	"uaol/services/registry"
+)
+
+// Endpoint answers MCP clients. It must be closed.
+type Endpoint struct {
+	calls    *proxy.Service
+	catalog  registry.Catalog
+	meter    billing.Meter
+	ring     *keyring.Ring
+	mail     *Mail
+	sessions *sessions
+	all      *everything
+	printed  *printed
+	entries  *entries
+	profiles *Profiles
+	hosts    hosts
+	log      *zap.Logger
+
+	repository *Repository
+	parking    *parking
+	running    *running
+
+	ctx  context.Context // ends with Close
+	stop context.CancelFunc
+	work sync.WaitGroup // calls that outlive their requests
+}
+
+// NewEndpoint makes an Endpoint.
+func NewEndpoint(cfg Config, calls *proxy.Service, catalog registry.Catalog, meter billing.Meter, ring *keyring.Ring, repository *Repository, log *zap.Logger) *Endpoint {
+	ctx, stop := context.WithCancel(context.Background())
+	e := &Endpoint{
+		calls: calls, catalog: catalog, meter: meter, ring: ring, repository: repository, hosts: newHosts(cfg), log: log,
+		mail: NewMail(repository, ring, log), sessions: newSessions(ring, repository), all: newEverything(catalog), printed: newPrinted(log),
+		running: newRunning(), ctx: ctx, stop: stop,
+	}
+	e.parking, e.entries, e.profiles = newParking(e), newEntries(e), newProfiles(repository, catalog)
+	return e
+}
+
+// Close cuts the calls that wait for their clients and waits for them.
+func (e *Endpoint) Close() {
+	e.stop()
+	e.work.Wait()
+	e.parking.close()
+	e.mail.Close()
+	e.sessions.close()
+	e.all.close()
+	e.printed.close()
+	e.entries.close()
+	e.profiles.close()
+}
+
+// Sweep forgets letters, sessions and calls whose time is up.
+func (e *Endpoint) Sweep(ctx context.Context) error {
+	const batch = 1_000
+	for {
+		n, err := e.repository.sweep(ctx, batch)
+		if err != nil || n < batch {
+			return err
+		}
+	}
+}

@@ -1,0 +1,193 @@
+package mcpserver
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"uaol/providers/upstream"
+)
+
+// reply is the answer to one request: one JSON message, or a stream of events as soon
+// as something has to be told before it. It is safe for concurrent use.
+type reply struct {
+	gin     *gin.Context
+	id      json.RawMessage
+	modern  bool
+	streams bool // the client reads events
+	only    bool // and nothing else
+
+	mu    sync.Mutex
+	begun bool // the stream
+	ended bool
+}
+
+// writeWithin is how long a client may take to read what was sent.
+const writeWithin = 30 * time.Second
+
+// beatEvery keeps intermediaries from taking a quiet stream for a dead one.
+const beatEvery = 15 * time.Second
+
+var errNoStream = errors.New("the client does not read events")
+
+// tell sends a notification, or a request with an id.
+func (r *reply) tell(id, method string, params json.RawMessage) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.streams || r.ended {
+		return errNoStream
+	}
+	text := make([]byte, 0, 64+len(id)+len(method)+len(params))
+	text = append(text, `{"jsonrpc":"2.0",`...)
+	if id != "" {
+		text = append(append(append(text, `"id":"`...), id...), `",`...)
+	}
+	text = append(append(append(text, `"method":"`...), method...), '"')
+	if len(params) > 0 {
+		text = append(append(text, `,"params":`...), params...)
+	}
+	return r.event(append(text, '}'))
+}
+
+// result ends the answer with a result.
+func (r *reply) result(result []byte) { r.end(http.StatusOK, `"result":`, result) }
+
+// fail ends the answer with an error.
+func (r *reply) fail(fault *upstream.RPCError) { r.failWith(statusOf(fault, r.modern), fault) }
+
+func (r *reply) failWith(status int, fault *upstream.RPCError) {
+	text, err := json.Marshal(fault)
+	if err != nil { // its data is not JSON
+		text, _ = json.Marshal(upstream.RPCError{Code: fault.Code, Message: fault.Message})
+	}
+	r.end(status, `"error":`, text)
+}
+
+func (r *reply) end(status int, member string, value []byte) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.ended {
+		return
+	}
+	r.ended = true
+	const before = `{"jsonrpc":"2.0",`
+	size := len(before) + len(member) + len(value) + 1
+	head := make([]byte, 0, 64+len(r.id))
+	head = append(head, before...)
+	if r.id != nil {
+		head = append(append(append(head, `"id":`...), r.id...), ',')
+	}
+	head = append(head, member...)
+	size += len(head) - len(before) - len(member)
+	if r.begun || r.only {
+		text := make([]byte, 0, size)
+		_ = r.event(append(append(append(text, head...), value...), '}')) // whoever left does not mind
+		return
+	}
+	header := r.gin.Writer.Header()
+	header["Content-Type"] = jsonType
+	header["Content-Length"] = []string{strconv.Itoa(size)}
+	r.gin.Status(status)
+	for _, part := range [][]byte{head, value, closing} {
+		_, _ = r.gin.Writer.Write(part)
+	}
+}
+
+var (
+	jsonType = []string{"application/json"}
+	closing  = []byte("}")
+)
+
+// event sends one message; its newlines, which only pretty JSON has, go.
+func (r *reply) event(text []byte) error {
+	if bytes.IndexByte(text, '\n') >= 0 || bytes.IndexByte(text, '\r') >= 0 {
+		var plain bytes.Buffer
+		if json.Compact(&plain, text) == nil {
+			text = plain.Bytes()
+		}
+	}
+	event := make([]byte, 0, len(text)+24)
+	event = append(append(append(event, "event: message\ndata: "...), text...), "\n\n"...)
+	return r.write(event)
+}
+
+// write begins the stream if need be.
+func (r *reply) write(event []byte) error {
+	if !r.begun {
+		r.begun = true
+		r.gin.Header("Content-Type", "text/event-stream")
+		r.gin.Header("Cache-Control", "no-cache, no-transform")
+		r.gin.Header("X-Accel-Buffering", "no") // nginx passes it on at once
+		r.gin.Status(http.StatusOK)
+	}
+	// Whoever does not read is not waited for: what is sent may belong to others meanwhile.
+	_ = http.NewResponseController(r.gin.Writer).SetWriteDeadline(time.Now().Add(writeWithin))
+	if _, err := r.gin.Writer.Write(event); err != nil {
+		return err
+	}
+	r.gin.Writer.Flush()
+	return r.gin.Request.Context().Err()
+}
+
+// beat says now and then that somebody is still here, once the stream has begun, until
+// the context ends.
+func (r *reply) beat(ctx context.Context) {
+	ticker := time.NewTicker(beatEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		r.mu.Lock()
+		gone := r.begun && !r.ended && r.write([]byte(": still here\n\n")) != nil
+		r.mu.Unlock()
+		if gone {
+			return
+		}
+	}
+}
+
+// open begins a stream before there is anything to tell.
+func (r *reply) open() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.write([]byte(": here\n\n"))
+}
+
+// accept answers what needs no answer.
+func (r *reply) accept() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ended = true
+	r.gin.Status(http.StatusAccepted)
+	r.gin.Writer.WriteHeaderNow()
+}
+
+// newReply reads from a request what its client reads.
+func newReply(c *gin.Context) *reply {
+	r := &reply{gin: c}
+	accepts := strings.ToLower(strings.Join(c.Request.Header.Values("Accept"), ","))
+	r.streams = strings.Contains(accepts, "text/event-stream")
+	r.only = r.streams && !strings.Contains(accepts, "application/json") && !strings.Contains(accepts, "*/*")
+	return r
+}
+
+// close lets the connection be used again.
+func (r *reply) close() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ended = true
+	if r.begun {
+		_ = http.NewResponseController(r.gin.Writer).SetWriteDeadline(time.Time{})
+	}
+}

@@ -1,0 +1,129 @@
+package mcpserver
+
+import (
+	"net/http"
+	"slices"
+
+	"github.com/gin-gonic/gin"
+	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
+
+	"uaol/providers/api"
+	"uaol/providers/upstream"
+	"uaol/services"
+	"uaol/services/proxy"
+)
+
+// Handler is the endpoint over HTTP.
+type Handler struct{ endpoint *Endpoint }
+
+// NewHandler makes a Handler.
+func NewHandler(endpoint *Endpoint) *Handler { return &Handler{endpoint} }
+
+// Operations is the proxy's part of the API with the endpoint's, as data.
+func Operations() []api.Operation {
+	return slices.Concat(proxy.Operations(), (*Handler)(nil).operations())
+}
+
+func (h *Handler) operations() []api.Operation {
+	var all []api.Operation
+	for _, at := range []struct {
+		path, about string
+		shelf       shelving
+	}{
+		{"/mcp", "all tools that the caller may call", h.everything},
+		{"/mcp/t/{toolId}", "one tool", h.oneTool},
+		{"/mcp/p/{profile}", "the tools of a profile", h.chosen},
+	} {
+		all = append(all,
+			api.Raw(http.MethodPost, at.path, "MCP, streamable HTTP: "+at.about, h.with(at.shelf, h.post), api.MaxBody(maxBody)),
+			api.Raw(http.MethodGet, at.path, "MCP: what the server says unasked, for clients of the older protocols", h.with(at.shelf, h.listen)),
+			api.Raw(http.MethodDelete, at.path, "MCP: end a session of the older protocols", h.with(at.shelf, h.end)))
+	}
+	return append(all, h.profileOperations()...)
+}
+
+// maxBody leaves room for arguments as large as the REST route takes them.
+const maxBody = api.MaxJSON + 64<<10
+
+// shelving finds which tools an address has; kind NotFound.
+type shelving func(c *gin.Context, caller services.Caller) (shelf, error)
+
+func (h *Handler) everything(*gin.Context, services.Caller) (shelf, error) {
+	return h.endpoint.all, nil
+}
+
+func (h *Handler) oneTool(c *gin.Context, caller services.Caller) (shelf, error) {
+	id, err := api.PathID(c, "toolId")
+	if err != nil {
+		return nil, err
+	}
+	if _, err := offerOf(c.Request.Context(), h.endpoint.catalog, caller, id); err != nil {
+		return nil, err
+	}
+	return oneTool{h.endpoint.catalog, id}, nil
+}
+
+// with checks where a request comes from and what it is about before it is served.
+func (h *Handler) with(find shelving, serve func(c *gin.Context, caller services.Caller, shelf shelf)) func(*gin.Context, services.Caller) {
+	return func(c *gin.Context, caller services.Caller) {
+		if err := h.endpoint.hosts.check(c.Request); err != nil {
+			api.Fail(c, err)
+			return
+		}
+		shelf, err := find(c, caller)
+		if err != nil {
+			api.Fail(c, err)
+			return
+		}
+		serve(c, caller, shelf)
+	}
+}
+
+func (h *Handler) post(c *gin.Context, caller services.Caller, shelf shelf) {
+	r := newReply(c)
+	defer r.close()
+	body, err := readBody(c)
+	if err != nil {
+		r.failWith(api.StatusOf(err), &upstream.RPCError{Code: jsonrpc.CodeInvalidRequest, Message: api.MessageOf(err)})
+		return
+	}
+	m, fault := readMessage(body)
+	r.id = m.id
+	q := &request{endpoint: h.endpoint, caller: caller, shelf: shelf, http: c.Request, message: m, reply: r}
+	q.find()
+	if fault != nil {
+		r.fail(fault)
+		return
+	}
+	q.serve(c.Request.Context())
+}
+
+// listen opens the stream on which clients of the older protocols hear what nobody has
+// asked for.
+func (h *Handler) listen(c *gin.Context, caller services.Caller, shelf shelf) {
+	r := newReply(c)
+	defer r.close()
+	if !r.streams {
+		api.Fail(c, services.Errorf(services.Invalid, "The header Accept must name text/event-stream"))
+		return
+	}
+	if _, _, err := h.endpoint.sessions.of(c.Request.Context(), caller, c.GetHeader(sessionHeader)); err != nil {
+		api.Fail(c, err)
+		return
+	}
+	h.endpoint.follow(c.Request.Context(), caller, shelf, r, filter{tools: true, prompts: true, resources: true}, nil)
+}
+
+func (h *Handler) end(c *gin.Context, caller services.Caller, _ shelf) {
+	ctx := c.Request.Context()
+	is, state, err := h.endpoint.sessions.of(ctx, caller, c.GetHeader(sessionHeader))
+	if err == nil {
+		state.Ended = true
+		err = h.endpoint.sessions.change(ctx, is, state)
+	}
+	if err != nil {
+		api.Fail(c, err)
+		return
+	}
+	c.Status(http.StatusNoContent)
+}
