@@ -92,6 +92,8 @@ type Credentials struct {
 	Organization string // from X-Organization: for whom it is; "" for the key's or the personal one
 	Foreign      bool   // Authorization is there, in a scheme that is not ours
 	Guest        bool   // the route takes guests: make one when nothing else is given
+	Resource     string // the URL of the protected resource that is asked for; "" where the route is none
+	Family       string // the URL that Resource is at or below: what was given for it counts there too
 }
 
 // Origin is where a request comes from.
@@ -99,6 +101,15 @@ type Origin struct {
 	Address   string `json:"address,omitempty"`
 	UserAgent string `json:"userAgent,omitempty"`
 	URL       string `json:"url,omitempty"` // what its client calls us, such as https://uaol.example.com
+}
+
+// Base is the address that clients know us by: the one that the operator has set, or
+// else what this client calls us.
+func (o Origin) Base(public string) string {
+	if public != "" {
+		return public
+	}
+	return o.URL
 }
 
 // Authenticator tells who a request's credentials belong to.

@@ -21,6 +21,9 @@ func (g Guards) admit(op *Operation) gin.HandlerFunc {
 		if err == nil {
 			c.Request = c.Request.WithContext(services.WithCaller(c.Request.Context(), caller))
 		}
+		if err != nil {
+			g.challenge(c, op, caller, err)
+		}
 		if op.Audit != "" && !services.Is(err, services.Limited) { // a flood must not fill the log
 			g.record(c, op, caller, err)
 			return
@@ -113,7 +116,7 @@ func (g Guards) limited(c *gin.Context, op *Operation) (services.Caller, error) 
 	if g.Limit == nil || op.Access == Service {
 		return g.identify(c, op)
 	}
-	given := Credentials(c.Request)
+	given := op.credentials(c.Request)
 	if given.Bearer == "" && given.APIKey == "" {
 		if err := g.Limit(c, services.Caller{}); err != nil {
 			return services.Caller{}, err
@@ -151,7 +154,7 @@ func (g Guards) limitGuest(c *gin.Context, op *Operation, caller services.Caller
 }
 
 func (g Guards) identify(c *gin.Context, op *Operation) (services.Caller, error) {
-	credentials := Credentials(c.Request)
+	credentials := op.credentials(c.Request)
 	if op.Access == Service {
 		if g.Service == nil {
 			return services.Caller{}, services.Errorf(services.Unauthenticated, "Service token required")
@@ -166,6 +169,10 @@ func (g Guards) identify(c *gin.Context, op *Operation) (services.Caller, error)
 			return services.Caller{}, nil
 		}
 		return services.Caller{}, services.Errorf(services.Unavailable, "The auth service is not available")
+	}
+	if op.resource != "" {
+		base := services.OriginFrom(c.Request.Context()).Base(g.Public)
+		credentials.Resource, credentials.Family = base+pathOf(c.Request), base+op.resource
 	}
 	credentials.Guest = op.Access == Guest || op.guests && credentials.GuestID != ""
 	caller, guestID, err := g.Authenticator.Authenticate(c.Request.Context(), credentials)

@@ -23,6 +23,7 @@ type Guards struct {
 	Attempt       func(c *gin.Context, secret string, try func() error) error // counts credentials that are wrong
 	LimitTo       func(c *gin.Context, caller services.Caller, what string, perMinute int) error
 	Auditor       services.Auditor // nil: operations that are audited refuse everybody
+	Public        string           // the URL under which clients reach us; "" for what each calls us
 }
 
 // ServiceGuard reads what other services of ours say.

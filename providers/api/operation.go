@@ -51,6 +51,9 @@ type Operation struct {
 	account bool     // about the account itself: a key of a shared organisation does not reach it
 	signIn  string   // the contract's words for somebody who has not signed in
 
+	resource  string // the path of the protected resource that it is part of; "" for none
+	anonymous bool   // what its requests say of a caller is the handler's to read
+
 	bare string // its path on its own service's port, where no gateway adds a prefix
 
 	register func(op *Operation, api huma.API)
@@ -95,6 +98,21 @@ func Account() Option {
 // AnyKey lets keys of shared organisations use an operation about the account:
 // it says no more than who is calling.
 func AnyKey() Option { return func(op *Operation) { op.account = false } }
+
+// Resource says that it is part of the protected resource (RFC 9728) at a path that its
+// own is or lies below: tokens that were given for that URL count, and those that were
+// given for just the URL that is asked for, beside all that count elsewhere. Whatever
+// its method, it needs one scope, that of writing: of a protocol that posts its
+// questions too, nobody can tell more. Refusals say where to get a token.
+func Resource(path string) Option {
+	return func(op *Operation) { op.resource, op.Scope = path, op.tag()+":write" }
+}
+
+// Anonymous says of a public operation that its requests name no caller of ours: an
+// Authorization header is for the handler, which knows other credentials.
+func Anonymous() Option {
+	return func(op *Operation) { op.Access, op.Needs, op.Scope, op.anonymous = Public, "", "", true }
+}
 
 // Audited records every use of it in the audit log, under this name.
 func Audited(action string) Option { return func(op *Operation) { op.Audit = action } }

@@ -57,7 +57,7 @@ func TestUnroutedAndPanics(t *testing.T) {
 					api.Internal("/internal/auth/panic", func(context.Context, struct{}) (struct{}, error) { panic("hunter2") }),
 				}}}
 			}),
-		fx.Supply(httpserver.Identity{Set: []services.Name{services.Auth}}, limiter, zap.NewNop(), prometheus.NewRegistry(), telemetry.Tracer{}),
+		fx.Supply(httpserver.Config{}, httpserver.Identity{Set: []services.Name{services.Auth}}, limiter, zap.NewNop(), prometheus.NewRegistry(), telemetry.Tracer{}),
 		fx.Populate(&engine), fx.NopLogger)
 	app.RequireStart()
 	defer app.RequireStop()

@@ -5,7 +5,9 @@ package httpserver
 import (
 	"fmt"
 	"net"
+	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"uaol/providers/config"
@@ -25,6 +27,7 @@ type Config struct {
 	Cert     string         `env:"UAOL_TLS_CERT" want:"the path of a PEM file, together with UAOL_TLS_KEY" doc:"certificate that this process serves TLS with (1.3 at least, HTTP/2 too), followed by those that lead to its authority; read again when the file changes. Without it plain HTTP is served; a process without the gateway serves with UAOL_PEER_TLS_CERT if that is set"`
 	Key      string         `env:"UAOL_TLS_KEY" want:"the path of a PEM file, together with UAOL_TLS_CERT" doc:"private key of UAOL_TLS_CERT"`
 	Proxies  []string       `env:"UAOL_TRUSTED_PROXIES" want:"CIDRs or addresses such as 10.0.0.0/8, separated by commas" doc:"balancers before this process, whose X-Forwarded-For, X-Forwarded-Proto and Forwarded say where requests come from; nobody else's word counts"`
+	Public   string         `env:"UAOL_PUBLIC_URL" want:"an http or https URL without query" doc:"address under which clients reach the gateway, without a path where MCP clients sign people in: their tokens are for this address. Without it, it is what each client calls us, and for tools' authorization servers, which send people back to /tools/oauth/callback, http://localhost:3000"`
 	Most     int            `env:"UAOL_MAX_CONNECTIONS" envDefault:"20000" want:"a whole number of connections, 1 or more" doc:"connections that are open at once; further ones wait"`
 	Origins  []string       `env:"UAOL_CORS_ORIGINS" envDefault:"*" want:"origins such as https://app.example.com, separated by commas, or *" doc:"origins whose pages may call this API from a browser, such as https://app.example.com or https://*.example.com"`
 	Delay    *time.Duration `env:"UAOL_DRAIN_DELAY" want:"a time such as 2s, shorter than UAOL_DRAIN_TIMEOUT" doc:"how long a process that stops goes on taking requests, while it says that it stops; longer than others keep idle connections to it (our own services: 1 s) and than balancers take to hear of it; default: 2s, and 0s for everything in one process in development"`
@@ -58,6 +61,11 @@ func (c *Config) checkEdge() error {
 			missing = "UAOL_TLS_KEY"
 		}
 		return &config.Fault{Variable: missing, Want: "the path of a PEM file, because the other of UAOL_TLS_CERT and UAOL_TLS_KEY is set"}
+	}
+	c.Public = strings.TrimRight(c.Public, "/")
+	if u, err := url.Parse(c.Public); c.Public != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" ||
+		u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "") {
+		return &config.Fault{Variable: "UAOL_PUBLIC_URL", Value: c.Public, Want: "an http or https URL without query"}
 	}
 	if _, err := parseProxies(c.Proxies); err != nil {
 		return err

@@ -64,6 +64,7 @@ type Extra struct {
 
 type routerParams struct {
 	fx.In
+	Config        Config
 	Identity      Identity
 	Routes        []Routes            `group:"routes"`
 	Extras        []func(*gin.Engine) `group:"extras"`
@@ -95,7 +96,7 @@ func NewRouter(p routerParams) *gin.Engine {
 		api.Fail(c, services.Errorf(services.NoMethod, "Cannot %s %s", c.Request.Method, c.Request.URL.Path))
 	})
 	mountHealth(engine, p.Identity, p.Health)
-	guards := api.Guards{Authenticator: p.Authenticator, Service: p.Service, Auditor: p.Auditor}
+	guards := api.Guards{Authenticator: p.Authenticator, Service: p.Service, Auditor: p.Auditor, Public: p.Config.Public}
 	bare := !p.Identity.Runs(services.Gateway)
 	if !bare {
 		requests := limits.NewRequests(p.Limiter, p.Rates)

@@ -41,6 +41,26 @@ func New(frame, style, script string) Page {
 	}}
 }
 
+// Form is what browsers are told of a page that is made for one request and has forms,
+// no script, and this style. They may lead to our own pages and to those of the targets,
+// such as https://app.example.com, and nowhere else. Nobody keeps such a page. Whoever
+// opened it in a window of its own goes on knowing that window: programs wait for it.
+func Form(style string, targets ...string) http.Header {
+	policy := []string{
+		"default-src 'none'", "style-src '" + digest(style) + "'", "base-uri 'none'",
+		"form-action " + strings.Join(append([]string{"'self'"}, targets...), " "), "frame-ancestors 'none'",
+	}
+	return http.Header{
+		"Content-Type":                 {"text/html; charset=utf-8"},
+		"Content-Security-Policy":      {strings.Join(policy, "; ")},
+		"X-Content-Type-Options":       {"nosniff"},
+		"X-Frame-Options":              {"DENY"},
+		"Referrer-Policy":              {"no-referrer"},
+		"Cross-Origin-Resource-Policy": {"same-origin"},
+		"Cache-Control":                {"no-store"},
+	}
+}
+
 func digest(text string) string {
 	sum := sha256.Sum256([]byte(text))
 	return "sha256-" + base64.StdEncoding.EncodeToString(sum[:])

@@ -49,7 +49,7 @@ func (s *site) logged(t testing.TB, operations ...api.Operation) (*gin.Engine, *
 			func() httpserver.Out {
 				return httpserver.Out{Routes: httpserver.Routes{Service: services.Billing, Operations: operations}}
 			}),
-		fx.Supply(httpserver.Identity{Set: []services.Name{services.Billing}}, limiter, zap.New(core), prometheus.NewRegistry(), telemetry.Tracer{}),
+		fx.Supply(httpserver.Config{}, httpserver.Identity{Set: []services.Name{services.Billing}}, limiter, zap.New(core), prometheus.NewRegistry(), telemetry.Tracer{}),
 		fx.Populate(&engine), fx.NopLogger)
 	app.RequireStart()
 	t.Cleanup(app.RequireStop)
