@@ -54,6 +54,8 @@ var accesses = map[string]access{
 	"GET /auth/sessions":                         {own: accounts, foreign: accounts},
 	"DELETE /auth/sessions":                      {own: accounts, foreign: accounts},
 	"DELETE /auth/sessions/{sessionId}":          {own: accounts, foreign: nothingThere},
+	"GET /auth/grants":                           {own: accounts, foreign: accounts},
+	"DELETE /auth/grants/{grantId}":              {own: nothingThere, foreign: nothingThere},
 	"GET /audit":                                 {own: platform, foreign: platform},
 	"GET /audit/export":                          {own: platform, foreign: platform},
 	"GET /users/profile":                         {own: accounts, foreign: accounts},
@@ -82,6 +84,18 @@ var accesses = map[string]access{
 	"POST /auth/icloud/callback":                 {own: "401", foreign: "401"},
 	"GET /auth/oidc":                             {own: "500", foreign: "500"},
 	"GET /auth/oidc/callback":                    {own: "302", foreign: "302"},
+
+	// Programs that are let in: who asks for it shows what OAuth has for that
+	"GET /.well-known/oauth-protected-resource":                   {own: everybody, foreign: everybody},
+	"GET /.well-known/oauth-protected-resource/mcp":               {own: everybody, foreign: everybody},
+	"GET /.well-known/oauth-protected-resource/mcp/{kind}/{part}": {own: everybody, foreign: everybody},
+	"GET /.well-known/oauth-authorization-server":                 {own: everybody, foreign: everybody},
+	"GET /oauth/authorize":                                        {own: "400", foreign: "400"}, // it names no program
+	"POST /oauth/sign-in":                                         {own: "403", foreign: "403"}, // no page was shown
+	"POST /oauth/authorize":                                       {own: "403", foreign: "403"},
+	"POST /oauth/token":                                           {own: "400", foreign: "400"}, // no form
+	"POST /oauth/revoke":                                          {own: "400", foreign: "400"},
+	"POST /oauth/register":                                        {own: "400", foreign: "400", body: says(object{})},
 
 	// Keys of model providers
 	"GET /api-keys":                    {own: accounts, foreign: accounts},

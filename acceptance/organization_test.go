@@ -186,8 +186,12 @@ func (p place) thing(t *testing.T, op api.Operation, name string, made map[strin
 		return p.newOwn(t, "/auth/keys", object{"name": p.canary}, "data.id")
 	case "sessionId":
 		return p.newSession(t)
-	case "identityId":
+	case "identityId", "grantId":
 		return nobodysID
+	case "kind": // of a part of the protected resource
+		return "p"
+	case "part":
+		return "mine"
 	}
 	t.Fatalf("say how a %s is made for %s", name, op.Path)
 	return ""

@@ -85,6 +85,7 @@ func run(t *testing.T, s *suite) {
 		{"signing out", signingOut},
 		{"passwords", passwords},
 		{"deleting an account", deletion},
+		{"programs are let in", programs},
 		{"internal routes are closed", internalRoutesAreClosed},
 		{"headers come once", headersComeOnce},
 		{"malformed input", malformedInput},

@@ -20,6 +20,7 @@ import (
 	"uaol/providers/telemetry"
 	"uaol/services/auth"
 	"uaol/services/auth/modelkeys"
+	"uaol/services/auth/oauth"
 	"uaol/services/auth/oidc"
 	"uaol/services/billing"
 	"uaol/services/billing/ledger"
@@ -44,7 +45,7 @@ func Settings() []config.Setting { return config.Describe(Configs()...) }
 func Configs() []any {
 	return []any{
 		config.Process{}, logging.Config{}, postgres.Config{}, migrations.Config{}, httpserver.Config{}, limits.Config{},
-		peers.Config{}, egress.Config{}, llm.Config{}, auth.Config{}, oidc.Config{}, modelkeys.Config{}, embeddings.Config{}, keyring.Config{}, mail.Config{}, credentials.Config{}, chat.Config{}, speech.Config{}, storage.Config{}, documents.Config{}, ocr.Config{}, s3.Config{}, metrics.Config{}, telemetry.Config{}, brokers.Config{}, Inherited{}, Remote{}, backup.Config{},
+		peers.Config{}, egress.Config{}, llm.Config{}, auth.Config{}, oidc.Config{}, oauth.Config{}, modelkeys.Config{}, embeddings.Config{}, keyring.Config{}, mail.Config{}, credentials.Config{}, chat.Config{}, speech.Config{}, storage.Config{}, documents.Config{}, ocr.Config{}, s3.Config{}, metrics.Config{}, telemetry.Config{}, brokers.Config{}, Inherited{}, Remote{}, backup.Config{},
 		auth.ClientConfig{}, registry.Config{}, registry.ClientConfig{}, proxy.Config{}, proxy.ClientConfig{}, mcpserver.Config{}, jobs.Config{}, jobs.ClientConfig{}, billing.ClientConfig{}, billing.PlansConfig{}, payments.Config{}, ledger.Config{}, storage.ClientConfig{},
 	}
 }

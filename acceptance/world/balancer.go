@@ -47,7 +47,11 @@ func Balance(t testing.TB, urls []string) *Balancer {
 		MaxIdleConnsPerHost: 2000, IdleConnTimeout: 30 * time.Second, DisableCompression: true,
 	}
 	proxy := &httputil.ReverseProxy{
-		Rewrite:       func(r *httputil.ProxyRequest) { r.SetURL(b.pick()); r.SetXForwarded() },
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(b.pick())
+			r.Out.Host = r.In.Host // what clients call us is what tokens are for
+			r.SetXForwarded()
+		},
 		Transport:     transport,
 		FlushInterval: -1,
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {

@@ -30,6 +30,8 @@ type VerifyRequest struct {
 	Guest        bool   `json:"guest,omitempty"`        // make a guest if need be
 	Organization string `json:"organization,omitempty"` // for whom; "" for the key's or the personal one
 	Address      string `json:"address,omitempty"`      // the client's
+	Resource     string `json:"resource,omitempty"`     // the protected resource that is asked for: tokens given for it count
+	Family       string `json:"family,omitempty"`       // the one that this is at or below: so do those
 }
 
 // Verified is whose credentials they were.

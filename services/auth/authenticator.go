@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"crypto/sha256"
+	"strconv"
 	"time"
 	"unicode/utf8"
 
@@ -84,7 +85,7 @@ func (a *Authenticator) Authenticate(ctx context.Context, c services.Credentials
 	}
 	in := VerifyRequest{
 		Bearer: c.Bearer, APIKey: c.APIKey, GuestID: c.GuestID, Guest: c.Guest,
-		Organization: c.Organization, Address: services.OriginFrom(ctx).Address,
+		Organization: c.Organization, Address: services.OriginFrom(ctx).Address, Resource: c.Resource, Family: c.Family,
 	}
 	if in.Bearer == "" && in.APIKey == "" && !in.Guest {
 		return services.Caller{}, "", nil
@@ -119,16 +120,26 @@ func (a *Authenticator) Close() {
 	a.changed.StopAllGoroutines()
 }
 
-// hash names a credential without keeping it. A guest without a session is
-// made anew each time.
+// hash names a credential, and what it is shown for, without keeping it. A guest
+// without a session is made anew each time.
 func hash(in VerifyRequest) (key [32]byte, cacheable bool) {
 	switch {
 	case in.Bearer != "":
-		return sha256.Sum256([]byte("bearer " + in.Organization + " " + in.Bearer)), true
+		return digest("bearer", in, in.Bearer), true
 	case in.APIKey != "":
-		return sha256.Sum256([]byte("key " + in.Organization + " " + in.APIKey)), true
+		return digest("key", in, in.APIKey), true
 	case in.GuestID != "":
-		return sha256.Sum256([]byte("guest " + in.Organization + " " + in.GuestID)), true
+		return digest("guest", in, in.GuestID), true
 	}
 	return key, false
+}
+
+// digest tells each part's length: of what clients send, none may run into the next.
+func digest(kind string, in VerifyRequest, secret string) [32]byte {
+	text := make([]byte, 0, 256)
+	for _, part := range [...]string{kind, in.Organization, in.Resource, in.Family, secret} {
+		text = append(strconv.AppendInt(text, int64(len(part)), 10), ' ')
+		text = append(text, part...)
+	}
+	return sha256.Sum256(text)
 }

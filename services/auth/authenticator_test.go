@@ -150,3 +150,23 @@ func TestAuthenticatorAsks(t *testing.T) {
 		}
 	})
 }
+
+// TestAnswersAreKeptForWhatWasAskedFor: what was let in at one resource is asked for
+// anew at another, and at none; and nothing that clients send runs into what follows it.
+func TestAnswersAreKeptForWhatWasAskedFor(t *testing.T) {
+	t.Parallel()
+	cached(t, yes, func(t *testing.T, a *Authenticator, calls func() int) {
+		for i, c := range []services.Credentials{
+			{Bearer: "t"}, {Bearer: "t", Resource: "https://u/mcp", Family: "https://u/mcp"}, {Bearer: "t", Resource: "https://u/mcp/p/a", Family: "https://u/mcp"},
+			{Bearer: "t", Resource: "https://u/mcp/p/b", Family: "https://u/mcp"}, {Bearer: "t", Resource: "https://u/mcp/p/b c", Family: "https://u/mcp"},
+			{Bearer: "c t", Resource: "https://u/mcp/p/b", Family: "https://u/mcp"}, {Bearer: "t", Organization: "https://u/mcp"}, {Bearer: "https://u/mcp t"},
+			{APIKey: "t", Resource: "https://u/mcp", Family: "https://u/mcp"},
+		} {
+			for range 2 {
+				_, _, err := a.Authenticate(t.Context(), c)
+				require.NoError(t, err)
+				require.Equal(t, i+1, calls(), "%+v", c)
+			}
+		}
+	})
+}

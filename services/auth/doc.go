@@ -19,6 +19,8 @@
 //   - deletion.go, erasure.go and export.go: how an account goes, and what
 //     people may take along.
 //   - audit.go: who did what.
+//   - package oauth: programs that people let in, as an authorization server; access.go:
+//     whose tokens those are, and those of other issuers; programs.go: what it needs of us.
 //   - package teams: shared organisations; package modelkeys: keys of model
 //     providers.
 package auth

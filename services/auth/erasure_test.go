@@ -85,6 +85,19 @@ func onPlatform(t testing.TB) *platform {
 	return w
 }
 
+// lets an account have a program in for an organisation.
+func (w *platform) lets(t testing.TB, account, organization uuid.UUID, name string) {
+	t.Helper()
+	_, err := w.pool.Exec(t.Context(), `
+		WITH s AS (INSERT INTO uaol_auth.sessions (session_id, account_id, method, address, user_agent, expires_at)
+			VALUES (gen_random_uuid(), $1, 'oauth', '', '', now() + interval '1 day') RETURNING session_id)
+		INSERT INTO uaol_auth.oauth_grants (grant_id, organization_id, client_id, client_name, refreshes, resource, scopes,
+			code_hash, code_expires_at, code_used_at, redirect_uri, challenge)
+		SELECT session_id, $2, 'https://app.example.com/' || $3::text, $3::text, true, 'https://uaol.example.com/mcp', 'mcp:write',
+			decode(replace(gen_random_uuid()::text, '-', ''), 'hex'), now(), now(), 'https://app.example.com/back', 'x' FROM s`, account, organization, name)
+	require.NoError(t, err)
+}
+
 // tools answer every call.
 type tools struct{}
 
@@ -224,6 +237,10 @@ func TestNothingIsLeft(t *testing.T) {
 		_, err := w.pool.Exec(t.Context(), `WITH p AS (SELECT $1::uuid, $2::text, $3::uuid, $4::uuid, $5::uuid, $6::uuid) `+sql, id, email, home, alone, shared, bob.Account.ID)
 		require.NoError(t, err, sql)
 	}
+	for _, organization := range []uuid.UUID{home, alone, shared} {
+		w.lets(t, id, organization, name)
+	}
+	w.lets(t, bob.Account.ID, alone, "bob's program")
 	mine := ada.Account.Caller()
 	approved, pending := w.does(t, mine, name)
 	_, err := w.meter.SetCap(t.Context(), mine, billing.CapID{Scope: billing.ScopeMember, Subject: id, Period: billing.PeriodDay}, 100)
@@ -240,7 +257,7 @@ func TestNothingIsLeft(t *testing.T) {
 		}
 	}
 	for _, owned := range []string{"auth.accounts", "auth.organizations", "auth.members", "auth.invitations", "auth.api_keys", "auth.sessions", "auth.identities",
-		"auth.provider_keys", "auth.links", "auth.audit", "auth.group_roles", "registry.tools", "jobs.jobs", "jobs.steps", "jobs.guests", "jobs.workflows", "jobs.workflow_versions", "jobs.schedules",
+		"auth.oauth_grants", "auth.provider_keys", "auth.links", "auth.audit", "auth.group_roles", "registry.tools", "jobs.jobs", "jobs.steps", "jobs.guests", "jobs.workflows", "jobs.workflow_versions", "jobs.schedules",
 		"billing.accounts", "billing.journal", "billing.spenders", "billing.caps", "storage.files", "auth.outbox", "registry.outbox", "jobs.outbox"} {
 		require.Contains(t, before, "uaol_"+owned, "this test looks where something is")
 	}

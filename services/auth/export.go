@@ -13,6 +13,7 @@ import (
 
 	"uaol/providers/postgres"
 	"uaol/services"
+	"uaol/services/auth/oauth"
 )
 
 // Exports hand out all that is kept of somebody, here and by other services.
@@ -104,7 +105,7 @@ func (x *Exports) own(ctx context.Context, a Account, memberships []Membership) 
 		read func(context.Context, Account) (any, error)
 	}{
 		{"keys", x.repository.exportedKeys}, {"sessions", x.repository.exportedSessions}, {"identities", x.repository.exportedIdentities},
-		{"providerKeys", x.repository.exportedProviderKeys}, {"invitations", x.repository.exportedInvitations},
+		{"providerKeys", x.repository.exportedProviderKeys}, {"invitations", x.repository.exportedInvitations}, {"grants", x.repository.exportedGrants},
 	} {
 		rows, err := list.read(ctx, a)
 		if err != nil {
@@ -262,6 +263,12 @@ func (r *Repository) exportedProviderKeys(ctx context.Context, a Account) (any, 
 	rows, err := postgres.All[row](ctx, r.pool, `
 		SELECT provider, masked, is_default, created_at, updated_at FROM uaol_auth.provider_keys WHERE organization_id = $1 ORDER BY provider`, a.Organization)
 	return append([]row{}, rows...), err
+}
+
+// exportedGrants are the programs that the account has let in.
+func (r *Repository) exportedGrants(ctx context.Context, a Account) (any, error) {
+	grants, err := oauth.NewRepository(r.pool).Grants(ctx, a.ID)
+	return append([]oauth.Grant{}, grants...), err
 }
 
 // exportedInvitations are those that were sent to the account's address, and

@@ -49,6 +49,8 @@ func TestExportHoldsEverything(t *testing.T) {
 		_, err := w.pool.Exec(t.Context(), `WITH p AS (SELECT $1::uuid, $2::text, $3::uuid) `+sql, id, "ada@example.com", ada.Account.Organization)
 		require.NoError(t, err, sql)
 	}
+	w.lets(t, ada.Account.ID, shared, "a program of hers")
+	w.lets(t, bob.Account.ID, shared, "bob's program")
 	w.does(t, ada.Account.Caller(), name)
 	w.does(t, bob.Account.Caller(), "a secret of bob's")
 	inTeam := ada.Account.Caller()
@@ -68,7 +70,7 @@ func TestExportHoldsEverything(t *testing.T) {
 	delete(counts, "acts")
 	require.Equal(t, 2, acts)
 	require.Equal(t, map[string]int{
-		"memberships": 1, "keys": 2, "sessions": 1, "identities": 1, "providerKeys": 1, "invitations": 1,
+		"memberships": 1, "keys": 2, "sessions": 2, "grants": 1, "identities": 1, "providerKeys": 1, "invitations": 1,
 		"tools": 4, "jobs": 1, "workflows": 2, "schedules": 2, "credits": 1, "creditEntries": counts["creditEntries"], "files": 2, "calls": 2,
 	}, counts)
 	require.Greater(t, counts["creditEntries"], 2)
@@ -81,6 +83,7 @@ func TestExportHoldsEverything(t *testing.T) {
 	require.Contains(t, text, "subject-of-hers")
 	require.Contains(t, text, "sk-12345...6789")
 	require.Contains(t, text, "hers in the team")
+	require.Contains(t, text, "a program of hers")
 	for _, hidden := range []string{"bob's", "bob@example.com", ada.Key, secret, ada.Token, "argon2id", "sealed", bob.Account.ID.String()} {
 		require.NotContains(t, text, hidden)
 	}

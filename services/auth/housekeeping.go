@@ -4,18 +4,20 @@ import (
 	"context"
 
 	"uaol/providers/postgres"
+	"uaol/services/auth/oauth"
 )
 
 // Housekeeper forgets what has had its time. Several may run at once: every
 // step may be repeated.
 type Housekeeper struct {
 	repository *Repository
+	programs   *oauth.Repository
 	auditDays  int
 }
 
 // NewHousekeeper makes a Housekeeper.
 func NewHousekeeper(cfg Config, repository *Repository) *Housekeeper {
-	return &Housekeeper{repository: repository, auditDays: cfg.AuditDays}
+	return &Housekeeper{repository: repository, programs: oauth.NewRepository(repository.pool), auditDays: cfg.AuditDays}
 }
 
 // guestBatch is how many guests one transaction ends.
@@ -35,6 +37,9 @@ func (h *Housekeeper) Sweep(ctx context.Context) error {
 		if _, err := postgres.Exec(ctx, h.repository.pool, overdue); err != nil {
 			return err
 		}
+	}
+	if err := h.programs.Sweep(ctx); err != nil {
+		return err
 	}
 	if err := h.repository.forgetAttempts(ctx); err != nil {
 		return err

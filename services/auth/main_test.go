@@ -15,12 +15,14 @@ import (
 	"go.uber.org/zap"
 
 	"uaol/providers/api"
+	"uaol/providers/egress"
 	"uaol/providers/events"
 	"uaol/providers/keyring"
 	"uaol/providers/mail"
 	"uaol/providers/peers/peerstest"
 	"uaol/providers/postgres/pgtest"
 	"uaol/services/auth/modelkeys"
+	"uaol/services/auth/oauth"
 	"uaol/services/auth/oidc"
 	"uaol/services/billing/billingtest"
 )
@@ -44,6 +46,10 @@ type bench struct {
 	ring          *keyring.Ring
 	signIns       *SignIns
 	profiles      *ProfileHandler
+	oauth         *oauth.Service
+	oauthConfig   oauth.Config
+	public        string          // UAOL_PUBLIC_URL
+	transport     *http.Transport // with which programs' documents are fetched
 	modelKeys     *modelkeys.Service
 	engine        *gin.Engine // the routes, as in a process without the gateway
 
@@ -74,6 +80,9 @@ func setup(t testing.TB, changes ...func(*Config)) *bench {
 		cfg, b.repository, billingtest.New(t, b.pool), bus, zap.NewNop())
 	require.NoError(t, err)
 	b.audit = NewAuditLog(b.repository)
+	policy, err := egress.New(egress.Config{})
+	require.NoError(t, err)
+	b.transport, b.oauthConfig = policy.Transport(), oauth.Config{Access: 15 * time.Minute, Refresh: 720 * time.Hour, Registration: "on"}
 	b.authenticator = NewAuthenticator(b.service, bus)
 	t.Cleanup(b.authenticator.Close)
 	b.writeWith(t, mail.Config{})
@@ -89,10 +98,13 @@ func (b *bench) signInWith(t testing.TB, cfg oidc.Config) {
 	var err error
 	b.signIns, err = NewSignIns(cfg, providers, b.service, b.repository, b.ring)
 	require.NoError(t, err)
+	b.oauth = oauth.NewService(b.oauthConfig, b.public, oauth.NewRepository(b.pool), NewOAuthHost(b.service, providers), b.bus, b.ring, b.transport)
+	t.Cleanup(b.oauth.Close)
 	gin.SetMode(gin.ReleaseMode)
 	b.engine = gin.New()
 	out := routes(b.routes())
-	api.Mount(b.engine, api.Guards{Authenticator: b.authenticator, Service: peerstest.Tokens(t), Auditor: b.audit}, true, out.Routes.Operations...)
+	guards := api.Guards{Authenticator: b.authenticator, Service: peerstest.Tokens(t), Auditor: b.audit, Public: b.public}
+	api.Mount(b.engine, guards, true, append(out.Routes.Operations, protected()...)...)
 }
 
 type answer struct {
@@ -150,9 +162,10 @@ func (b *bench) text(t testing.TB, sql string, args ...any) (text string) {
 // routes are what the module would mount.
 func (b *bench) routes() routesParams {
 	return routesParams{
-		Handler: NewHandler(b.service, b.audit, b.signIns), Pool: b.pool,
+		Handler: NewHandler(b.service, b.audit, b.signIns, b.oauth), Pool: b.pool,
 		ModelKeys: modelkeys.NewHandler(b.modelKeys),
 		Profiles:  b.profiles,
+		OAuth:     oauth.NewHandler(b.oauth),
 	}
 }
 

@@ -14,14 +14,17 @@ import (
 	"uaol/migrations"
 	"uaol/providers/api"
 	"uaol/providers/config"
+	"uaol/providers/egress"
 	"uaol/providers/events"
 	"uaol/providers/httpserver"
+	"uaol/providers/keyring"
 	"uaol/providers/limits"
 	"uaol/providers/logging"
 	"uaol/providers/mail"
 	"uaol/providers/workers"
 	"uaol/services"
 	"uaol/services/auth/modelkeys"
+	"uaol/services/auth/oauth"
 	"uaol/services/auth/oidc"
 	"uaol/services/auth/teams"
 	"uaol/services/billing"
@@ -35,8 +38,10 @@ var Module = fx.Module("auth",
 	config.For[oidc.Config](),
 	config.For[modelkeys.Config](),
 	config.For[mail.Config](),
-	fx.Provide(fx.Private, NewRepository, NewService, NewHandler, NewAuditLog, NewHousekeeper, newProviders, NewSignIns,
+	config.For[oauth.Config](),
+	fx.Provide(fx.Private, NewRepository, newService, newIssuers, NewHandler, NewAuditLog, NewHousekeeper, newProviders, NewSignIns,
 		modelkeys.NewRepository, modelkeys.NewService, modelkeys.NewHandler,
+		NewOAuthHost, oauth.NewRepository, newOAuth, oauth.NewHandler,
 		NewTeamsHost, teams.NewRepository, teams.NewService, teams.NewHandler,
 		mail.New, newPost, NewProfiles, newExports, NewProfileHandler, newEraser),
 	fx.Provide(local, standing, modelKeys, directory, auditor, NewAuthenticator, newRevocations, hearing, telling, asAuthenticator, routes, usageNotes, housekeeping, posting, erasing),
@@ -63,6 +68,38 @@ func newProviders(cfg oidc.Config, lifecycle fx.Lifecycle) *oidc.Providers {
 	providers := oidc.New(cfg)
 	lifecycle.Append(fx.StopHook(providers.Close))
 	return providers
+}
+
+func newIssuers(cfg oauth.Config, policy *egress.Policy, lifecycle fx.Lifecycle) *oidc.Issuers {
+	issuers := oidc.NewIssuers(cfg.Issuers, policy)
+	lifecycle.Append(fx.StopHook(issuers.Close))
+	return issuers
+}
+
+func newService(cfg Config, repository *Repository, meter billing.Meter, bus *events.Bus, issuers *oidc.Issuers, log *zap.Logger) (*Service, error) {
+	s, err := NewService(cfg, repository, meter, bus, log)
+	if err == nil {
+		s.Accept(issuers)
+	}
+	return s, err
+}
+
+type oauthParams struct {
+	fx.In
+	Config     oauth.Config
+	Server     httpserver.Config
+	Repository *oauth.Repository
+	Host       oauth.Host
+	Bus        *events.Bus
+	Ring       *keyring.Ring
+	Policy     *egress.Policy
+	Lifecycle  fx.Lifecycle
+}
+
+func newOAuth(p oauthParams) *oauth.Service {
+	s := oauth.NewService(p.Config, p.Server.Public, p.Repository, p.Host, p.Bus, p.Ring, p.Policy.Transport())
+	p.Lifecycle.Append(fx.StopHook(s.Close))
+	return s
 }
 
 func auditor(l *AuditLog) services.Auditor { return l }
@@ -134,6 +171,7 @@ type routesParams struct {
 	ModelKeys *modelkeys.Handler
 	Teams     *teams.Handler
 	Profiles  *ProfileHandler
+	OAuth     *oauth.Handler
 	Config    Config
 	Current   *migrations.Current // the first admin needs its tables
 	Pool      *pgxpool.Pool
@@ -156,7 +194,7 @@ func routes(p routesParams) httpserver.Out {
 			return nil
 		}))
 	}
-	operations := slices.Concat(p.Handler.operations(), p.ModelKeys.Operations(), p.Teams.Operations(), p.Profiles.operations())
+	operations := slices.Concat(p.Handler.operations(), p.ModelKeys.Operations(), p.Teams.Operations(), p.Profiles.operations(), p.OAuth.Operations())
 	operations = append(operations,
 		api.Internal("/internal/auth/verify", p.Handler.service.Verify),
 		api.Internal("/internal/auth/acting", p.Handler.service.Acting),

@@ -11,25 +11,27 @@ import (
 	"uaol/providers/api"
 	"uaol/services"
 	"uaol/services/auth/modelkeys"
+	"uaol/services/auth/oauth"
 	"uaol/services/auth/teams"
 	"uaol/services/billing"
 )
 
 // Handler is auth over HTTP.
 type Handler struct {
-	service *Service
-	audit   *AuditLog
-	signIns *SignIns
+	service  *Service
+	audit    *AuditLog
+	signIns  *SignIns
+	consents *oauth.Service
 }
 
 // NewHandler makes a Handler.
-func NewHandler(service *Service, audit *AuditLog, signIns *SignIns) *Handler {
-	return &Handler{service: service, audit: audit, signIns: signIns}
+func NewHandler(service *Service, audit *AuditLog, signIns *SignIns, consents *oauth.Service) *Handler {
+	return &Handler{service: service, audit: audit, signIns: signIns, consents: consents}
 }
 
 // Operations is auth's part of the API, as data.
 func Operations() []api.Operation {
-	return slices.Concat((*Handler)(nil).operations(), modelkeys.Operations(), teams.Operations(), (*ProfileHandler)(nil).operations())
+	return slices.Concat((*Handler)(nil).operations(), modelkeys.Operations(), teams.Operations(), (*ProfileHandler)(nil).operations(), oauth.Operations())
 }
 
 func (h *Handler) operations() []api.Operation {

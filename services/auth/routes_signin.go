@@ -61,7 +61,7 @@ func (h *Handler) begin(provider string) func(*gin.Context, services.Caller) {
 		}
 		page, err := h.signIns.Begin(c.Request.Context(), BeginRequest{
 			Provider: provider, Browser: maker,
-			ReturnTo: c.Query("return_to"), Invitation: c.Query("invitation"), GuestID: c.Query("guest"),
+			ReturnTo: c.Query("return_to"), Authorize: c.Query("authorize"), Invitation: c.Query("invitation"), GuestID: c.Query("guest"),
 		})
 		if err != nil {
 			api.Fail(c, err)
@@ -96,11 +96,35 @@ func (h *Handler) finish(provider string) func(*gin.Context, services.Caller) {
 		if err != nil {
 			_ = c.Error(err) // the access log tells it
 			services.NoteRefusal(c.Request.Context(), api.CodeOf(err))
+		}
+		if toConsent(returnTo) {
+			h.backToConsent(c, returnTo, token, err)
+			return
+		}
+		if err != nil {
 			redirect(c, http.StatusFound, returnTo+"/auth/callback?error="+component(api.MessageOf(err)))
 			return
 		}
 		redirect(c, http.StatusFound, returnTo+"/auth/callback?token="+component(token)+"&provider="+provider)
 	}
+}
+
+// backToConsent sends a browser on to the page on which a program asked to be let in. It
+// gets no token: who has signed in there the page knows by its own cookie.
+func (h *Handler) backToConsent(c *gin.Context, page, text string, err error) {
+	said, session := "", uuid.Nil
+	if err == nil {
+		var read token
+		read, err = h.service.signer.read(text)
+		session = read.ID
+	}
+	if err != nil {
+		said = api.MessageOf(err) + "."
+	}
+	ctx := c.Request.Context()
+	cookie, _ := c.Cookie(h.consents.CookieName(ctx)) // without one it is new
+	http.SetCookie(c.Writer, h.consents.SignedIn(ctx, cookie, session, said))
+	redirect(c, http.StatusFound, page)
 }
 
 // handOver turns a post from a provider's site, which comes without our cookies,

@@ -12,6 +12,7 @@ import (
 	"uaol/providers/postgres"
 	"uaol/providers/secrets"
 	"uaol/services"
+	"uaol/services/auth/oidc"
 	"uaol/services/billing"
 )
 
@@ -25,7 +26,8 @@ type Service struct {
 	used         *usage
 	registration Registration
 	guests       bool
-	signups      int // new accounts and guests in an hour from one address; 0: any number
+	issuers      *oidc.Issuers // whose access tokens count at protected resources; nil for none
+	signups      int           // new accounts and guests in an hour from one address; 0: any number
 }
 
 // NewService makes a Service; in development it makes the JWT secret if it is missing.
@@ -44,6 +46,9 @@ func NewService(cfg Config, repository *Repository, meter billing.Meter, bus *ev
 		registration: cfg.Registration, guests: cfg.Guests == "on", signups: cfg.Signups,
 	}, nil
 }
+
+// Accept lets access tokens of other issuers count where they were given for.
+func (s *Service) Accept(issuers *oidc.Issuers) { s.issuers = issuers }
 
 // Registered is a new user, with the only copy of its key.
 type Registered struct {

@@ -17,7 +17,7 @@ import (
 // Session is one sign-in.
 type Session struct {
 	ID         uuid.UUID     `json:"id" db:"session_id"`
-	Method     string        `json:"method" db:"method" doc:"password, key, register or a provider's name"`
+	Method     string        `json:"method" db:"method" doc:"password, key, register, a provider's name, or oauth: a program that was let in, see /auth/grants"`
 	Address    string        `json:"address" db:"address"`
 	UserAgent  string        `json:"userAgent" db:"user_agent"`
 	CreatedAt  services.Time `json:"createdAt" db:"created_at"`

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -18,6 +19,7 @@ import (
 	"uaol/providers/keyring"
 	"uaol/providers/postgres"
 	"uaol/services"
+	"uaol/services/auth/oauth"
 	"uaol/services/auth/oidc"
 )
 
@@ -46,6 +48,12 @@ func (s *SignIns) Configured(provider string) bool {
 	return s.providers.Named(provider).Configured() == nil
 }
 
+// consentPage is where a program asks to be let in, as sign-ins that began there keep it.
+const consentPage = "/oauth/authorize?"
+
+// toConsent reports whether a sign-in leads back to a page of ours, and not to a frontend.
+func toConsent(returnTo string) bool { return strings.HasPrefix(returnTo, consentPage) }
+
 // signInLife is how long somebody may take to sign in at a provider.
 const signInLife = 10 * time.Minute
 
@@ -54,6 +62,7 @@ type BeginRequest struct {
 	Provider   string // one of oidc.Names
 	Browser    string // the secret in the browser's cookie
 	ReturnTo   string // a configured frontend; "" for the default
+	Authorize  string // the query of a program's request, to whose page the browser goes back instead; "" for none
 	Invitation string // the secret of an invitation; "" without one
 	GuestID    string // the guest that becomes the user, if that is a new one
 }
@@ -89,6 +98,13 @@ func (s *SignIns) check(in BeginRequest) (returnTo string, err error) {
 	if !slices.Contains(s.frontends, returnTo) {
 		faults = append(faults, services.Fault{Path: "query.return_to", Message: "is none of the origins in FRONTEND_URL"})
 	}
+	if in.Authorize != "" {
+		query, err := url.ParseQuery(in.Authorize)
+		if err != nil || len(in.Authorize) > oauth.MaxQuery {
+			faults = append(faults, services.Fault{Path: "query.authorize", Message: "is not a request that can be gone on with"})
+		}
+		returnTo = consentPage + query.Encode()
+	}
 	if len(in.GuestID) > 128 || !utf8.ValidString(in.GuestID) || strings.Contains(in.GuestID, "\x00") {
 		faults = append(faults, services.Fault{Path: "query.guest", Message: "must be a text of at most 128 characters"})
 	}
@@ -116,15 +132,15 @@ var (
 		"This sign-in is over, or did not begin in this browser; please begin again")
 )
 
-// Finish ends a sign-in: it gives the frontend to go back to and, unless there
-// is an error, the token of a new session. A state counts once, whatever comes
+// Finish ends a sign-in: it gives the frontend, or the page of ours, to go back to and,
+// unless there is an error, the token of a new session. A state counts once, whatever comes
 // of it.
 func (s *SignIns) Finish(ctx context.Context, in FinishRequest) (returnTo, token string, err error) {
 	services.Note(ctx, "provider", in.Provider)
 	returnTo = s.frontends[0]
 	began, err := s.repository.takeSignIn(ctx, keyHash(in.State), keyHash(in.Browser), in.Provider)
 	known := err == nil
-	if known && slices.Contains(s.frontends, began.ReturnTo) {
+	if known && (slices.Contains(s.frontends, began.ReturnTo) || toConsent(began.ReturnTo)) {
 		returnTo = began.ReturnTo
 	}
 	switch {
@@ -170,6 +186,9 @@ func (s *SignIns) enter(ctx context.Context, in entry) (token string, err error)
 		in.email = email
 	}
 	in.session = s.service.session(ctx, uuid.Nil, in.began.Provider, nil)
+	if toConsent(in.began.ReturnTo) { // it is for that page alone
+		in.session.life = signInLife
+	}
 	const most = 5
 	for range most {
 		var account Account

@@ -7,6 +7,7 @@ import (
 
 	"uaol/providers/postgres"
 	"uaol/services"
+	"uaol/services/auth/oauth"
 )
 
 // Verify implements Verifier.
@@ -16,6 +17,8 @@ func (s *Service) Verify(ctx context.Context, in VerifyRequest) (Verified, error
 		return Verified{}, err
 	}
 	switch {
+	case in.Bearer != "" && in.Resource != "" && (oauth.IsAccessToken(in.Bearer) || s.issuers.Issued(in.Bearer)):
+		return s.verifyAccess(ctx, in, organization)
 	case in.Bearer != "":
 		return s.verifyBearer(ctx, in.Bearer, organization)
 	case in.APIKey != "":

@@ -20,6 +20,7 @@ const fresh = 24 * time.Hour
 type discovery struct {
 	provider   *gooidc.Provider
 	verifier   *gooidc.IDTokenVerifier // with the provider's keys, which it keeps
+	access     *gooidc.IDTokenVerifier // of access tokens, whose audience is compared by hand
 	issuer     string                  // as announced; Microsoft's may have a place for the tenant
 	revocation string                  // "" for none
 	style      oauth2.AuthStyle        // how the client shows its secret
@@ -99,6 +100,7 @@ func (p *Provider) ask(ctx context.Context) (*discovery, error) {
 		// Algorithms are those that discovery lists, of the library's asymmetric
 		// ones; RS256 when it lists none of them.
 		verifier: provider.Verifier(&gooidc.Config{ClientID: p.id, SkipIssuerCheck: p.tenants != nil}),
+		access:   provider.Verifier(&gooidc.Config{SkipClientIDCheck: true}),
 	}, nil
 }
 

@@ -7,6 +7,7 @@ package oidc
 import (
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -130,6 +131,17 @@ func (p *Provider) Configured() error {
 	}
 	return services.Errorf(services.Unconfigured, "%s is not configured. Please set %s in backend/.env", p.title, strings.Join(p.missing, " and ")).
 		WithCode("OAUTH_NOT_CONFIGURED")
+}
+
+// Shown is what people know it by: its maker, or where it is.
+func (p *Provider) Shown() string {
+	if name, ok := map[string]string{"google": "Google", "outlook": "Microsoft", "icloud": "Apple"}[p.Name]; ok {
+		return name
+	}
+	if u, err := url.Parse(p.issuer); err == nil {
+		return u.Host
+	}
+	return p.Name
 }
 
 // Redirect is where the provider sends people back to.
