@@ -158,8 +158,8 @@ func TestAnswersAreKeptForWhatWasAskedFor(t *testing.T) {
 	cached(t, yes, func(t *testing.T, a *Authenticator, calls func() int) {
 		for i, c := range []services.Credentials{
 			{Bearer: "t"}, {Bearer: "t", Resource: "https://u/mcp", Family: "https://u/mcp"}, {Bearer: "t", Resource: "https://u/mcp/p/a", Family: "https://u/mcp"},
-			{Bearer: "t", Resource: "https://u/mcp/p/b", Family: "https://u/mcp"}, {Bearer: "t", Resource: "https://u/mcp/p/b c", Family: "https://u/mcp"},
-			{Bearer: "c t", Resource: "https://u/mcp/p/b", Family: "https://u/mcp"}, {Bearer: "t", Organization: "https://u/mcp"}, {Bearer: "https://u/mcp t"},
+			{Bearer: "t", Resource: "https://u/mcp/p/b", Family: "https://u/mcp"}, {Bearer: "t", Resource: "https://u/mcp/p/b https://u/mcp c", Family: "https://u/mcp"},
+			{Bearer: "c https://u/mcp t", Resource: "https://u/mcp/p/b", Family: "https://u/mcp"}, {Bearer: "t", Organization: "https://u/mcp"}, {Bearer: "https://u/mcp t"},
 			{APIKey: "t", Resource: "https://u/mcp", Family: "https://u/mcp"},
 		} {
 			for range 2 {

@@ -148,6 +148,7 @@ func TestCodes(t *testing.T) {
 		"a code of who has been signed out": {before: `DELETE FROM uaol_auth.sessions WHERE method = 'oauth'`, code: "invalid_grant"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			w.execute(t, `DELETE FROM uaol_auth.sessions WHERE method = 'oauth'`) // whatever the one before has left
 			code := p.code(t, ada, verifier)
 			if test.before != "" {
 				w.execute(t, test.before)
@@ -163,7 +164,6 @@ func TestCodes(t *testing.T) {
 				_, err := p.redeem(t, code, verifier)
 				require.NoError(t, err)
 			}
-			w.execute(t, `DELETE FROM uaol_auth.sessions WHERE method = 'oauth'`)
 		})
 	}
 

@@ -99,7 +99,7 @@ func originOf(address string) string {
 // failed is the page that tells somebody why it does not go on. No program hears of it:
 // who asked is not known, or its address is not.
 func failed(err error) page {
-	data := pageData{Kind: "problem", Title: "This does not go on", Text: "The program that sent you here asked in a way that can't be answered. Go back to it; nothing was given away."}
+	data := pageData{Kind: "problem", Title: "This does not go on", Text: "The program that sent you here asked in a way that can’t be answered. Go back to it; nothing was given away."}
 	var refusal *Refusal
 	if errors.As(err, &refusal) {
 		data.Detail = refusal.Description

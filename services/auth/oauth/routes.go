@@ -24,9 +24,6 @@ type Handler struct{ service *Service }
 // NewHandler makes a Handler.
 func NewHandler(service *Service) *Handler { return &Handler{service: service} }
 
-// Service is the use cases, for who signs people in with a provider.
-func (h *Handler) Service() *Service { return h.service }
-
 // Operations is oauth's part of the API, as data.
 func Operations() []api.Operation { return (*Handler)(nil).Operations() }
 
