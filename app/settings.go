@@ -29,7 +29,6 @@ import (
 	"uaol/services/gateway/speech"
 	"uaol/services/jobs"
 	"uaol/services/proxy"
-	"uaol/services/proxy/mcpserver"
 	"uaol/services/registry"
 	"uaol/services/registry/credentials"
 	"uaol/services/storage"
@@ -46,6 +45,6 @@ func Configs() []any {
 	return []any{
 		config.Process{}, logging.Config{}, postgres.Config{}, migrations.Config{}, httpserver.Config{}, limits.Config{},
 		peers.Config{}, egress.Config{}, llm.Config{}, auth.Config{}, oidc.Config{}, oauth.Config{}, modelkeys.Config{}, embeddings.Config{}, keyring.Config{}, mail.Config{}, credentials.Config{}, chat.Config{}, speech.Config{}, storage.Config{}, documents.Config{}, ocr.Config{}, s3.Config{}, metrics.Config{}, telemetry.Config{}, brokers.Config{}, Inherited{}, Remote{}, backup.Config{},
-		auth.ClientConfig{}, registry.Config{}, registry.ClientConfig{}, proxy.Config{}, proxy.ClientConfig{}, mcpserver.Config{}, jobs.Config{}, jobs.ClientConfig{}, billing.ClientConfig{}, billing.PlansConfig{}, payments.Config{}, ledger.Config{}, storage.ClientConfig{},
+		auth.ClientConfig{}, registry.Config{}, registry.ClientConfig{}, proxy.Config{}, proxy.ClientConfig{}, jobs.Config{}, jobs.ClientConfig{}, billing.ClientConfig{}, billing.PlansConfig{}, payments.Config{}, ledger.Config{}, storage.ClientConfig{},
 	}
 }

@@ -6,6 +6,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"uaol/providers/httpserver"
 	"uaol/providers/keyring"
 	"uaol/services/billing"
 	"uaol/services/proxy"
@@ -37,7 +38,7 @@ type Endpoint struct {
 }
 
 // NewEndpoint makes an Endpoint.
-func NewEndpoint(cfg Config, calls *proxy.Service, catalog registry.Catalog, meter billing.Meter, ring *keyring.Ring, repository *Repository, log *zap.Logger) *Endpoint {
+func NewEndpoint(cfg httpserver.Config, calls *proxy.Service, catalog registry.Catalog, meter billing.Meter, ring *keyring.Ring, repository *Repository, log *zap.Logger) *Endpoint {
 	ctx, stop := context.WithCancel(context.Background())
 	e := &Endpoint{
 		calls: calls, catalog: catalog, meter: meter, ring: ring, repository: repository, hosts: newHosts(cfg), log: log,

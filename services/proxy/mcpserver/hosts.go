@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strings"
 
+	"uaol/providers/httpserver"
 	"uaol/services"
 )
 
@@ -17,9 +18,9 @@ type hosts struct {
 	origins []string
 }
 
-func newHosts(cfg Config) hosts {
+func newHosts(cfg httpserver.Config) hosts {
 	h := hosts{origins: cfg.Origins}
-	if public, err := url.Parse(cfg.PublicURL); err == nil {
+	if public, err := url.Parse(cfg.Public); err == nil {
 		h.public = public.Host
 	}
 	return h

@@ -6,7 +6,6 @@ import (
 	"go.uber.org/fx"
 	"go.uber.org/zap"
 
-	"uaol/providers/config"
 	"uaol/providers/httpserver"
 	"uaol/providers/keyring"
 	"uaol/providers/logging"
@@ -21,12 +20,11 @@ import (
 // a call then has no further way to go.
 var Module = fx.Module("mcp",
 	logging.Named("mcp"),
-	config.For[Config](),
 	fx.Provide(fx.Private, NewRepository, endpoint, NewHandler),
 	fx.Provide(routes, sweeper),
 )
 
-func endpoint(cfg Config, calls *proxy.Service, catalog registry.Catalog, meter billing.Meter, ring *keyring.Ring, repository *Repository, log *zap.Logger, lifecycle fx.Lifecycle) *Endpoint {
+func endpoint(cfg httpserver.Config, calls *proxy.Service, catalog registry.Catalog, meter billing.Meter, ring *keyring.Ring, repository *Repository, log *zap.Logger, lifecycle fx.Lifecycle) *Endpoint {
 	e := NewEndpoint(cfg, calls, catalog, meter, ring, repository, log)
 	lifecycle.Append(fx.StopHook(e.Close))
 	return e

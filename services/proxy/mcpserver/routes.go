@@ -26,6 +26,7 @@ func Operations() []api.Operation {
 
 func (h *Handler) operations() []api.Operation {
 	var all []api.Operation
+	resource := api.Resource("/mcp")
 	for _, at := range []struct {
 		path, about string
 		shelf       shelving
@@ -35,9 +36,9 @@ func (h *Handler) operations() []api.Operation {
 		{"/mcp/p/{profile}", "the tools of a profile", h.chosen},
 	} {
 		all = append(all,
-			api.Raw(http.MethodPost, at.path, "MCP, streamable HTTP: "+at.about, h.with(at.shelf, h.post), api.MaxBody(maxBody)),
-			api.Raw(http.MethodGet, at.path, "MCP: what the server says unasked, for clients of the older protocols", h.with(at.shelf, h.listen)),
-			api.Raw(http.MethodDelete, at.path, "MCP: end a session of the older protocols", h.with(at.shelf, h.end)))
+			api.Raw(http.MethodPost, at.path, "MCP, streamable HTTP: "+at.about, h.with(at.shelf, h.post), api.MaxBody(maxBody), resource),
+			api.Raw(http.MethodGet, at.path, "MCP: what the server says unasked, for clients of the older protocols", h.with(at.shelf, h.listen), resource),
+			api.Raw(http.MethodDelete, at.path, "MCP: end a session of the older protocols", h.with(at.shelf, h.end), resource))
 	}
 	return append(all, h.profileOperations()...)
 }
