@@ -140,6 +140,23 @@ func TestFormsOfOthersCountForNothing(t *testing.T) {
 		w.count(t, `SELECT count(*) FROM uaol_auth.sessions WHERE account_id = $1 AND method = 'register'`, ada.Account.ID), "the page's own have ended")
 }
 
+// TestWhoTakesTooLongSignsInAgain: what was shown until then counts no more.
+func TestWhoTakesTooLongSignsInAgain(t *testing.T) {
+	t.Parallel()
+	w := openTown(t)
+	ada := w.made(t, "ada@example.com")
+	p := w.registered(t, nil)
+	v := w.visitor(t)
+	consent := v.signIn(v.open(p.request(oauth2.GenerateVerifier())), "ada@example.com", "correct horse")
+	w.execute(t, `UPDATE uaol_auth.sessions SET expires_at = now() WHERE method = 'password'`)
+	require.Equal(t, http.StatusForbidden, v.decide(consent, "allow", ada.Account.Organization.String()).status)
+	require.Zero(t, w.count(t, `SELECT count(*) FROM uaol_auth.oauth_grants`))
+	again := v.open(p.request(oauth2.GenerateVerifier()))
+	require.Equal(t, http.StatusOK, again.status)
+	require.NotContains(t, again.text, `value="allow"`)
+	require.NotContains(t, again.text, "ada@example.com")
+}
+
 // TestWhoDoesNotAllowGivesNothing but an answer.
 func TestWhoDoesNotAllowGivesNothing(t *testing.T) {
 	t.Parallel()
