@@ -128,6 +128,13 @@ func (w *platform) does(t testing.TB, caller services.Caller, name string) (appr
 		ID: uuid.New(), Organization: caller.Organization, Account: caller.Account, Key: &key, ToolID: ids[0], Method: "echo", Outcome: proxy.Succeeded,
 	})
 	require.NoError(t, w.till.Flush(t.Context()))
+	for _, sql := range []string{ // which the proxy's own packages write, over HTTP alone
+		`INSERT INTO uaol_proxy.profiles (profile_id, organization_id, account_id, name, description, definition) VALUES (gen_random_uuid(), $1, $2, gen_random_uuid()::text, $3, '[]')`,
+		`INSERT INTO uaol_proxy.keyed_calls (organization_id, account_id, key, digest, call_id, state, result, lease_until) VALUES ($1, $2, gen_random_uuid()::text, '', gen_random_uuid(), 'answered', $3, now())`,
+	} {
+		_, err = w.pool.Exec(t.Context(), sql, caller.Organization, caller.Account, "by "+name)
+		require.NoError(t, err)
+	}
 	_, err = w.jobs.SaveWorkflow(t.Context(), caller, jobs.WorkflowRequest{Name: name, Description: "by " + name, Definition: json.RawMessage(fmt.Sprintf(
 		`{"steps":[{"id":"a","tool_id":"%s","action":"echo","parameters":{"who":"%s"}}]}`, ids[0], name))})
 	require.NoError(t, err)

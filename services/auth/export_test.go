@@ -71,7 +71,7 @@ func TestExportHoldsEverything(t *testing.T) {
 	require.Equal(t, 2, acts)
 	require.Equal(t, map[string]int{
 		"memberships": 1, "keys": 2, "sessions": 2, "grants": 1, "identities": 1, "providerKeys": 1, "invitations": 1,
-		"tools": 4, "jobs": 1, "workflows": 2, "schedules": 2, "credits": 1, "creditEntries": counts["creditEntries"], "files": 2, "calls": 2,
+		"tools": 4, "jobs": 1, "workflows": 2, "schedules": 2, "credits": 1, "creditEntries": counts["creditEntries"], "files": 2, "calls": 2, "profiles": 2,
 	}, counts)
 	require.Greater(t, counts["creditEntries"], 2)
 	account := document["account"].(map[string]any)
