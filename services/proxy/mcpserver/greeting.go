@@ -49,7 +49,7 @@ func (q *request) initialize(context.Context) {
 		version = newestWithSessions
 	}
 	can := upstream.CapabilitiesOf(said.Capabilities)
-	q.reply.gin.Header(sessionHeader, q.endpoint.sessions.begin(q.caller, version, can))
+	q.reply.to.Header().Set(sessionHeader, q.endpoint.sessions.begin(q.caller, version, can))
 	q.reply.result([]byte(`{"protocolVersion":"` + version + `","capabilities":` + capabilities + `,"serverInfo":` + serverInfo + `,"instructions":"` + instructions + `"}`))
 }
 

@@ -11,15 +11,14 @@ import (
 	"sync"
 	"time"
 
-	"github.com/gin-gonic/gin"
-
 	"uaol/providers/upstream"
 )
 
 // reply is the answer to one request: one JSON message, or a stream of events as soon
 // as something has to be told before it. It is safe for concurrent use.
 type reply struct {
-	gin     *gin.Context
+	to      http.ResponseWriter
+	of      *http.Request
 	id      json.RawMessage
 	modern  bool
 	streams bool // the client reads events
@@ -92,12 +91,12 @@ func (r *reply) end(status int, member string, value []byte) {
 		_ = r.event(append(append(append(text, head...), value...), '}')) // whoever left does not mind
 		return
 	}
-	header := r.gin.Writer.Header()
+	header := r.to.Header()
 	header["Content-Type"] = jsonType
 	header["Content-Length"] = []string{strconv.Itoa(size)}
-	r.gin.Status(status)
+	r.to.WriteHeader(status)
 	for _, part := range [][]byte{head, value, closing} {
-		_, _ = r.gin.Writer.Write(part)
+		_, _ = r.to.Write(part)
 	}
 }
 
@@ -123,18 +122,22 @@ func (r *reply) event(text []byte) error {
 func (r *reply) write(event []byte) error {
 	if !r.begun {
 		r.begun = true
-		r.gin.Header("Content-Type", "text/event-stream")
-		r.gin.Header("Cache-Control", "no-cache, no-transform")
-		r.gin.Header("X-Accel-Buffering", "no") // nginx passes it on at once
-		r.gin.Status(http.StatusOK)
+		header := r.to.Header()
+		header.Set("Content-Type", "text/event-stream")
+		header.Set("Cache-Control", "no-cache, no-transform")
+		header.Set("X-Accel-Buffering", "no") // nginx passes it on at once
+		r.to.WriteHeader(http.StatusOK)
 	}
 	// Whoever does not read is not waited for: what is sent may belong to others meanwhile.
-	_ = http.NewResponseController(r.gin.Writer).SetWriteDeadline(time.Now().Add(writeWithin))
-	if _, err := r.gin.Writer.Write(event); err != nil {
+	controller := http.NewResponseController(r.to)
+	_ = controller.SetWriteDeadline(time.Now().Add(writeWithin))
+	if _, err := r.to.Write(event); err != nil {
 		return err
 	}
-	r.gin.Writer.Flush()
-	return r.gin.Request.Context().Err()
+	if err := controller.Flush(); err != nil {
+		return err
+	}
+	return r.of.Context().Err()
 }
 
 // beat says now and then that somebody is still here, once the stream has begun, until
@@ -169,14 +172,13 @@ func (r *reply) accept() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.ended = true
-	r.gin.Status(http.StatusAccepted)
-	r.gin.Writer.WriteHeaderNow()
+	r.to.WriteHeader(http.StatusAccepted)
 }
 
 // newReply reads from a request what its client reads.
-func newReply(c *gin.Context) *reply {
-	r := &reply{gin: c}
-	accepts := strings.ToLower(strings.Join(c.Request.Header.Values("Accept"), ","))
+func newReply(to http.ResponseWriter, of *http.Request) *reply {
+	r := &reply{to: to, of: of}
+	accepts := strings.ToLower(strings.Join(of.Header.Values("Accept"), ","))
 	r.streams = strings.Contains(accepts, "text/event-stream")
 	r.only = r.streams && !strings.Contains(accepts, "application/json") && !strings.Contains(accepts, "*/*")
 	return r
@@ -188,6 +190,6 @@ func (r *reply) close() {
 	defer r.mu.Unlock()
 	r.ended = true
 	if r.begun {
-		_ = http.NewResponseController(r.gin.Writer).SetWriteDeadline(time.Time{})
+		_ = http.NewResponseController(r.to).SetWriteDeadline(time.Time{})
 	}
 }

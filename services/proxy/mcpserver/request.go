@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/gin-gonic/gin"
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
@@ -259,12 +258,12 @@ func (q *request) complete(members string, cacheFor int) {
 func (q *request) fail(err error) { q.reply.fail(faultOf(err, nil)) }
 
 // readBody reads a request's body.
-func readBody(c *gin.Context) ([]byte, error) {
-	kind, _, _ := strings.Cut(c.GetHeader("Content-Type"), ";")
+func readBody(r *http.Request) ([]byte, error) {
+	kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
 	if kind = strings.ToLower(strings.TrimSpace(kind)); kind != "" && kind != "application/json" {
 		return nil, services.Errorf(services.Unsupported, "Content-Type must be application/json")
 	}
-	body, err := io.ReadAll(c.Request.Body)
+	body, err := io.ReadAll(r.Body)
 	var large *http.MaxBytesError
 	if errors.As(err, &large) || len(body) > maxBody {
 		return nil, services.Errorf(services.TooLarge, "The body is larger than %d bytes", maxBody)

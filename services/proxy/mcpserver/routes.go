@@ -81,9 +81,9 @@ func (h *Handler) with(find shelving, serve func(c *gin.Context, caller services
 }
 
 func (h *Handler) post(c *gin.Context, caller services.Caller, shelf shelf) {
-	r := newReply(c)
+	r := newReply(c.Writer, c.Request)
 	defer r.close()
-	body, err := readBody(c)
+	body, err := readBody(c.Request)
 	if err != nil {
 		r.failWith(api.StatusOf(err), &upstream.RPCError{Code: jsonrpc.CodeInvalidRequest, Message: api.MessageOf(err)})
 		return
@@ -102,7 +102,7 @@ func (h *Handler) post(c *gin.Context, caller services.Caller, shelf shelf) {
 // listen opens the stream on which clients of the older protocols hear what nobody has
 // asked for.
 func (h *Handler) listen(c *gin.Context, caller services.Caller, shelf shelf) {
-	r := newReply(c)
+	r := newReply(c.Writer, c.Request)
 	defer r.close()
 	if !r.streams {
 		api.Fail(c, services.Errorf(services.Invalid, "The header Accept must name text/event-stream"))
