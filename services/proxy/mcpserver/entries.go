@@ -1,7 +1,6 @@
 package mcpserver
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -188,32 +187,7 @@ func (q *request) listEntries(ctx context.Context, kind listKind) {
 		q.fail(err)
 		return
 	}
-	from, err := q.after()
-	if err != nil {
-		q.fail(err)
-		return
-	}
-	begin := 0
-	if from != "" {
-		begin = slices.IndexFunc(all, func(e entry) bool { return e.name > from })
-		if begin < 0 {
-			begin = len(all)
-		}
-	}
-	page := all[begin:min(begin+pageSize, len(all))]
-	var text bytes.Buffer
-	text.WriteString(`"` + kind.list.Member() + `":[`)
-	for i, e := range page {
-		if i > 0 {
-			text.WriteByte(',')
-		}
-		text.Write(e.text)
-	}
-	text.WriteByte(']')
-	if begin+len(page) < len(all) {
-		text.WriteString(`,"nextCursor":"` + cursorAt(page[len(page)-1].name) + `"`)
-	}
-	q.complete(text.String(), keepList)
+	q.page(kind.list.Member(), len(all), func(i int) (string, []byte) { return all[i].name, all[i].text })
 }
 
 func (q *request) listResources(ctx context.Context) { q.listEntries(ctx, resources) }

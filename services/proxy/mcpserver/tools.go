@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"slices"
+	"sort"
 	"strings"
 
 	"uaol/services"
@@ -20,37 +21,42 @@ func (q *request) listTools(ctx context.Context) {
 		q.fail(err)
 		return
 	}
-	from, err := q.after()
+	q.page("tools", len(all), func(i int) (string, []byte) { return all[i].name, all[i].text })
+}
+
+// page answers with one page of a list that is in order of its names.
+func (q *request) page(member string, n int, at func(i int) (name string, text []byte)) {
+	last, err := q.after()
 	if err != nil {
 		q.fail(err)
 		return
 	}
 	begin := 0
-	if from != "" {
-		begin, _ = slices.BinarySearchFunc(all, from, func(e exposed, name string) int { return strings.Compare(e.name, name) })
-		if begin < len(all) && all[begin].name == from {
-			begin++
-		}
+	if last != "" {
+		begin = sort.Search(n, func(i int) bool { name, _ := at(i); return name > last })
 	}
-	page := all[begin:min(begin+pageSize, len(all))]
+	end := min(begin+pageSize, n)
 	size := 64
-	for _, e := range page {
-		size += len(e.text) + 1
+	for i := begin; i < end; i++ {
+		_, text := at(i)
+		size += len(text) + 1
 	}
-	var text strings.Builder
-	text.Grow(size)
-	text.WriteString(`"tools":[`)
-	for i, e := range page {
-		if i > 0 {
-			text.WriteByte(',')
+	var list strings.Builder
+	list.Grow(size)
+	list.WriteString(`"` + member + `":[`)
+	for i := begin; i < end; i++ {
+		if i > begin {
+			list.WriteByte(',')
 		}
-		text.Write(e.text)
+		_, text := at(i)
+		list.Write(text)
 	}
-	text.WriteByte(']')
-	if begin+len(page) < len(all) {
-		text.WriteString(`,"nextCursor":"` + cursorAt(page[len(page)-1].name) + `"`)
+	list.WriteByte(']')
+	if end < n {
+		name, _ := at(end - 1)
+		list.WriteString(`,"nextCursor":"` + cursorAt(name) + `"`)
 	}
-	q.complete(text.String(), keepList)
+	q.complete(list.String(), keepList)
 }
 
 // listed are the methods on a shelf that the caller can pay for, by name.
