@@ -6,7 +6,6 @@ import (
 	"errors"
 	"net/http"
 	"sync"
-	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/gin-gonic/gin"
@@ -16,11 +15,8 @@ import (
 
 // Events are server-sent events as they are written. They are safe for concurrent use.
 type Events struct {
-	gin      *gin.Context
-	patience time.Duration // that a client is given to read what was sent
-
-	mu    sync.Mutex
-	begun bool
+	*Stream
+	gin *gin.Context
 }
 
 // Send writes an event; data becomes JSON. An error means that nobody listens.
@@ -36,7 +32,7 @@ func (e *Events) SendAs(id, event string, data any) error {
 	if id != "" {
 		id = "id: " + id + "\n"
 	}
-	return e.write(id + "event: " + event + "\ndata: " + string(text) + "\n\n")
+	return e.Write([]byte(id + "event: " + event + "\ndata: " + string(text) + "\n\n"))
 }
 
 // Fail sends an error, as the event "error", in the contract's words.
@@ -47,53 +43,6 @@ func (e *Events) Fail(err error) error {
 	}
 	return e.Send("error", body)
 }
-
-func (e *Events) write(text string) error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if !e.begun {
-		e.begun = true
-		e.gin.Header("Content-Type", "text/event-stream")
-		e.gin.Header("Cache-Control", "no-store")
-		e.gin.Header("X-Accel-Buffering", "no") // nginx passes it on at once
-		e.gin.Status(http.StatusOK)
-	}
-	// Whoever does not read is not waited for: what is sent may belong to others meanwhile.
-	_ = http.NewResponseController(e.gin.Writer).SetWriteDeadline(time.Now().Add(e.patience))
-	if _, err := e.gin.Writer.WriteString(text); err != nil {
-		return err
-	}
-	e.gin.Writer.Flush()
-	return e.gin.Request.Context().Err()
-}
-
-// writeWithin is how long a client may take to read what was sent.
-const writeWithin = 30 * time.Second
-
-func (e *Events) started() bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.begun
-}
-
-// beat says now and then that somebody is still here, once there was an event.
-func (e *Events) beat(ctx context.Context, every time.Duration) {
-	ticker := time.NewTicker(every)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-			if e.started() && e.write(": still here\n\n") != nil {
-				return
-			}
-		}
-	}
-}
-
-// beatEvery keeps intermediaries from taking a quiet stream for a dead one.
-const beatEvery = 15 * time.Second
 
 // Streamer is the function of an operation that answers with events. Its error is an
 // ordinary answer as long as no event was sent, and the event "error" after that.
@@ -129,23 +78,23 @@ func serveEvents[I any](c huma.Context, in *I, h Streamer[I]) {
 	if !ok {
 		return
 	}
-	out := &Events{gin: r.gin, patience: writeWithin}
+	out := &Events{NewStream(r.gin.Writer, r.gin.Request), r.gin}
 	ctx, cancel := context.WithCancel(r.gin.Request.Context())
 	stopping := Stopping(ctx)
 	if r.gin.Request.Method == http.MethodGet { // its client comes back with the last id that it has heard
 		defer context.AfterFunc(stopping, cancel)()
 	}
 	var beating sync.WaitGroup
-	beating.Go(func() { out.beat(ctx, beatEvery) })
+	beating.Go(func() { out.Beat(ctx) })
 	err := h(ctx, services.CallerFrom(ctx), in, out)
 	cancel()
-	beating.Wait()                                                                                // nobody writes after the handler has returned
-	defer func() { _ = http.NewResponseController(r.gin.Writer).SetWriteDeadline(time.Time{}) }() // the connection may be used again
+	beating.Wait() // nobody writes after the handler has returned
+	defer out.Close()
 	switch {
 	case err == nil:
 	case stopping.Err() != nil && errors.Is(err, context.Canceled):
-		_ = out.write(": come back\n\n")
-	case out.started():
+		_ = out.Write([]byte(": come back\n\n"))
+	case out.Begun():
 		_ = out.Fail(err) // whoever left does not mind
 	default:
 		Fail(r.gin, err)

@@ -86,7 +86,8 @@ func TestWhoDoesNotRead(t *testing.T) {
 	ended := make(chan error, 1)
 	engine := gin.New()
 	engine.GET("/", func(c *gin.Context) {
-		out := &Events{gin: c, patience: 200 * time.Millisecond}
+		out := &Events{NewStream(c.Writer, c.Request), c}
+		out.patience = 200 * time.Millisecond
 		for {
 			if err := out.Send("much", strings.Repeat("x", 1<<20)); err != nil {
 				ended <- err
@@ -131,7 +132,7 @@ func TestAQuietStreamBeats(t *testing.T) {
 		recorder := httptest.NewRecorder()
 		c, _ := gin.CreateTestContext(recorder)
 		c.Request = httptest.NewRequest("GET", "/", nil)
-		out := &Events{gin: c, patience: writeWithin}
+		out := &Events{NewStream(c.Writer, c.Request), c}
 		ctx, cancel := context.WithCancel(t.Context())
 		go out.beat(ctx, beatEvery)
 		time.Sleep(2 * beatEvery)

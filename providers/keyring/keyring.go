@@ -10,6 +10,8 @@ import (
 	"crypto/hkdf"
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -135,6 +137,26 @@ func (r *Ring) Open(sealed []byte, bond string) ([]byte, error) {
 		return plain, nil
 	}
 	return nil, fmt.Errorf("it was sealed with a secret that is not known here; name it in ENCRYPTION_SECRET_PREVIOUS")
+}
+
+// SealText seals a value for somebody who carries it for us, such as a browser or a
+// client: as one word that fits into an address or a header.
+func (r *Ring) SealText(value any, bond string) string {
+	plain, err := json.Marshal(value)
+	if err != nil { // what is sealed is made of texts, numbers and ids, which can be written
+		return ""
+	}
+	return base64.RawURLEncoding.EncodeToString(r.Seal(plain, bond))
+}
+
+// OpenText reads what SealText made; false for anything else.
+func (r *Ring) OpenText(text, bond string, value any) bool {
+	sealed, err := base64.RawURLEncoding.DecodeString(text)
+	if err != nil {
+		return false
+	}
+	plain, err := r.Open(sealed, bond)
+	return err == nil && json.Unmarshal(plain, value) == nil
 }
 
 // Current is what everything sealed with the current key begins with: all else

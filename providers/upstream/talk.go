@@ -162,11 +162,14 @@ func (r *request) answer(ctx context.Context, q question) (result json.RawMessag
 	defer r.life.walk()
 	result, err := r.talk.Answer(ctx, q.Method, q.Params)
 	var own RPCError
+	var ours *services.Error
 	switch {
 	case err == nil && isObject(result) && json.Valid(result):
 		return result, nil
 	case errors.As(err, &own):
 		return nil, &own
+	case errors.As(err, &ours):
+		return nil, &RPCError{Code: jsonrpc.CodeInternalError, Message: ours.Message}
 	}
 	return nil, &RPCError{Code: jsonrpc.CodeInternalError, Message: "the client gave no answer"}
 }

@@ -118,7 +118,7 @@ func (k keyed) again() (*upstream.Answer, error) {
 	case k.State != answered:
 		return nil, services.Errorf(services.Timeout, "Nobody knows whether the tool has acted: the answer to the first request with this Idempotency-Key is lost. Look before you send it again with another key").WithCode(services.CodeOutcomeUnknown)
 	case k.Result == nil:
-		return nil, services.Errorf(services.Conflict, "The call was made, as %s, and its result was too large to be kept", k.CallID).WithCode(CodeNotKept)
+		return nil, services.Errorf(services.Conflict, "The call was made, as %s, and its result was too large to be kept; to have it again, call with another key", k.CallID).WithCode(CodeNotKept)
 	}
 	return &upstream.Answer{Result: json.RawMessage(*k.Result), Failed: k.Failed}, nil
 }

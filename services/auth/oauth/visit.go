@@ -3,8 +3,6 @@ package oauth
 import (
 	"context"
 	"crypto/rand"
-	"encoding/base64"
-	"encoding/json"
 	"net/http"
 	"strings"
 	"time"
@@ -41,7 +39,7 @@ const (
 // openVisit reads a browser's cookie; a new visit when there is none that counts.
 func (s *Service) openVisit(cookie string) visit {
 	var v visit
-	if s.open(cookie, "oauth visit", &v) && v.Browser != "" && time.Now().Before(v.Until) {
+	if s.ring.OpenText(cookie, "oauth visit", &v) && v.Browser != "" && time.Now().Before(v.Until) {
 		return v
 	}
 	return visit{Browser: rand.Text()}
@@ -52,7 +50,7 @@ func (s *Service) openVisit(cookie string) visit {
 func (s *Service) cookie(ctx context.Context, v visit) *http.Cookie {
 	v.Until = time.Now().Add(deciding)
 	return &http.Cookie{
-		Name: s.CookieName(ctx), Value: s.seal("oauth visit", v), Path: "/", MaxAge: int(deciding.Seconds()), HttpOnly: true, SameSite: http.SameSiteLaxMode,
+		Name: s.CookieName(ctx), Value: s.ring.SealText(v, "oauth visit"), Path: "/", MaxAge: int(deciding.Seconds()), HttpOnly: true, SameSite: http.SameSiteLaxMode,
 		Secure: strings.HasPrefix(s.base(ctx), "https://"),
 	}
 }
@@ -75,7 +73,7 @@ func (s *Service) SignedIn(ctx context.Context, cookie string, session uuid.UUID
 
 // ticket makes one for a form that is shown to this visit.
 func (s *Service) ticket(v visit, query string) string {
-	return s.seal("oauth ticket "+v.Browser, ticket{Query: query, Session: v.Session, Until: time.Now().Add(deciding)})
+	return s.ring.SealText(ticket{Query: query, Session: v.Session, Until: time.Now().Add(deciding)}, "oauth ticket "+v.Browser)
 }
 
 var errTicket = services.Errorf(services.Forbidden, "This page is too old, or belongs to another browser. Go back to the program and begin again")
@@ -84,7 +82,7 @@ var errTicket = services.Errorf(services.Forbidden, "This page is too old, or be
 // not too long ago.
 func (s *Service) openTicket(v visit, text string) (ticket, error) {
 	var t ticket
-	if !s.open(text, "oauth ticket "+v.Browser, &t) || time.Now().After(t.Until) {
+	if !s.ring.OpenText(text, "oauth ticket "+v.Browser, &t) || time.Now().After(t.Until) {
 		return ticket{}, errTicket
 	}
 	return t, nil
@@ -98,21 +96,4 @@ func (s *Service) openDecision(v visit, text string) (ticket, error) {
 		err = errTicket
 	}
 	return t, err
-}
-
-func (s *Service) seal(bond string, value any) string {
-	text, err := json.Marshal(value)
-	if err != nil { // texts, ids and times can always be written
-		return ""
-	}
-	return base64.RawURLEncoding.EncodeToString(s.ring.Seal(text, bond))
-}
-
-func (s *Service) open(text, bond string, value any) bool {
-	sealed, err := base64.RawURLEncoding.DecodeString(text)
-	if err != nil {
-		return false
-	}
-	plain, err := s.ring.Open(sealed, bond)
-	return err == nil && json.Unmarshal(plain, value) == nil
 }

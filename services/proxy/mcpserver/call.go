@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"net/http"
 	"sync"
 
 	"github.com/google/uuid"
@@ -185,6 +186,11 @@ func (q *request) gather(ctx context.Context, asks map[string]ask) (json.RawMess
 // askOnStream asks a client of an older protocol with a request on the stream of its
 // call. The answer may come to another process.
 func (q *request) askOnStream(ctx context.Context, method string, params json.RawMessage) (json.RawMessage, error) {
+	done, err := q.endpoint.asking.begin(q.caller)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
 	id := uuid.New()
 	address := questionAddress(id)
 	answer, leave := q.endpoint.mail.await(address)
@@ -225,16 +231,16 @@ func readAnswer(text []byte) (json.RawMessage, error) {
 
 // answered takes a client's answer to what it was asked.
 func (q *request) answered(ctx context.Context) {
-	id, err := q.endpoint.questionOf(q.caller, q.id)
-	if err != nil {
-		q.reply.failWith(400, invalidRequest("The message answers nothing that was asked"))
+	id, ok := q.endpoint.questionOf(q.caller, q.id)
+	if !ok {
+		q.reply.failWith(http.StatusBadRequest, invalidRequest("The message answers nothing that was asked"))
 		return
 	}
 	l := letterOf{Result: q.result}
 	if q.result == nil {
 		l.Fault = &upstream.RPCError{}
 		if json.Unmarshal(q.message.fault, l.Fault) != nil {
-			q.reply.failWith(400, invalidRequest("The error is not JSON-RPC's"))
+			q.reply.failWith(http.StatusBadRequest, invalidRequest("The error is not JSON-RPC's"))
 			return
 		}
 	}

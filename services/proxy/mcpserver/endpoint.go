@@ -31,6 +31,7 @@ type Endpoint struct {
 	repository *Repository
 	parking    *parking
 	running    *running
+	asking     *asking
 
 	ctx  context.Context // ends with Close
 	stop context.CancelFunc
@@ -43,7 +44,7 @@ func NewEndpoint(cfg httpserver.Config, calls *proxy.Service, catalog registry.C
 	e := &Endpoint{
 		calls: calls, catalog: catalog, meter: meter, ring: ring, repository: repository, hosts: newHosts(cfg), log: log,
 		mail: NewMail(repository, ring, log), sessions: newSessions(ring, repository), all: newEverything(catalog), printed: newPrinted(log),
-		running: newRunning(), ctx: ctx, stop: stop,
+		running: newRunning(), asking: newAsking(), ctx: ctx, stop: stop,
 	}
 	e.parking, e.entries, e.profiles = newParking(e), newEntries(e), newProfiles(repository, catalog)
 	return e

@@ -136,13 +136,8 @@ func (s *entries) of(ctx context.Context, caller services.Caller, offer registry
 	return found
 }
 
-// all gives the entries of all tools on a shelf, in order. Of two with one name the
-// first counts.
-func (s *entries) all(ctx context.Context, caller services.Caller, shelf shelf, kind listKind) ([]entry, error) {
-	tools, err := shelf.offers(ctx, caller)
-	if err != nil {
-		return nil, err
-	}
+// all gives the entries of some tools, in order. Of two with one name the first counts.
+func (s *entries) all(ctx context.Context, caller services.Caller, tools []laid, kind listKind) []entry {
 	found := make([][]json.RawMessage, len(tools))
 	var looks errgroup.Group
 	looks.SetLimit(lookAtOnce)
@@ -168,7 +163,7 @@ func (s *entries) all(ctx context.Context, caller services.Caller, shelf shelf, 
 		}
 	}
 	slices.SortStableFunc(all, func(a, b entry) int { return cmp.Compare(a.name, b.name) })
-	return slices.CompactFunc(all, func(a, b entry) bool { return a.name == b.name }), nil
+	return slices.CompactFunc(all, func(a, b entry) bool { return a.name == b.name })
 }
 
 func memberText(object json.RawMessage, name string) (text string) {
@@ -182,11 +177,12 @@ func memberText(object json.RawMessage, name string) (text string) {
 
 // listEntries answers with one page of a list.
 func (q *request) listEntries(ctx context.Context, kind listKind) {
-	all, err := q.endpoint.entries.all(ctx, q.caller, q.shelf, kind)
+	tools, err := q.shelf.offers(ctx, q.caller)
 	if err != nil {
 		q.fail(err)
 		return
 	}
+	all := q.endpoint.entries.all(ctx, q.caller, tools, kind)
 	q.page(kind.list.Member(), len(all), func(i int) (string, []byte) { return all[i].name, all[i].text })
 }
 

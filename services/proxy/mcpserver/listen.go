@@ -10,11 +10,6 @@ import (
 	"uaol/services"
 )
 
-// filter is what a client wants to hear of.
-type filter struct {
-	tools, prompts, resources bool
-}
-
 // changesEvery is how often a stream looks whether the tools have changed.
 const changesEvery = time.Second
 
@@ -33,9 +28,8 @@ func (q *request) subscribe(ctx context.Context) {
 		q.reply.failWith(400, invalidRequest("The header Accept must name text/event-stream"))
 		return
 	}
-	f := filter{tools: wanted.Notifications.Tools}
-	agreed := map[string]any{}
-	if f.tools {
+	tools, agreed := wanted.Notifications.Tools, map[string]any{}
+	if tools {
 		agreed["toolsListChanged"] = true
 	}
 	if q.reply.tell("", "notifications/subscriptions/acknowledged", mustJSON(map[string]any{
@@ -43,14 +37,14 @@ func (q *request) subscribe(ctx context.Context) {
 	})) != nil {
 		return
 	}
-	q.endpoint.follow(ctx, q.caller, q.shelf, q.reply, f, q.id)
+	q.endpoint.follow(ctx, q.caller, q.shelf, q.reply, tools, q.id)
 	if api.Stopping(ctx).Err() != nil { // not the client's wish: it is told that this ends well
 		q.reply.result([]byte(`{"resultType":"complete","_meta":{"` + metaServer + `":` + serverInfo + `,"` + metaSubscription + `":` + string(q.id) + `}}`))
 	}
 }
 
 // follow tells a client of changes until it leaves or the process stops.
-func (e *Endpoint) follow(ctx context.Context, caller services.Caller, shelf shelf, r *reply, f filter, subscription json.RawMessage) {
+func (e *Endpoint) follow(ctx context.Context, caller services.Caller, shelf shelf, r *reply, tools bool, subscription json.RawMessage) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(api.Stopping(ctx), cancel)()
@@ -61,7 +55,6 @@ func (e *Endpoint) follow(ctx context.Context, caller services.Caller, shelf she
 	} else if r.open() != nil {
 		return
 	}
-	go r.beat(ctx)
 	last, _ := e.fingerprint(ctx, caller, shelf)
 	ticker := time.NewTicker(changesEvery)
 	defer ticker.Stop()
@@ -76,7 +69,7 @@ func (e *Endpoint) follow(ctx context.Context, caller services.Caller, shelf she
 			continue
 		}
 		last = now
-		if f.tools && r.tell("", "notifications/tools/list_changed", params) != nil {
+		if tools && r.tell("", "notifications/tools/list_changed", params) != nil {
 			return
 		}
 	}

@@ -30,7 +30,7 @@ type Mail struct {
 // letterbox is where letters lie.
 type letterbox interface {
 	put(ctx context.Context, address string, sealed []byte) error
-	take(ctx context.Context, addresses []string) ([]letter, error)
+	lying(ctx context.Context, addresses []string) ([]letter, error)
 }
 
 // letter is one that lies in the database.
@@ -125,7 +125,7 @@ func (m *Mail) look() {
 func (m *Mail) fetch(addresses []string) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	found, err := m.letters.take(ctx, addresses)
+	found, err := m.letters.lying(ctx, addresses)
 	if err != nil {
 		m.log.Debug("letters can't be fetched just now", zap.Error(err))
 		return

@@ -2,6 +2,7 @@ package mcpserver
 
 import (
 	"encoding/json"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -24,7 +25,6 @@ type message struct {
 type params struct {
 	name      string // of a method or a prompt
 	uri       string // of a resource
-	task      string
 	cursor    *string
 	arguments json.RawMessage
 	input     json.RawMessage // answers to what was asked in an earlier round
@@ -42,7 +42,6 @@ type meta struct {
 	level        string
 	progress     json.RawMessage // the token, a text or a number
 	maxCredits   *int64
-	key          string
 }
 
 // Our members of _meta.
@@ -50,7 +49,6 @@ const (
 	metaCredits    = "uaol/credits"    // of a method: what a call costs; of a result: what it has cost
 	metaCall       = "uaol/call"       // of a result: the call's id in GET /proxy/calls/{callId}
 	metaMaxCredits = "uaol/maxCredits" // of a call: the most that it may cost
-	metaKey        = "uaol/idempotencyKey"
 )
 
 // MCP's own.
@@ -68,7 +66,7 @@ func readMessage(body []byte) (m message, fault *upstream.RPCError) {
 	if !json.Valid(body) || !utf8.Valid(body) {
 		return m, &upstream.RPCError{Code: jsonrpc.CodeParseError, Message: "The body is not JSON"}
 	}
-	good := true
+	good, unread := true, ""
 	object := upstream.Members(body, func(key, value []byte) {
 		switch string(key) {
 		case "jsonrpc":
@@ -78,7 +76,7 @@ func readMessage(body []byte) (m message, fault *upstream.RPCError) {
 		case "method":
 			good = good && json.Unmarshal(value, &m.method) == nil && m.method != ""
 		case "params":
-			good = good && m.params.read(value)
+			unread = m.params.read(value)
 		case "result":
 			m.result = value
 		case "error":
@@ -95,6 +93,8 @@ func readMessage(body []byte) (m message, fault *upstream.RPCError) {
 	case m.id != nil && !isID(m.id):
 		fault = invalidRequest("The id must be a text or a whole number")
 		m.id = nil
+	case unread != "":
+		fault = invalidParams(unread + " is not what it has to be")
 	}
 	return m, fault
 }
@@ -107,55 +107,72 @@ func isID(id json.RawMessage) bool {
 	return (id[0] == '-' || id[0] >= '0' && id[0] <= '9') && !strings.ContainsAny(string(id), ".eE")
 }
 
-func (p *params) read(value json.RawMessage) bool {
-	p.all = value
-	good, strange := true, false
+// read reads a request's parameters; a fault is the path of what can't be read.
+func (p *params) read(value json.RawMessage) (fault string) {
+	p.all, p.plain = value, value
+	strange := false
+	as := func(key string, value []byte, to any) {
+		if json.Unmarshal(value, to) != nil {
+			fault = "params." + key
+		}
+	}
 	object := upstream.Members(value, func(key, value []byte) {
-		switch string(key) {
+		switch name := string(key); name {
 		case "name":
-			good = good && json.Unmarshal(value, &p.name) == nil
+			as(name, value, &p.name)
 		case "uri":
-			good = good && json.Unmarshal(value, &p.uri) == nil
-		case "taskId":
-			good = good && json.Unmarshal(value, &p.task) == nil
+			as(name, value, &p.uri)
 		case "cursor":
-			good = good && json.Unmarshal(value, &p.cursor) == nil
-		case "arguments":
-			p.arguments = value
+			as(name, value, &p.cursor)
+		case "requestState":
+			strange = true
+			as(name, value, &p.state)
 		case "inputResponses":
 			p.input, strange = value, true
-		case "requestState":
-			good, strange = good && json.Unmarshal(value, &p.state) == nil, true
+		case "arguments":
+			p.arguments = value
 		case "_meta":
-			good, strange = good && p.meta.read(value), true
+			strange = true
+			if at := p.meta.read(value); at != "" {
+				fault = "params." + at
+			}
 		}
 	})
-	if p.plain = value; strange && object {
+	if !object {
+		return "params"
+	}
+	if strange {
 		p.plain = without(value, "_meta", "inputResponses", "requestState")
 	}
-	return good && object
+	return fault
 }
 
-func (m *meta) read(value json.RawMessage) bool {
-	good := true
+func (m *meta) read(value json.RawMessage) (fault string) {
+	as := func(key string, value []byte, to any) {
+		if json.Unmarshal(value, to) != nil {
+			fault = "_meta[" + strconv.Quote(key) + "]"
+		}
+	}
 	m.there = upstream.Members(value, func(key, value []byte) {
-		switch string(key) {
+		switch name := string(key); name {
 		case metaVersion:
-			good = good && json.Unmarshal(value, &m.version) == nil
+			as(name, value, &m.version)
 		case metaCapabilities:
 			m.capabilities = value
 		case metaLevel:
-			good = good && json.Unmarshal(value, &m.level) == nil
+			as(name, value, &m.level)
 		case metaProgress:
-			m.progress = value
-			good = good && isID(value)
+			if m.progress = value; !isID(value) {
+				fault = "_meta." + name
+			}
 		case metaMaxCredits:
-			good = good && json.Unmarshal(value, &m.maxCredits) == nil
-		case metaKey:
-			good = good && json.Unmarshal(value, &m.key) == nil
+			as(name, value, &m.maxCredits)
 		}
 	})
-	return good && m.there
+	if !m.there {
+		return "_meta"
+	}
+	return fault
 }
 
 // without is an object without some of its members.

@@ -10,6 +10,8 @@ import (
 
 	"github.com/google/uuid"
 	"go.uber.org/zap"
+
+	"uaol/services"
 )
 
 // parking is where calls at tools with sessions wait for their clients, who know no
@@ -65,6 +67,8 @@ func (p *parking) renew() {
 
 // parked is a call in whose middle something may be asked.
 type parked struct {
+	asking  *asking
+	caller  services.Caller
 	id      uuid.UUID
 	number  int           // of rounds so far
 	news    chan struct{} // something is asked
@@ -83,8 +87,8 @@ type question struct {
 }
 
 // enter makes a call that may be parked.
-func (p *parking) enter() *parked {
-	return &parked{id: uuid.New(), news: make(chan struct{}, 1), ended: make(chan struct{}), open: map[string]*question{}}
+func (p *parking) enter(caller services.Caller) *parked {
+	return &parked{asking: p.endpoint.asking, caller: caller, id: uuid.New(), news: make(chan struct{}, 1), ended: make(chan struct{}), open: map[string]*question{}}
 }
 
 func (p *parked) notify(to func(method string, params json.RawMessage)) {
@@ -101,6 +105,11 @@ func (p *parked) told(method string, params json.RawMessage) {
 
 // ask waits for what the client answers.
 func (p *parked) ask(ctx context.Context, method string, params json.RawMessage) (json.RawMessage, error) {
+	done, err := p.asking.begin(p.caller)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
 	q := &question{ask{method, append(json.RawMessage(nil), params...)}, make(chan json.RawMessage, 1)}
 	p.mu.Lock()
 	p.count++
@@ -278,7 +287,7 @@ func (p *parking) rejoin(ctx context.Context, r round, answers json.RawMessage, 
 			if err != nil || there {
 				continue
 			}
-			found, err := p.endpoint.mail.letters.take(ctx, []string{address}) // its last word
+			found, err := p.endpoint.mail.letters.lying(ctx, []string{address}) // its last word
 			if err == nil && len(found) == 0 {
 				return is, lost()
 			}

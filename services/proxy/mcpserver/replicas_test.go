@@ -136,12 +136,32 @@ func TestCancellationsComeToTheOtherReplica(t *testing.T) {
 	user := b.user(t)
 	one, other := raw{b.at(user, 0), "/mcp"}, raw{b.at(user, 1), "/mcp"}
 	session := initialized(t, one)
-	ended := make(chan rpc, 1)
+	ended := make(chan error, 1)
 	go func() {
-		ended <- one.post(t, `{"jsonrpc":"2.0","id":"long","method":"tools/call","params":{"name":"old__slow"}}`, session)
+		_, err := world.Client{Base: one.Base, Header: session}.With("Authorization", one.Header.Get("Authorization")).
+			Try(t, http.MethodPost, "/mcp", world.Raw(`{"jsonrpc":"2.0","id":"long","method":"tools/call","params":{"name":"old__slow"}}`))
+		ended <- err
 	}()
 	receive(t, b.boxes[sessions].entered)
 	require.Equal(t, http.StatusAccepted, other.post(t, `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"long"}}`, session).status)
 	receive(t, b.boxes[sessions].left)
-	receive(t, ended)
+	require.NoError(t, receive(t, ended))
+}
+
+// TestWhoAnswersNothingKeepsFewPlaces: of many calls that ask one client, only so many
+// wait for it.
+func TestWhoAnswersNothingKeepsFewPlaces(t *testing.T) {
+	t.Parallel()
+	b := together(t)
+	c := raw{b.user(t), "/mcp"}
+	waiting := 0
+	for range 10 {
+		got := c.modern(t, "tools/call", object{"name": "old__ask"}, nil)
+		if got.at("result.resultType") == "input_required" {
+			waiting++
+			continue
+		}
+		require.Contains(t, got.at("result.content.0.text"), "answer them first", got.body)
+	}
+	require.Equal(t, 8, waiting)
 }

@@ -9,8 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"time"
 
+	"uaol/providers/api"
 	"uaol/providers/upstream"
 )
 
@@ -18,22 +18,17 @@ import (
 // as something has to be told before it. It is safe for concurrent use.
 type reply struct {
 	to      http.ResponseWriter
-	of      *http.Request
+	stream  *api.Stream
 	id      json.RawMessage
 	modern  bool
 	streams bool // the client reads events
 	only    bool // and nothing else
 
-	mu    sync.Mutex
-	begun bool // the stream
-	ended bool
+	mu      sync.Mutex
+	ended   bool
+	quiet   context.CancelFunc // ends the stream's beat; nil before it has begun
+	beating sync.WaitGroup
 }
-
-// writeWithin is how long a client may take to read what was sent.
-const writeWithin = 30 * time.Second
-
-// beatEvery keeps intermediaries from taking a quiet stream for a dead one.
-const beatEvery = 15 * time.Second
 
 var errNoStream = errors.New("the client does not read events")
 
@@ -86,7 +81,7 @@ func (r *reply) end(status int, member string, value []byte) {
 	}
 	head = append(head, member...)
 	size += len(head) - len(before) - len(member)
-	if r.begun || r.only {
+	if r.quiet != nil || r.only {
 		text := make([]byte, 0, size)
 		_ = r.event(append(append(append(text, head...), value...), '}')) // whoever left does not mind
 		return
@@ -114,50 +109,18 @@ func (r *reply) event(text []byte) error {
 		}
 	}
 	event := make([]byte, 0, len(text)+24)
-	event = append(append(append(event, "event: message\ndata: "...), text...), "\n\n"...)
-	return r.write(event)
+	return r.write(append(append(append(event, "event: message\ndata: "...), text...), "\n\n"...))
 }
 
-// write begins the stream if need be.
+// write begins the stream if need be. A tool may be quiet for long, and so may somebody
+// who is asked something: the stream says meanwhile that it is there.
 func (r *reply) write(event []byte) error {
-	if !r.begun {
-		r.begun = true
-		header := r.to.Header()
-		header.Set("Content-Type", "text/event-stream")
-		header.Set("Cache-Control", "no-cache, no-transform")
-		header.Set("X-Accel-Buffering", "no") // nginx passes it on at once
-		r.to.WriteHeader(http.StatusOK)
+	if r.quiet == nil {
+		ctx, cancel := context.WithCancel(context.Background())
+		r.quiet = cancel
+		r.beating.Go(func() { r.stream.Beat(ctx) })
 	}
-	// Whoever does not read is not waited for: what is sent may belong to others meanwhile.
-	controller := http.NewResponseController(r.to)
-	_ = controller.SetWriteDeadline(time.Now().Add(writeWithin))
-	if _, err := r.to.Write(event); err != nil {
-		return err
-	}
-	if err := controller.Flush(); err != nil {
-		return err
-	}
-	return r.of.Context().Err()
-}
-
-// beat says now and then that somebody is still here, once the stream has begun, until
-// the context ends.
-func (r *reply) beat(ctx context.Context) {
-	ticker := time.NewTicker(beatEvery)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
-		r.mu.Lock()
-		gone := r.begun && !r.ended && r.write([]byte(": still here\n\n")) != nil
-		r.mu.Unlock()
-		if gone {
-			return
-		}
-	}
+	return r.stream.Write(event)
 }
 
 // open begins a stream before there is anything to tell.
@@ -177,19 +140,22 @@ func (r *reply) accept() {
 
 // newReply reads from a request what its client reads.
 func newReply(to http.ResponseWriter, of *http.Request) *reply {
-	r := &reply{to: to, of: of}
+	r := &reply{to: to, stream: api.NewStream(to, of)}
 	accepts := strings.ToLower(strings.Join(of.Header.Values("Accept"), ","))
 	r.streams = strings.Contains(accepts, "text/event-stream")
 	r.only = r.streams && !strings.Contains(accepts, "application/json") && !strings.Contains(accepts, "*/*")
 	return r
 }
 
-// close lets the connection be used again.
+// close ends what goes on and lets the connection be used again.
 func (r *reply) close() {
 	r.mu.Lock()
-	defer r.mu.Unlock()
 	r.ended = true
-	if r.begun {
-		_ = http.NewResponseController(r.to).SetWriteDeadline(time.Time{})
+	quiet := r.quiet
+	r.mu.Unlock()
+	if quiet != nil {
+		quiet()
+		r.beating.Wait() // nobody writes after the handler has returned
+		r.stream.Close()
 	}
 }

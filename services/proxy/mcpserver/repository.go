@@ -24,9 +24,9 @@ func (r *Repository) put(ctx context.Context, address string, sealed []byte) err
 	return err
 }
 
-// take gives the letters to some addresses. They stay, so that one whose taker dies is
+// lying gives the letters to some addresses. They stay, so that one whose taker dies is
 // not lost, until they are swept.
-func (r *Repository) take(ctx context.Context, addresses []string) ([]letter, error) {
+func (r *Repository) lying(ctx context.Context, addresses []string) ([]letter, error) {
 	return postgres.All[letter](ctx, r.pool, `
 		SELECT address, body FROM uaol_proxy.letters WHERE address = ANY ($1::text[])`, addresses)
 }

@@ -129,8 +129,6 @@ func (q *request) subject() (string, bool) {
 		return q.params.name, true
 	case "resources/read":
 		return q.params.uri, true
-	case "tasks/get", "tasks/update", "tasks/cancel":
-		return q.params.task, true
 	}
 	return "", false
 }

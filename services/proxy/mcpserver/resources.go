@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"slices"
 	"strings"
 
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
@@ -71,12 +72,8 @@ func (q *request) locate(ctx context.Context, uri string) (laid, string, error) 
 		return bare[0], uri, nil
 	}
 	for _, kind := range []listKind{resources, templates} {
-		all, err := q.endpoint.entries.all(ctx, q.caller, q.shelf, kind)
-		if err != nil {
-			return laid{}, "", err
-		}
-		for _, e := range all {
-			if e.tool.prefix == "" && (e.own == uri || kind.key == "uriTemplate" && matches(e.own, uri)) {
+		for _, e := range q.endpoint.entries.all(ctx, q.caller, bare, kind) {
+			if e.own == uri || kind.key == "uriTemplate" && matches(e.own, uri) {
 				return e.tool, uri, nil
 			}
 		}
@@ -103,13 +100,15 @@ func (q *request) getPrompt(ctx context.Context) {
 	})
 }
 
-// prompt finds the tool that has a prompt, and what it calls it.
+// prompt finds the tool that has a prompt, and what it calls it. Only those are asked
+// whose prompts may be called that.
 func (q *request) prompt(ctx context.Context, name string) (laid, string, error) {
-	all, err := q.endpoint.entries.all(ctx, q.caller, q.shelf, prompts)
+	tools, err := q.shelf.offers(ctx, q.caller)
 	if err != nil {
 		return laid{}, "", err
 	}
-	for _, e := range all {
+	tools = slices.DeleteFunc(tools, func(t laid) bool { return !t.mayCall(name) })
+	for _, e := range q.endpoint.entries.all(ctx, q.caller, tools, prompts) {
 		if e.name == name {
 			return e.tool, e.own, nil
 		}

@@ -112,7 +112,7 @@ func (h *Handler) listen(c *gin.Context, caller services.Caller, shelf shelf) {
 		api.Fail(c, err)
 		return
 	}
-	h.endpoint.follow(c.Request.Context(), caller, shelf, r, filter{tools: true, prompts: true, resources: true}, nil)
+	h.endpoint.follow(c.Request.Context(), caller, shelf, r, true, nil)
 }
 
 func (h *Handler) end(c *gin.Context, caller services.Caller, _ shelf) {

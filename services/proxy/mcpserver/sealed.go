@@ -3,7 +3,6 @@ package mcpserver
 import (
 	"bytes"
 	"crypto/sha256"
-	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"time"
@@ -18,24 +17,17 @@ import (
 
 // questionID is the id of a request to a client.
 func (e *Endpoint) questionID(caller services.Caller, id uuid.UUID) string {
-	return base64.RawURLEncoding.EncodeToString(e.ring.Seal(id[:], "mcp question/"+caller.Account.String()))
+	return e.ring.SealText(id, questionBond(caller))
 }
 
-func (e *Endpoint) questionOf(caller services.Caller, id json.RawMessage) (uuid.UUID, error) {
+// questionOf reads it back from a client's answer; false for what we have not asked them.
+func (e *Endpoint) questionOf(caller services.Caller, id json.RawMessage) (question uuid.UUID, ok bool) {
 	var text string
-	if err := json.Unmarshal(id, &text); err != nil {
-		return uuid.Nil, err
-	}
-	sealed, err := base64.RawURLEncoding.DecodeString(text)
-	if err != nil {
-		return uuid.Nil, err
-	}
-	plain, err := e.ring.Open(sealed, "mcp question/"+caller.Account.String())
-	if err != nil {
-		return uuid.Nil, err
-	}
-	return uuid.FromBytes(plain)
+	ok = json.Unmarshal(id, &text) == nil && e.ring.OpenText(text, questionBond(caller), &question)
+	return question, ok
 }
+
+func questionBond(caller services.Caller) string { return "mcp question/" + caller.Account.String() }
 
 // round is what a client of the stateless protocol carries from one round of a request
 // to the next.
@@ -57,7 +49,7 @@ func roundBond(caller services.Caller) string {
 
 func (e *Endpoint) sealRound(caller services.Caller, r round) string {
 	r.At = time.Now().Unix()
-	return base64.RawURLEncoding.EncodeToString(e.ring.Seal(mustJSON(r), roundBond(caller)))
+	return e.ring.SealText(r, roundBond(caller))
 }
 
 var errRound = services.Errorf(services.Invalid, "requestState is not of this request, was changed, or is too old; begin again without it")
@@ -65,12 +57,7 @@ var errRound = services.Errorf(services.Invalid, "requestState is not of this re
 // openRound reads a round's state, which must be the caller's and of the same request.
 // Kind Invalid.
 func (e *Endpoint) openRound(caller services.Caller, state string, tool uuid.UUID, about string) (r round, err error) {
-	sealed, err := base64.RawURLEncoding.DecodeString(state)
-	if err != nil {
-		return r, errRound
-	}
-	text, err := e.ring.Open(sealed, roundBond(caller))
-	if err != nil || json.Unmarshal(text, &r) != nil || r.Tool != tool || r.About != about || time.Since(time.Unix(r.At, 0)) > roundFor {
+	if !e.ring.OpenText(state, roundBond(caller), &r) || r.Tool != tool || r.About != about || time.Since(time.Unix(r.At, 0)) > roundFor {
 		return r, errRound
 	}
 	return r, nil

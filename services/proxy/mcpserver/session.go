@@ -2,8 +2,6 @@ package mcpserver
 
 import (
 	"context"
-	"encoding/base64"
-	"encoding/json"
 	"time"
 
 	"github.com/google/uuid"
@@ -50,8 +48,7 @@ func sessionBond(caller services.Caller) string { return "mcp session/" + caller
 
 // begin makes a session's id.
 func (s *sessions) begin(caller services.Caller, version string, can upstream.Capabilities) string {
-	text, _ := json.Marshal(session{uuid.New(), version, can, time.Now().Unix()}) // plain values
-	return base64.RawURLEncoding.EncodeToString(s.ring.Seal(text, sessionBond(caller)))
+	return s.ring.SealText(session{uuid.New(), version, can, time.Now().Unix()}, sessionBond(caller))
 }
 
 var errNoSession = services.Errorf(services.NotFound, "There is no such session; initialize a new one")
@@ -60,16 +57,12 @@ var errNoSession = services.Errorf(services.NotFound, "There is no such session;
 // not, or has ended.
 func (s *sessions) of(ctx context.Context, caller services.Caller, id string) (session, sessionState, error) {
 	var is session
-	sealed, err := base64.RawURLEncoding.DecodeString(id)
-	if err != nil {
-		return is, sessionState{}, errNoSession
-	}
-	text, err := s.ring.Open(sealed, sessionBond(caller))
-	if err != nil || json.Unmarshal(text, &is) != nil || time.Since(time.Unix(is.At, 0)) > sessionsLast {
+	if !s.ring.OpenText(id, sessionBond(caller), &is) || time.Since(time.Unix(is.At, 0)) > sessionsLast {
 		return is, sessionState{}, errNoSession
 	}
 	state, ok := s.states.GetIfPresent(is.ID)
 	if !ok {
+		var err error
 		if state, err = s.repository.session(ctx, is.ID); err != nil {
 			return is, state, err
 		}

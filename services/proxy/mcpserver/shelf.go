@@ -54,9 +54,14 @@ func (l layout) name(method string) string {
 	return registry.MethodName(l.prefix, method)
 }
 
+// mayCall reports whether anything of the tool can have a name on the shelf.
+func (l layout) mayCall(name string) bool {
+	return l.prefix == "" || len(l.names) > 0 || strings.HasPrefix(name, l.prefix+"_")
+}
+
 // own is the method that has a name on the shelf, among those of the tool.
 func (l laid) own(name string) (string, bool) {
-	if l.prefix != "" && len(l.names) == 0 && !strings.HasPrefix(name, l.prefix) {
+	if !l.mayCall(name) {
 		return "", false
 	}
 	for _, m := range l.Methods {

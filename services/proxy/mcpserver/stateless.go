@@ -37,7 +37,7 @@ func (q *request) exchangeStateless(ctx context.Context, in proxy.Exchange) {
 		q.finishRound(in, about, answer, call, err)
 		return
 	}
-	p := q.endpoint.parking.enter()
+	p := q.endpoint.parking.enter(q.caller)
 	if in.Talk.Answer = p.ask; in.Talk.Notify != nil {
 		p.notify(in.Talk.Notify)
 		in.Talk.Notify = p.told
@@ -137,5 +137,5 @@ func (o outcome) news() news {
 
 // lost is told of a call whose process is gone.
 func lost() error {
-	return services.Errorf(services.Timeout, "The process that made the call is gone; whether the tool did its work is unknown").WithCode(services.CodeOutcomeUnknown)
+	return services.Errorf(services.Timeout, "The process that made the call is gone; whether the tool did its work is unknown. Look before you call it again").WithCode(services.CodeOutcomeUnknown)
 }

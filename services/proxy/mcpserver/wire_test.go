@@ -84,19 +84,21 @@ func TestBodiesThatAreNone(t *testing.T) {
 	c := raw{b.user(t), "/mcp"}
 	for body, code := range map[string]string{
 		``: "-32700", `{`: "-32700", "\xff": "-32700", `[]`: "-32600", `"a"`: "-32600", `{}`: "-32600",
-		`{"jsonrpc":"1.0","id":1,"method":"ping"}`:               "-32600",
-		`{"jsonrpc":"2.0","id":null,"method":"ping"}`:            "-32600",
-		`{"jsonrpc":"2.0","id":1.5,"method":"ping"}`:             "-32600",
-		`{"jsonrpc":"2.0","id":[1],"method":"ping"}`:             "-32600",
-		`{"jsonrpc":"2.0","id":1,"method":7}`:                    "-32600",
-		`{"jsonrpc":"2.0","id":1,"method":"ping","params":[]}`:   "-32600",
-		`{"jsonrpc":"2.0","id":1}`:                               "-32600",
-		`{"jsonrpc":"2.0","id":"x","result":{}}`:                 "-32600",
-		`{"jsonrpc":"2.0","id":1,"method":"resources/nonsense"}`: "-32601",
+		`{"jsonrpc":"1.0","id":1,"method":"ping"}`:                                                  "-32600",
+		`{"jsonrpc":"2.0","id":null,"method":"ping"}`:                                               "-32600",
+		`{"jsonrpc":"2.0","id":1.5,"method":"ping"}`:                                                "-32600",
+		`{"jsonrpc":"2.0","id":[1],"method":"ping"}`:                                                "-32600",
+		`{"jsonrpc":"2.0","id":1,"method":7}`:                                                       "-32600",
+		`{"jsonrpc":"2.0","id":1,"method":"ping","params":[]}`:                                      "-32602",
+		`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":7}}`:                        "-32602",
+		`{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"_meta":{"uaol/maxCredits":"x"}}}`: "-32602",
+		`{"jsonrpc":"2.0","id":1}`:                                                                  "-32600",
+		`{"jsonrpc":"2.0","id":"x","result":{}}`:                                                    "-32600",
+		`{"jsonrpc":"2.0","id":1,"method":"resources/nonsense"}`:                                    "-32601",
 	} {
 		got := c.post(t, body, nil)
 		require.Equal(t, code, got.at("error.code"), "%q: %s", body, got.body)
-		if code != "-32601" {
+		if code == "-32700" || code == "-32600" {
 			require.Equal(t, http.StatusBadRequest, got.status, "%q", body)
 		}
 	}
