@@ -182,7 +182,7 @@ func TestInTxRepeats(t *testing.T) {
 	require.ElementsMatch(t, []string{"0+", "0++"}, names, "as though one had come after the other")
 }
 
-// TestInTxGivesUp: what never succeeds is Unavailable after ten seconds, and a statement alone is
+// TestInTxGivesUp: what never succeeds is Unavailable after twenty seconds, and a statement alone is
 // repeated likewise; what is not about order is tried once.
 func TestInTxGivesUp(t *testing.T) {
 	t.Parallel()
