@@ -84,6 +84,9 @@ func (s *Service) createAll(ctx context.Context, caller services.Caller, all []R
 		return nil, err
 	}
 	for i := range drafts {
+		if err := drafts[i].affords(all[i].most); err != nil {
+			return nil, err
+		}
 		drafts[i].Parent = of
 	}
 	if err := s.hold(ctx, caller, drafts); err != nil {

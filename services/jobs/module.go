@@ -1,6 +1,8 @@
 package jobs
 
 import (
+	"context"
+
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/fx"
@@ -32,17 +34,19 @@ var Module = fx.Module("jobs",
 	fx.Provide(callbackRoutes, callbacks),
 	fx.Provide(fx.Private, NewScheduler),
 	fx.Provide(schedules),
-	fx.Provide(local, routes, engine, heartbeats, timers, archiver, fx.Annotate(keeper, fx.ResultTags(`group:"keepers"`))),
+	fx.Provide(local, runner, routes, engine, heartbeats, timers, archiver, fx.Annotate(keeper, fx.ResultTags(`group:"keepers"`))),
 )
 
 // Remote reaches the jobs service in another process.
 var Remote = fx.Module("jobs-remote",
 	config.WhenNeeded[ClientConfig](),
 	fx.Provide(fx.Private, NewClient),
-	fx.Provide(func(c *Client) billing.JobDirectory { return c }, fx.Annotate(remoteKeeper, fx.ResultTags(`group:"keepers"`))),
+	fx.Provide(func(c *Client) billing.JobDirectory { return c }, func(c *Client) Runner { return c }, fx.Annotate(remoteKeeper, fx.ResultTags(`group:"keepers"`))),
 )
 
 func local(s *Service) billing.JobDirectory { return s }
+
+func runner(s *Service) Runner { return s }
 
 func keeper(s *Service) services.Custody {
 	return services.Custody{Service: services.Jobs, Keeper: s}
@@ -57,10 +61,20 @@ func remoteKeeper(cfg ClientConfig, tokens *peers.Tokens) services.Custody {
 func routes(h *Handler, pool *pgxpool.Pool) httpserver.Out {
 	operations := append(h.operations(),
 		api.Internal("/internal/jobs/ended", h.service.Ended),
+		api.Internal("/internal/jobs/runnable", h.service.Runnable),
+		api.Internal("/internal/jobs/begin", h.service.Begin),
+		api.Internal("/internal/jobs/standing", h.service.Standing),
+		api.Internal("/internal/jobs/answer", done(h.service.Answer)),
+		api.Internal("/internal/jobs/stop", done(h.service.Stop)),
 		api.Internal("/internal/jobs/export", h.service.Export),
 		api.Internal("/internal/jobs/erase", services.ErasedBy(h.service)))
 	operations = append(operations, events.NewOutbox(services.Jobs).Operations(services.Jobs, pool)...)
 	return httpserver.Out{Routes: httpserver.Routes{Service: services.Jobs, Operations: operations}}
+}
+
+// done is a use case without a result in the form of an internal operation.
+func done[In any](do func(context.Context, In) error) func(context.Context, In) (struct{}, error) {
+	return func(ctx context.Context, in In) (struct{}, error) { return struct{}{}, do(ctx, in) }
 }
 
 func callbackRoutes(h *CallbacksHandler) httpserver.Out {

@@ -28,6 +28,7 @@ type Request struct {
 	// Key tells which requests are the same one.
 	Key string `json:"-"`
 
+	most   *int64    // credits that it may cost; nil for any
 	was    version   // the saved workflow that Definition was taken from
 	id     uuid.UUID // which job it is: one with the same id is the same one, whatever it says
 	stands bool      // its callback_url was looked at when somebody gave it; work does not stop for it

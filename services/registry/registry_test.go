@@ -245,7 +245,7 @@ func TestSlugs(t *testing.T) {
 	t.Parallel()
 	for name, want := range map[string]string{
 		"My Tool": "my-tool", "  a  ": "a", "---": "tool", "日本": "tool", "": "tool", "Ünïcode": "n-code", "a--b__c": "a-b-c",
-		"abcdefghijklmnopqrstuvwxyz": "abcdefghijklmnopqrstuvwx", "abcdefghijklmnopqrstuvw xyz": "abcdefghijklmnopqrstuvw", "K2": "k2",
+		"abcdefghijklmnopqrstuvwxyz": "abcdefghijklmnopqrstuvwx", "abcdefghijklmnopqrstuvw xyz": "abcdefghijklmnopqrstuvw", "K2": "k2", "Workflow": "workflow-tool",
 	} {
 		require.Equal(t, want, slugOf(name), name)
 	}

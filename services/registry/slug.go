@@ -23,12 +23,19 @@ func slugOf(name string) string {
 			break
 		}
 	}
-	slug := strings.Trim(b.String(), "-")
-	if slug == "" {
+	switch slug := strings.Trim(b.String(), "-"); slug {
+	case "":
 		return "tool"
+	case Workflows:
+		return Workflows + "-tool"
+	default:
+		return slug
 	}
-	return slug
 }
+
+// Workflows is no tool's short name: saved workflows have it where they are called as
+// tools are.
+const Workflows = "workflow"
 
 // another is a slug for a name whose own is taken.
 func another(slug string) string {

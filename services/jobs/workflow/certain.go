@@ -14,9 +14,10 @@ const mostReads = 1000
 
 // inputRead is a place that is filled in from the input.
 type inputRead struct {
-	step int // none: the output
-	at   string
-	path []string
+	step    int // none: the output
+	at      string
+	path    []string
+	perhaps bool // it may never be
 }
 
 // certain marks the steps that a job which succeeds has run: nothing passes them over,
@@ -40,7 +41,8 @@ func (p *parser) certain() {
 	for i := range steps {
 		steps[i].Certain = !passed[i] && steps[i].OnError != Continue
 	}
-	p.d.reads = slices.DeleteFunc(p.reads, func(r inputRead) bool { return r.step != none && !steps[r.step].Certain })
+	p.d.mentions = p.reads
+	p.d.reads = slices.DeleteFunc(slices.Clone(p.reads), func(r inputRead) bool { return r.perhaps || r.step != none && !steps[r.step].Certain })
 }
 
 // Lacks lists the places that cannot be filled in because the input, of which nil is

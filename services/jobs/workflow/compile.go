@@ -126,6 +126,8 @@ func (r *stepReader) read(c *Condition, node ast.NavigableExpr) (fault string) {
 		switch strings.TrimPrefix(node.AsIdent(), ".") {
 		case "steps":
 			return r.readStep(c, node)
+		case "input":
+			r.readInput(node)
 		case "item", "index":
 			c.perItem = r.items
 		}
@@ -147,6 +149,22 @@ func (r *stepReader) read(c *Condition, node ast.NavigableExpr) (fault string) {
 		return allowed(node.AsCall())
 	}
 	return ""
+}
+
+// readInput notes the member of the input that a condition reads. What it does when
+// there is none is the condition's own to say.
+func (r *stepReader) readInput(input ast.NavigableExpr) {
+	var path []string
+	for node := input; ; {
+		parent, ok := node.Parent()
+		if !ok || parent.Kind() != ast.SelectKind {
+			break
+		}
+		path, node = append(path, parent.AsSelect().FieldName()), parent
+	}
+	if len(path) > 0 && len(r.p.reads) < mostReads {
+		r.p.reads = append(r.p.reads, inputRead{step: r.i, at: StepPath(r.i) + ".when", path: path, perhaps: true})
+	}
 }
 
 // readStep notes the step that follows the variable steps, which means nothing

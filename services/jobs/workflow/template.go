@@ -139,8 +139,8 @@ func (c *compiler) addHole(r reference, inside bool) {
 		c.needs = append(c.needs, r.step)
 	}
 	c.ofItem = c.ofItem || r.ofItem()
-	if p := c.parser; r.from == theInput && len(r.path) > 0 && !c.each && len(p.reads) < mostReads {
-		p.reads = append(p.reads, inputRead{step: c.step, at: c.where(), path: r.path})
+	if p := c.parser; r.from == theInput && len(r.path) > 0 && len(p.reads) < mostReads {
+		p.reads = append(p.reads, inputRead{step: c.step, at: c.where(), path: r.path, perhaps: c.each})
 	}
 	c.t.literals = append(c.t.literals, c.literal)
 	c.literal = nil

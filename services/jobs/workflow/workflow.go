@@ -38,7 +38,8 @@ type Definition struct {
 
 	index    map[string]int
 	outdated bool
-	reads    []inputRead
+	reads    []inputRead // without which no job succeeds
+	mentions []inputRead // all of them
 }
 
 // Outdated reports whether Parse would refuse it today.
