@@ -23,3 +23,13 @@ func (s *Service) List(ctx context.Context, caller services.Caller, offer regist
 	}
 	return found, carried.VeilError(err)
 }
+
+// Watch tells whenever a resource of a tool changes, until ctx ends or the tool's server
+// does not tell any more. Kinds as upstream.Client.Watch's.
+func (s *Service) Watch(ctx context.Context, caller services.Caller, offer registry.Offer, uri string, changed func()) error {
+	carried, err := s.credentials(ctx, caller, offer)
+	if err != nil {
+		return err
+	}
+	return carried.VeilError(s.client.Watch(ctx, offer.Target(carried), uri, changed))
+}

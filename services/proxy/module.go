@@ -24,8 +24,8 @@ import (
 var Module = fx.Module("proxy",
 	logging.Named("proxy"),
 	config.For[Config](),
-	fx.Provide(fx.Private, digestKey, NewOnce, NewHandler, NewRepository, NewCalls, NewCallsHandler, NewSweeper, NewLimits, till),
-	fx.Provide(service, local, routes, sweeper, forgetter, fx.Annotate(keeper, fx.ResultTags(`group:"keepers"`))),
+	fx.Provide(fx.Private, digestKey, NewHandler, NewRepository, NewCalls, NewCallsHandler, NewSweeper, NewLimits, till),
+	fx.Provide(service, NewOnce, local, routes, sweeper, forgetter, fx.Annotate(keeper, fx.ResultTags(`group:"keepers"`))),
 )
 
 // Remote reaches the proxy in another process.

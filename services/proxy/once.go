@@ -70,12 +70,20 @@ type keyed struct {
 // Kinds beside Invoker's: Conflict for a key that stands for another call, for one whose
 // call is still under way (CALL_UNDER_WAY) and for one whose result was not kept.
 func (o *Once) Call(ctx context.Context, key string, in CallRequest) (answer *upstream.Answer, repeated bool, err error) {
+	answer, _, repeated, err = o.Exchange(ctx, key, Exchange{CallRequest: in})
+	return answer, repeated, err
+}
+
+// Exchange is Call for somebody who speaks MCP with us. What a tool asks is no answer
+// yet: it frees the key for the next round. The record of a repeated call is the first
+// one's, as far as it is still known.
+func (o *Once) Exchange(ctx context.Context, key string, in Exchange) (answer *upstream.Answer, record *Call, repeated bool, err error) {
 	if err := checkKey(key); err != nil {
-		return nil, false, err
+		return nil, nil, false, err
 	}
 	given, err := readArguments(in.Params)
 	if err != nil {
-		return nil, false, err
+		return nil, nil, false, err
 	}
 	in.id = uuid.Must(uuid.NewV7())
 	call := keyed{
@@ -86,28 +94,28 @@ func (o *Once) Call(ctx context.Context, key string, in CallRequest) (answer *up
 		ours, err := o.repository.claim(ctx, call, o.lease)
 		if err != nil {
 			o.end(ctx, call, errNothingSent) // it may have been written all the same
-			return nil, false, err
+			return nil, nil, false, err
 		}
 		if ours {
-			answer, err = o.make(ctx, call, in)
-			return answer, false, err
+			answer, record, err = o.make(ctx, call, in)
+			return answer, record, false, err
 		}
 		first, err := o.repository.keyed(ctx, call)
 		switch {
 		case services.Is(err, services.NotFound): // it has failed since: the key is free
 			continue
 		case err != nil:
-			return nil, false, err
+			return nil, nil, false, err
 		case first.Digest != call.Digest:
-			return nil, false, services.Errorf(services.Conflict, "This Idempotency-Key was used for another request")
+			return nil, nil, false, services.Errorf(services.Conflict, "This Idempotency-Key was used for another request")
 		case first.State != underWay || first.Lapsed:
 			answer, err = first.again()
-			return answer, true, err
+			return answer, &Call{ID: first.CallID}, true, err
 		case time.Now().After(end):
-			return nil, false, services.Errorf(services.Conflict, "The call with this Idempotency-Key is still under way; ask again later").WithCode(CodeUnderWay)
+			return nil, nil, false, services.Errorf(services.Conflict, "The call with this Idempotency-Key is still under way; ask again later").WithCode(CodeUnderWay)
 		}
 		if err := pauseFor(ctx, keyPause); err != nil {
-			return nil, false, err
+			return nil, nil, false, err
 		}
 	}
 }
@@ -124,7 +132,7 @@ func (k keyed) again() (*upstream.Answer, error) {
 }
 
 // make makes a claimed call, and says meanwhile that it goes on.
-func (o *Once) make(ctx context.Context, call keyed, in CallRequest) (*upstream.Answer, error) {
+func (o *Once) make(ctx context.Context, call keyed, in Exchange) (*upstream.Answer, *Call, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	going, ended := make(chan struct{}), make(chan struct{})
@@ -132,10 +140,13 @@ func (o *Once) make(ctx context.Context, call keyed, in CallRequest) (*upstream.
 		defer close(ended)
 		o.renew(context.WithoutCancel(ctx), call, going)
 	}()
-	answer, err := o.service.call(ctx, in)
+	answer, record, err := o.service.Exchange(ctx, in)
 	close(going)
 	<-ended
+	outcome := err
 	switch {
+	case err == nil && answer.Asks:
+		outcome = errAsked
 	case err == nil:
 		call.State, call.Failed = answered, answer.Failed
 		if len(answer.Result) <= mostKept {
@@ -145,8 +156,8 @@ func (o *Once) make(ctx context.Context, call keyed, in CallRequest) (*upstream.
 	case upstream.Delivered(err):
 		call.State = outcomeLost
 	}
-	o.end(ctx, call, err)
-	return answer, err
+	o.end(ctx, call, outcome)
+	return answer, record, err
 }
 
 func (o *Once) renew(ctx context.Context, call keyed, going <-chan struct{}) {
@@ -165,6 +176,8 @@ func (o *Once) renew(ctx context.Context, call keyed, going <-chan struct{}) {
 		cancel()
 	}
 }
+
+var errAsked = services.Errorf(services.Unavailable, "the tool has asked something")
 
 var errNothingSent = services.Errorf(services.Unavailable, "nothing was sent")
 
