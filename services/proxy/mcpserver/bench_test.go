@@ -253,6 +253,8 @@ func (c raw) modern(t testing.TB, method string, params object, more http.Header
 // toolbox is an MCP server of one era.
 type toolbox struct {
 	url, id, slug string
+	server        *mcp.Server
+	subscribed    chan string // addresses of resources
 	calls         atomic.Int64
 	entered       chan struct{} // slow has begun
 	left          chan struct{} // slow was cancelled
@@ -262,13 +264,19 @@ type toolbox struct {
 
 func newToolbox(t testing.TB, era string) *toolbox {
 	t.Helper()
-	b := &toolbox{entered: make(chan struct{}, 100), left: make(chan struct{}, 100), over: make(chan struct{})}
+	b := &toolbox{subscribed: make(chan string, 100), entered: make(chan struct{}, 100), left: make(chan struct{}, 100), over: make(chan struct{})}
 	server := mcp.NewServer(&mcp.Implementation{Name: "toolbox", Version: "1"}, &mcp.ServerOptions{
+		SubscribeHandler: func(_ context.Context, r *mcp.SubscribeRequest) error {
+			b.subscribed <- r.Params.URI
+			return nil
+		},
+		UnsubscribeHandler:        func(context.Context, *mcp.UnsubscribeRequest) error { return nil },
 		SupportedProtocolVersions: []string{era},
 		CompletionHandler: func(_ context.Context, r *mcp.CompleteRequest) (*mcp.CompleteResult, error) {
 			return &mcp.CompleteResult{Completion: mcp.CompletionResultDetails{Values: []string{r.Params.Argument.Value + "a", r.Params.Ref.Name + r.Params.Ref.URI}}}, nil
 		},
 	})
+	b.server = server
 	says := func(text string) (*mcp.CallToolResult, error) {
 		return &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: text}}}, nil
 	}
@@ -309,6 +317,22 @@ func newToolbox(t testing.TB, era string) *toolbox {
 			}
 		}
 		return says(fmt.Sprint(answer.Action, " ", answer.Content["name"]))
+	})
+	add("sample", anything, func(ctx context.Context, r *mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+		params := &mcp.CreateMessageParams{MaxTokens: 10, Messages: []*mcp.SamplingMessage{{Role: "user", Content: &mcp.TextContent{Text: "The capital of France?"}}}}
+		if era == stateless {
+			if r.Params.InputResponses["m"] == nil {
+				return &mcp.CallToolResult{InputRequests: mcp.InputRequestMap{"m": params}}, nil
+			}
+			text, _ := json.Marshal(r.Params.InputResponses["m"])
+			return says(string(text))
+		}
+		answer, err := r.Session.CreateMessage(ctx, params)
+		if err != nil {
+			return says("not answered: " + err.Error())
+		}
+		text, _ := json.Marshal(answer)
+		return says(string(text))
 	})
 	add("slow", anything, func(ctx context.Context, _ *mcp.CallToolRequest) (*mcp.CallToolResult, error) {
 		b.entered <- struct{}{}

@@ -29,6 +29,10 @@ func (q *request) callTool(ctx context.Context) {
 		q.fail(err)
 		return
 	}
+	if tool.areWorkflows() {
+		q.runWorkflow(ctx, own)
+		return
+	}
 	q.laid = tool
 	q.exchange(ctx, proxy.Exchange{
 		CallRequest: proxy.CallRequest{Caller: q.caller, ToolID: tool.ToolID, Method: own, Params: q.params.arguments},
@@ -48,7 +52,7 @@ func (q *request) exchange(ctx context.Context, in proxy.Exchange) {
 	defer done()
 	in.Talk = &upstream.Talk{Can: q.can, Who: q.caller.Account.String(), Level: q.level, Notify: q.notify(), Answer: q.askOnStream}
 	for range mostRounds {
-		answer, call, err := q.endpoint.calls.Exchange(ctx, in)
+		answer, call, err := q.make(ctx, in)
 		if err != nil || !answer.Asks {
 			q.finish(in, answer, call, err)
 			return
@@ -62,6 +66,15 @@ func (q *request) exchange(ctx context.Context, in proxy.Exchange) {
 		}
 	}
 	q.fail(services.Errorf(services.Upstream, "The tool asks again and again"))
+}
+
+// make makes a call, or gives the answer of the first one with its key.
+func (q *request) make(ctx context.Context, in proxy.Exchange) (*upstream.Answer, *proxy.Call, error) {
+	if q.params.meta.key == "" || in.Request != "" {
+		return q.endpoint.calls.Exchange(ctx, in)
+	}
+	answer, call, _, err := q.endpoint.once.Exchange(ctx, q.params.meta.key, in)
+	return answer, call, err
 }
 
 // mostRounds of questions may one call have.

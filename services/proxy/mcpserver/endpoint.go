@@ -9,24 +9,28 @@ import (
 	"uaol/providers/httpserver"
 	"uaol/providers/keyring"
 	"uaol/services/billing"
+	"uaol/services/jobs"
 	"uaol/services/proxy"
 	"uaol/services/registry"
 )
 
 // Endpoint answers MCP clients. It must be closed.
 type Endpoint struct {
-	calls    *proxy.Service
-	catalog  registry.Catalog
-	meter    billing.Meter
-	ring     *keyring.Ring
-	mail     *Mail
-	sessions *sessions
-	all      *everything
-	printed  *printed
-	entries  *entries
-	profiles *Profiles
-	hosts    hosts
-	log      *zap.Logger
+	calls     *proxy.Service
+	once      *proxy.Once
+	catalog   registry.Catalog
+	meter     billing.Meter
+	ring      *keyring.Ring
+	mail      *Mail
+	sessions  *sessions
+	all       *everything
+	printed   *printed
+	entries   *entries
+	profiles  *Profiles
+	workflows *workflows
+	watches   *watches
+	hosts     hosts
+	log       *zap.Logger
 
 	repository *Repository
 	parking    *parking
@@ -39,14 +43,15 @@ type Endpoint struct {
 }
 
 // NewEndpoint makes an Endpoint.
-func NewEndpoint(cfg httpserver.Config, calls *proxy.Service, catalog registry.Catalog, meter billing.Meter, ring *keyring.Ring, repository *Repository, log *zap.Logger) *Endpoint {
+func NewEndpoint(cfg httpserver.Config, calls *proxy.Service, catalog registry.Catalog, meter billing.Meter, ring *keyring.Ring, repository *Repository, once *proxy.Once, runner jobs.Runner, log *zap.Logger) *Endpoint {
 	ctx, stop := context.WithCancel(context.Background())
 	e := &Endpoint{
-		calls: calls, catalog: catalog, meter: meter, ring: ring, repository: repository, hosts: newHosts(cfg), log: log,
-		mail: NewMail(repository, ring, log), sessions: newSessions(ring, repository), all: newEverything(catalog), printed: newPrinted(log),
+		calls: calls, once: once, catalog: catalog, meter: meter, ring: ring, repository: repository, hosts: newHosts(cfg), log: log,
+		mail: NewMail(repository, ring, log), sessions: newSessions(ring, repository), printed: newPrinted(log), workflows: newWorkflows(runner, log),
 		running: newRunning(), asking: newAsking(), ctx: ctx, stop: stop,
 	}
-	e.parking, e.entries, e.profiles = newParking(e), newEntries(e), newProfiles(repository, catalog)
+	e.all, e.profiles = newEverything(catalog, e.workflows), newProfiles(repository, catalog, e.workflows)
+	e.parking, e.entries, e.watches = newParking(e), newEntries(e), newWatches(e)
 	return e
 }
 
@@ -55,12 +60,14 @@ func (e *Endpoint) Close() {
 	e.stop()
 	e.work.Wait()
 	e.parking.close()
+	e.watches.close()
 	e.mail.Close()
 	e.sessions.close()
 	e.all.close()
 	e.printed.close()
 	e.entries.close()
 	e.profiles.close()
+	e.workflows.close()
 }
 
 // Sweep forgets letters, sessions and calls whose time is up.

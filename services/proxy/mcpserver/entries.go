@@ -106,6 +106,9 @@ func (s *entries) close() { s.kept.StopAllGoroutines() }
 // of gives a tool's entries. One whose server does not answer has none: the others'
 // are what the client came for.
 func (s *entries) of(ctx context.Context, caller services.Caller, offer registry.Offer, kind listKind) []json.RawMessage {
+	if offer.Slug == registry.Workflows { // which have no server
+		return nil
+	}
 	key := entriesOf{tool: offer.ToolID, version: offer.Version, member: kind.list.Member()}
 	if offer.Credentialed().Needs() {
 		key.account = caller.Account

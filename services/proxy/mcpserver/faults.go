@@ -69,14 +69,31 @@ func asResult(err error) string {
 	if !ok || e.Kind != services.Invalid || e.Code != "" {
 		return ""
 	}
-	faults, ok := e.Details.([]services.Fault)
-	if !ok || len(faults) == 0 {
+	faults := faultsIn(e.Details)
+	if len(faults) == 0 || !strings.HasPrefix(faults[0].Path, "body.") {
 		return ""
 	}
 	var text strings.Builder
 	text.WriteString("The arguments are not what the method takes:")
 	for _, f := range faults {
-		text.WriteString("\n- " + strings.TrimPrefix(strings.Replace(f.Path, "body.params", "arguments", 1), ".") + ": " + f.Message)
+		text.WriteString("\n- " + argumentPaths.Replace(f.Path) + ": " + f.Message)
 	}
 	return text.String()
+}
+
+// argumentPaths are where the REST interface has what are arguments here.
+var argumentPaths = strings.NewReplacer("body.params", "arguments", "body.input", "arguments")
+
+// faultsIn reads an error's faults, which another process may have written.
+func faultsIn(details any) []services.Fault {
+	switch of := details.(type) {
+	case []services.Fault:
+		return of
+	case json.RawMessage:
+		var faults []services.Fault
+		if json.Unmarshal(of, &faults) == nil {
+			return faults
+		}
+	}
+	return nil
 }

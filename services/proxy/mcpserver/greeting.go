@@ -3,7 +3,6 @@ package mcpserver
 import (
 	"context"
 	"encoding/json"
-	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,7 +15,7 @@ const instructions = "Tools of one UAOL server. A tool's name begins with the na
 	"A call may cost credits: _meta[\\\"uaol/credits\\\"] of a tool says how many, that of a result what was charged."
 
 // capabilities are what the endpoint has.
-const capabilities = `{"tools":{"listChanged":true},"resources":{},"prompts":{},"completions":{},"logging":{}}`
+const capabilities = `{"tools":{"listChanged":true},"resources":{"subscribe":true,"listChanged":true},"prompts":{"listChanged":true},"completions":{},"logging":{}}`
 
 // How long lists may be kept by clients, in milliseconds.
 const (
@@ -55,7 +54,8 @@ func (q *request) initialize(context.Context) {
 
 // discover says what the endpoint has, to clients of the stateless protocol.
 func (q *request) discover(context.Context) {
-	q.complete(`"supportedVersions":["`+strings.Join(versions, `","`)+`"],"capabilities":`+capabilities+`,"instructions":"`+instructions+`"`, keepGreeting)
+	extended := capabilities[:len(capabilities)-1] + `,"extensions":{"` + tasksExtension + `":{}}}`
+	q.complete(`"supportedVersions":["`+strings.Join(versions, `","`)+`"],"capabilities":`+extended+`,"instructions":"`+instructions+`"`, keepGreeting)
 }
 
 // setLevel chooses a session's log messages.
@@ -68,8 +68,7 @@ func (q *request) setLevel(ctx context.Context) {
 		q.reply.fail(invalidParams("The log level is unknown: " + shortened(said.Level)))
 		return
 	}
-	if q.session.ID == noSession {
-		q.reply.failWith(http.StatusBadRequest, invalidRequest("A level is a session's: initialize one first"))
+	if !q.ofSession() {
 		return
 	}
 	q.state.Level = said.Level

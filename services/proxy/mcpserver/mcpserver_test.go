@@ -25,7 +25,7 @@ func TestListsAndCalls(t *testing.T) {
 				names = append(names, tool.Name)
 				require.EqualValues(t, 7, tool.Meta["uaol/credits"], tool.Name)
 			}
-			require.Equal(t, []string{"new__ask", "new__echo", "new__link", "new__progress", "new__slow", "old__ask", "old__echo", "old__link", "old__progress", "old__slow"}, names)
+			require.Equal(t, []string{"new__ask", "new__echo", "new__link", "new__progress", "new__sample", "new__slow", "old__ask", "old__echo", "old__link", "old__progress", "old__sample", "old__slow"}, names)
 			for _, name := range []string{"new__echo", "old__echo"} {
 				got, err := session.CallTool(t.Context(), &mcp.CallToolParams{Name: name, Arguments: map[string]any{"text": "hello ü"}})
 				require.NoError(t, err)
@@ -45,7 +45,7 @@ func TestOneToolHasItsOwnNames(t *testing.T) {
 	session := connect(t, b.user(t), "/mcp/t/"+b.boxes[sessions].id, stateless, nil)
 	listed, err := session.ListTools(t.Context(), nil)
 	require.NoError(t, err)
-	require.Len(t, listed.Tools, 5)
+	require.Len(t, listed.Tools, 6)
 	require.Equal(t, "ask", listed.Tools[0].Name)
 	got, err := session.CallTool(t.Context(), &mcp.CallToolParams{Name: "echo", Arguments: map[string]any{"text": "x"}})
 	require.NoError(t, err)
@@ -75,6 +75,23 @@ func TestQuestions(t *testing.T) {
 				} else {
 					require.Equal(t, []string{"ask success"}, outcomes(t, user, 1))
 				}
+			})
+		}
+	}
+}
+
+// TestSampling: each pair of eras, with a tool that asks the client's model.
+func TestSampling(t *testing.T) {
+	t.Parallel()
+	b := together(t)
+	for _, client := range eras {
+		for _, tool := range []string{"new__sample", "old__sample"} {
+			t.Run(client+" "+tool, func(t *testing.T) {
+				t.Parallel()
+				session := connect(t, b.user(t), "/mcp", client, &hearing{})
+				got, err := session.CallTool(t.Context(), &mcp.CallToolParams{Name: tool})
+				require.NoError(t, err)
+				require.Contains(t, textOf(t, got), "Paris")
 			})
 		}
 	}

@@ -29,6 +29,7 @@ type params struct {
 	arguments json.RawMessage
 	input     json.RawMessage // answers to what was asked in an earlier round
 	state     string          // that came with the question
+	task      string
 	meta      meta
 	plain     json.RawMessage // all of them but _meta, inputResponses and requestState
 	all       json.RawMessage
@@ -42,13 +43,16 @@ type meta struct {
 	level        string
 	progress     json.RawMessage // the token, a text or a number
 	maxCredits   *int64
+	key          string // of the request: the same one is the same call
 }
 
 // Our members of _meta.
 const (
-	metaCredits    = "uaol/credits"    // of a method: what a call costs; of a result: what it has cost
-	metaCall       = "uaol/call"       // of a result: the call's id in GET /proxy/calls/{callId}
-	metaMaxCredits = "uaol/maxCredits" // of a call: the most that it may cost
+	metaCredits    = "uaol/credits"        // of a method: what a call costs; of a result: what it has cost
+	metaCall       = "uaol/call"           // of a result: the call's id in GET /proxy/calls/{callId}
+	metaJob        = "uaol/job"            // of a workflow's result: the job's id in GET /jobs/{jobId}
+	metaMaxCredits = "uaol/maxCredits"     // of a call: the most that it may cost
+	metaKey        = "uaol/idempotencyKey" // of a call: the same one is the same call
 )
 
 // MCP's own.
@@ -131,6 +135,8 @@ func (p *params) read(value json.RawMessage) (fault string) {
 			p.input, strange = value, true
 		case "arguments":
 			p.arguments = value
+		case "taskId":
+			as(name, value, &p.task)
 		case "_meta":
 			strange = true
 			if at := p.meta.read(value); at != "" {
@@ -167,6 +173,8 @@ func (m *meta) read(value json.RawMessage) (fault string) {
 			}
 		case metaMaxCredits:
 			as(name, value, &m.maxCredits)
+		case metaKey:
+			as(name, value, &m.key)
 		}
 	})
 	if !m.there {

@@ -12,6 +12,7 @@ import (
 	"uaol/providers/workers"
 	"uaol/services"
 	"uaol/services/billing"
+	"uaol/services/jobs"
 	"uaol/services/proxy"
 	"uaol/services/registry"
 )
@@ -24,8 +25,8 @@ var Module = fx.Module("mcp",
 	fx.Provide(routes, sweeper),
 )
 
-func endpoint(cfg httpserver.Config, calls *proxy.Service, catalog registry.Catalog, meter billing.Meter, ring *keyring.Ring, repository *Repository, log *zap.Logger, lifecycle fx.Lifecycle) *Endpoint {
-	e := NewEndpoint(cfg, calls, catalog, meter, ring, repository, log)
+func endpoint(cfg httpserver.Config, calls *proxy.Service, catalog registry.Catalog, meter billing.Meter, ring *keyring.Ring, repository *Repository, once *proxy.Once, runner jobs.Runner, log *zap.Logger, lifecycle fx.Lifecycle) *Endpoint {
+	e := NewEndpoint(cfg, calls, catalog, meter, ring, repository, once, runner, log)
 	lifecycle.Append(fx.StopHook(e.Close))
 	return e
 }

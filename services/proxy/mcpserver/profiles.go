@@ -31,7 +31,7 @@ type Profile struct {
 
 // Choice is a tool in a profile, and what its methods are called there.
 type Choice struct {
-	Tool    string            `json:"tool" minLength:"1" maxLength:"64" doc:"its id or slug"`
+	Tool    string            `json:"tool" minLength:"1" maxLength:"64" doc:"its id or slug; workflow for the saved workflows"`
 	Methods []string          `json:"methods,omitempty" maxItems:"1000" doc:"those of its methods that are there; all by default"`
 	Names   map[string]string `json:"names,omitempty" doc:"what single methods are called there, by their own names"`
 	Prefix  *string           `json:"prefix,omitempty" doc:"what stands before the names of the others, with two underscores; the tool's slug by default, nothing if it is empty"`
@@ -41,6 +41,7 @@ type Choice struct {
 type Profiles struct {
 	repository *Repository
 	catalog    registry.Catalog
+	workflows  *workflows
 	kept       *otter.Cache[profileKey, Profile]
 }
 
@@ -52,8 +53,8 @@ type profileKey struct {
 // profileFor is how long another process may not know of a change.
 const profileFor = 2 * time.Second
 
-func newProfiles(repository *Repository, catalog registry.Catalog) *Profiles {
-	return &Profiles{repository, catalog, otter.Must(&otter.Options[profileKey, Profile]{
+func newProfiles(repository *Repository, catalog registry.Catalog, workflows *workflows) *Profiles {
+	return &Profiles{repository, catalog, workflows, otter.Must(&otter.Options[profileKey, Profile]{
 		MaximumSize: 10_000, ExpiryCalculator: otter.ExpiryWriting[profileKey, Profile](profileFor),
 	})}
 }
@@ -103,16 +104,14 @@ func (p *Profiles) check(ctx context.Context, caller services.Caller, choices []
 			fault(".prefix", "must be of a to z, 0 to 9 and -, of at most 24, or empty")
 			continue
 		}
-		found, err := p.catalog.Callable(ctx, registry.CallableRequest{Caller: caller, Named: []string{choice.Tool}})
-		if services.Is(err, services.NotFound) || err == nil && len(found) == 0 {
+		offer, err := p.named(ctx, caller, choice)
+		if services.Is(err, services.NotFound) {
 			fault(".tool", "there is no approved tool %.64q that you may call", choice.Tool)
 			continue
 		}
 		if err != nil {
 			return err
 		}
-		offer := found[0]
-		choice.Tool = offer.ToolID.String()
 		has := func(method string) bool {
 			return !offer.Pinned || slices.ContainsFunc(offer.Methods, func(m registry.Method) bool { return m.Name == method })
 		}
@@ -142,6 +141,24 @@ func (p *Profiles) check(ctx context.Context, caller services.Caller, choices []
 		return services.Faults(faults...)
 	}
 	return nil
+}
+
+// named gives the tool that a choice names, which from then on has its id. Kind
+// NotFound.
+func (p *Profiles) named(ctx context.Context, caller services.Caller, choice *Choice) (registry.Offer, error) {
+	if choice.Tool == registry.Workflows {
+		mine, err := p.workflows.of(ctx, caller)
+		return mine.offer, err
+	}
+	found, err := p.catalog.Callable(ctx, registry.CallableRequest{Caller: caller, Named: []string{choice.Tool}})
+	if err == nil && len(found) == 0 {
+		err = services.Errorf(services.NotFound, "Tool not found")
+	}
+	if err != nil {
+		return registry.Offer{}, err
+	}
+	choice.Tool = found[0].ToolID.String()
+	return found[0], nil
 }
 
 // lay puts a tool on a profile's shelf.
@@ -196,8 +213,9 @@ func (p *Profiles) Remove(ctx context.Context, caller services.Caller, id uuid.U
 
 // chosen is a profile's shelf.
 type chosen struct {
-	catalog registry.Catalog
-	profile Profile
+	catalog   registry.Catalog
+	workflows *workflows
+	profile   Profile
 }
 
 func (s chosen) offers(ctx context.Context, caller services.Caller) ([]laid, error) {
@@ -207,12 +225,19 @@ func (s chosen) offers(ctx context.Context, caller services.Caller) ([]laid, err
 			ids = append(ids, id)
 		}
 	}
-	found, err := s.catalog.Offers(ctx, registry.ToolsRequest{IDs: ids})
-	if err != nil {
-		return nil, err
+	var found []registry.Offer
+	if len(ids) > 0 {
+		var err error
+		if found, err = s.catalog.Offers(ctx, registry.ToolsRequest{IDs: ids}); err != nil {
+			return nil, err
+		}
 	}
 	var all []laid
 	for _, c := range s.profile.Tools {
+		if c.Tool == registry.Workflows {
+			all = s.workflows.lay(ctx, caller, all, c.lay)
+			continue
+		}
 		for _, o := range found {
 			if o.ToolID.String() == c.Tool && o.VisibleTo(caller) {
 				all = append(all, c.lay(o))

@@ -42,6 +42,25 @@ func (c raw) stream(t testing.TB, body string, more http.Header) (events <-chan 
 	for name, values := range more {
 		request.Header[name] = values
 	}
+	return follow(t, request)
+}
+
+// listen opens the stream of a session.
+func (c raw) listen(t testing.TB, more http.Header) (events <-chan map[string]any, end func()) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, c.Base+c.path, nil)
+	require.NoError(t, err)
+	request.Header = c.Header.Clone()
+	request.Header.Set("Accept", "text/event-stream")
+	for name, values := range more {
+		request.Header[name] = values
+	}
+	return follow(t, request)
+}
+
+// follow reads the events of an answer.
+func follow(t testing.TB, request *http.Request) (events <-chan map[string]any, end func()) {
+	t.Helper()
 	response, err := world.HTTP.Do(request)
 	require.NoError(t, err)
 	told := make(chan map[string]any, 100)

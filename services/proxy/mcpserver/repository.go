@@ -46,11 +46,17 @@ func (r *Repository) sweep(ctx context.Context, limit int) (int64, error) {
 	if err != nil {
 		return n + m, err
 	}
+	s, err := postgres.Exec(ctx, r.pool, `
+		DELETE FROM uaol_proxy.subscriptions WHERE (session_id, uri) IN (
+			SELECT session_id, uri FROM uaol_proxy.subscriptions WHERE expires_at < now() ORDER BY expires_at LIMIT $1)`, limit)
+	if err != nil {
+		return n + m + s, err
+	}
 	p, err := postgres.Exec(ctx, r.pool, `
 		DELETE FROM uaol_proxy.parked WHERE call_id IN (
 			SELECT call_id FROM uaol_proxy.parked WHERE lease_until < now() - $1 * interval '1 second' ORDER BY lease_until LIMIT $2)`,
 		int64(letterFor.Seconds()), limit)
-	return n + m + p, err
+	return n + m + s + p, err
 }
 
 // sessionState is what a session's client has changed of it.

@@ -1,9 +1,9 @@
 package mcpserver
 
 import (
+	"bytes"
 	"context"
 	"errors"
-	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -129,6 +129,8 @@ func (q *request) subject() (string, bool) {
 		return q.params.name, true
 	case "resources/read":
 		return q.params.uri, true
+	case "tasks/get", "tasks/update", "tasks/cancel":
+		return q.params.task, true
 	}
 	return "", false
 }
@@ -191,6 +193,12 @@ func (q *request) newer() func(context.Context) {
 		return q.discover
 	case "subscriptions/listen":
 		return q.subscribe
+	case "tasks/get":
+		return q.ofTask(q.getTask)
+	case "tasks/update":
+		return q.ofTask(q.updateTask)
+	case "tasks/cancel":
+		return q.ofTask(q.cancelTask)
 	}
 	return nil
 }
@@ -203,6 +211,10 @@ func (q *request) older() func(context.Context) {
 		return func(context.Context) { q.complete("", notCached) }
 	case "logging/setLevel":
 		return q.setLevel
+	case "resources/subscribe":
+		return q.subscribeResource
+	case "resources/unsubscribe":
+		return q.unsubscribeResource
 	}
 	return nil
 }
@@ -261,15 +273,19 @@ func readBody(r *http.Request) ([]byte, error) {
 	if kind = strings.ToLower(strings.TrimSpace(kind)); kind != "" && kind != "application/json" {
 		return nil, services.Errorf(services.Unsupported, "Content-Type must be application/json")
 	}
-	body, err := io.ReadAll(r.Body)
+	var body bytes.Buffer
+	if n := r.ContentLength; n > 0 && n <= maxBody {
+		body.Grow(int(n) + bytes.MinRead)
+	}
+	_, err := body.ReadFrom(r.Body)
 	var large *http.MaxBytesError
-	if errors.As(err, &large) || len(body) > maxBody {
+	if errors.As(err, &large) || body.Len() > maxBody {
 		return nil, services.Errorf(services.TooLarge, "The body is larger than %d bytes", maxBody)
 	}
 	if err != nil {
 		return nil, services.Errorf(services.Invalid, "The body cannot be read").Because(err)
 	}
-	return body, nil
+	return body.Bytes(), nil
 }
 
 func shortened(text string) string { return text[:min(len(text), 200)] }

@@ -25,7 +25,7 @@ func (q *request) readResource(ctx context.Context) {
 		q.reply.fail(invalidParams("resources/read needs the uri of a resource"))
 		return
 	}
-	tool, own, err := q.locate(ctx, q.params.uri)
+	tool, own, err := q.endpoint.locate(ctx, q.caller, q.shelf, q.params.uri)
 	if err != nil {
 		q.noResource(err)
 		return
@@ -54,14 +54,17 @@ func orObject(data json.RawMessage) json.RawMessage {
 }
 
 // locate finds the tool that has a resource, and what it calls it.
-func (q *request) locate(ctx context.Context, uri string) (laid, string, error) {
+func (e *Endpoint) locate(ctx context.Context, caller services.Caller, shelf shelf, uri string) (laid, string, error) {
 	missing := services.Errorf(services.NotFound, "Resource not found: %.300s", uri)
-	tools, err := q.shelf.offers(ctx, q.caller)
+	tools, err := shelf.offers(ctx, caller)
 	if err != nil {
 		return laid{}, "", err
 	}
 	var bare []laid
 	for _, tool := range tools {
+		if tool.areWorkflows() { // which have none
+			continue
+		}
 		if tool.prefix == "" {
 			bare = append(bare, tool)
 		} else if own, ok := strings.CutPrefix(uri, addressed(tool.prefix)); ok {
@@ -72,9 +75,9 @@ func (q *request) locate(ctx context.Context, uri string) (laid, string, error) 
 		return bare[0], uri, nil
 	}
 	for _, kind := range []listKind{resources, templates} {
-		for _, e := range q.endpoint.entries.all(ctx, q.caller, bare, kind) {
-			if e.own == uri || kind.key == "uriTemplate" && matches(e.own, uri) {
-				return e.tool, uri, nil
+		for _, found := range e.entries.all(ctx, caller, bare, kind) {
+			if found.own == uri || kind.key == "uriTemplate" && matches(found.own, uri) {
+				return found.tool, uri, nil
 			}
 		}
 	}
@@ -140,7 +143,7 @@ func (q *request) completeArgument(ctx context.Context) {
 		tool, own, err = q.prompt(ctx, said.Ref.Name)
 		ref = mustJSON(map[string]string{"type": said.Ref.Type, "name": own})
 	case "ref/resource":
-		tool, own, err = q.locate(ctx, said.Ref.URI)
+		tool, own, err = q.endpoint.locate(ctx, q.caller, q.shelf, said.Ref.URI)
 		ref = mustJSON(map[string]string{"type": said.Ref.Type, "uri": own})
 	default:
 		err = services.Errorf(services.Invalid, "ref must be a prompt or a resource")

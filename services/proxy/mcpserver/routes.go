@@ -88,15 +88,13 @@ func (h *Handler) post(c *gin.Context, caller services.Caller, shelf shelf) {
 		r.failWith(api.StatusOf(err), &upstream.RPCError{Code: jsonrpc.CodeInvalidRequest, Message: api.MessageOf(err)})
 		return
 	}
-	m, fault := readMessage(body)
-	r.id = m.id
-	q := &request{endpoint: h.endpoint, caller: caller, shelf: shelf, http: c.Request, message: m, reply: r}
-	q.find()
-	if fault != nil {
-		r.fail(fault)
+	if isBatch(c.Request, body) {
+		h.batch(c.Writer, c.Request, caller, shelf, body)
 		return
 	}
-	q.serve(c.Request.Context())
+	m, fault := readMessage(body)
+	r.id = m.id
+	h.serve(c.Request, caller, shelf, r, m, fault)
 }
 
 // listen opens the stream on which clients of the older protocols hear what nobody has
@@ -108,11 +106,18 @@ func (h *Handler) listen(c *gin.Context, caller services.Caller, shelf shelf) {
 		api.Fail(c, services.Errorf(services.Invalid, "The header Accept must name text/event-stream"))
 		return
 	}
-	if _, _, err := h.endpoint.sessions.of(c.Request.Context(), caller, c.GetHeader(sessionHeader)); err != nil {
+	ctx := c.Request.Context()
+	is, _, err := h.endpoint.sessions.of(ctx, caller, c.GetHeader(sessionHeader))
+	if err != nil {
 		api.Fail(c, err)
 		return
 	}
-	h.endpoint.follow(c.Request.Context(), caller, shelf, r, true, nil)
+	if r.open() != nil {
+		return
+	}
+	s := newStream(&request{endpoint: h.endpoint, caller: caller, shelf: shelf, http: c.Request, reply: r}, nil)
+	defer s.close()
+	s.lists(ctx, wanted{Tools: true, Prompts: true, Resources: true}, func() { s.follow(ctx, is.ID) })
 }
 
 func (h *Handler) end(c *gin.Context, caller services.Caller, _ shelf) {

@@ -24,7 +24,7 @@ func (h *Handler) profileOperations() []api.Operation {
 
 func (h *Handler) chosen(c *gin.Context, caller services.Caller) (shelf, error) {
 	profile, err := h.endpoint.profiles.Find(c.Request.Context(), caller, c.Param("profile"))
-	return chosen{h.endpoint.catalog, profile}, err
+	return chosen{h.endpoint.catalog, h.endpoint.workflows, profile}, err
 }
 
 type profileBody struct {

@@ -36,6 +36,7 @@ type round struct {
 	About  string          `json:"a"`           // digest of what was asked of it
 	State  json.RawMessage `json:"s,omitempty"` // the tool's own, of the stateless protocol
 	Parked uuid.UUID       `json:"p,omitzero"`  // the call that goes on at a tool with sessions
+	Job    uuid.UUID       `json:"j,omitzero"`  // the job that goes on
 	Number int             `json:"n,omitempty"` // of its rounds
 	At     int64           `json:"at"`          // Unix seconds
 }

@@ -34,15 +34,29 @@ type sessions struct {
 	ring       *keyring.Ring
 	repository *Repository
 	states     *otter.Cache[uuid.UUID, sessionState]
+
+	subscriptions *otter.Cache[uuid.UUID, []string]
 }
+
+// until is when the session ends by itself.
+func (s session) until() time.Time { return time.Unix(s.At, 0).Add(sessionsLast) }
 
 func newSessions(ring *keyring.Ring, repository *Repository) *sessions {
-	return &sessions{ring: ring, repository: repository, states: otter.Must(&otter.Options[uuid.UUID, sessionState]{
-		MaximumSize: 20_000, ExpiryCalculator: otter.ExpiryWriting[uuid.UUID, sessionState](stateFor),
-	})}
+	return &sessions{
+		ring: ring, repository: repository,
+		states: otter.Must(&otter.Options[uuid.UUID, sessionState]{
+			MaximumSize: 20_000, ExpiryCalculator: otter.ExpiryWriting[uuid.UUID, sessionState](stateFor),
+		}),
+		subscriptions: otter.Must(&otter.Options[uuid.UUID, []string]{
+			MaximumSize: 20_000, ExpiryCalculator: otter.ExpiryWriting[uuid.UUID, []string](subscriptionsFor),
+		}),
+	}
 }
 
-func (s *sessions) close() { s.states.StopAllGoroutines() }
+func (s *sessions) close() {
+	s.states.StopAllGoroutines()
+	s.subscriptions.StopAllGoroutines()
+}
 
 func sessionBond(caller services.Caller) string { return "mcp session/" + caller.Account.String() }
 
@@ -57,7 +71,7 @@ var errNoSession = services.Errorf(services.NotFound, "There is no such session;
 // not, or has ended.
 func (s *sessions) of(ctx context.Context, caller services.Caller, id string) (session, sessionState, error) {
 	var is session
-	if !s.ring.OpenText(id, sessionBond(caller), &is) || time.Since(time.Unix(is.At, 0)) > sessionsLast {
+	if !s.ring.OpenText(id, sessionBond(caller), &is) || time.Now().After(is.until()) {
 		return is, sessionState{}, errNoSession
 	}
 	state, ok := s.states.GetIfPresent(is.ID)
@@ -76,7 +90,7 @@ func (s *sessions) of(ctx context.Context, caller services.Caller, id string) (s
 
 // change writes down what a client changes of its session.
 func (s *sessions) change(ctx context.Context, is session, state sessionState) error {
-	if err := s.repository.change(ctx, is.ID, state, time.Unix(is.At, 0).Add(sessionsLast)); err != nil {
+	if err := s.repository.change(ctx, is.ID, state, is.until()); err != nil {
 		return err
 	}
 	s.states.Set(is.ID, state)

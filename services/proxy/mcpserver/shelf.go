@@ -85,12 +85,13 @@ func unknownMethod(name string) error {
 
 // everything is the shelf with all that the caller may call, as slug__method.
 type everything struct {
-	catalog registry.Catalog
-	slugs   *otter.Cache[string, uuid.UUID] // a slug is one tool's for good
+	catalog   registry.Catalog
+	workflows *workflows
+	slugs     *otter.Cache[string, uuid.UUID] // a slug is one tool's for good
 }
 
-func newEverything(catalog registry.Catalog) *everything {
-	return &everything{catalog, otter.Must(&otter.Options[string, uuid.UUID]{MaximumSize: 20_000})}
+func newEverything(catalog registry.Catalog, workflows *workflows) *everything {
+	return &everything{catalog, workflows, otter.Must(&otter.Options[string, uuid.UUID]{MaximumSize: 20_000})}
 }
 
 func (s *everything) close() { s.slugs.StopAllGoroutines() }
@@ -108,11 +109,14 @@ func (s *everything) offers(ctx context.Context, caller services.Caller) ([]laid
 	for _, o := range found {
 		if o.VisibleTo(caller) {
 			s.slugs.Set(o.Slug, o.ToolID)
-			all = append(all, laid{o, layout{prefix: o.Slug}})
+			all = append(all, bySlug(o))
 		}
 	}
-	return all, nil
+	return s.workflows.lay(ctx, caller, all, bySlug), nil
 }
+
+// bySlug lays a tool out with its short name before the names of its methods.
+func bySlug(o registry.Offer) laid { return laid{o, layout{prefix: o.Slug}} }
 
 func (s *everything) find(ctx context.Context, caller services.Caller, name string) (laid, string, error) {
 	slug, rest, ok := strings.Cut(name, "__")
@@ -126,7 +130,7 @@ func (s *everything) find(ctx context.Context, caller services.Caller, name stri
 		}
 		return laid{}, "", err
 	}
-	tool := laid{offer, layout{prefix: slug}}
+	tool := bySlug(offer)
 	if slices.ContainsFunc(offer.Methods, func(m registry.Method) bool { return m.Name == rest }) && registry.MethodName(slug, rest) == name {
 		return tool, rest, nil
 	}
@@ -138,6 +142,10 @@ func (s *everything) find(ctx context.Context, caller services.Caller, name stri
 
 // tool gives the offer with a slug; kind NotFound.
 func (s *everything) tool(ctx context.Context, caller services.Caller, slug string) (registry.Offer, error) {
+	if slug == registry.Workflows {
+		mine, err := s.workflows.of(ctx, caller)
+		return mine.offer, err
+	}
 	id, known := s.slugs.GetIfPresent(slug)
 	if !known {
 		found, err := s.catalog.Callable(ctx, registry.CallableRequest{Caller: caller, Named: []string{slug}})

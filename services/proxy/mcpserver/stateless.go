@@ -17,10 +17,10 @@ import (
 // the same protocol that is a call of its own, while a tool with sessions waits in the
 // middle of the first.
 func (q *request) exchangeStateless(ctx context.Context, in proxy.Exchange) {
-	about := digestOf(cmp.Or(in.Request, in.Method), in.Subject, in.Params)
+	about := func() string { return digestOf(cmp.Or(in.Request, in.Method), in.Subject, in.Params) } // of few calls
 	in.Input = q.params.input
 	if q.params.state != "" {
-		r, err := q.endpoint.openRound(q.caller, q.params.state, in.ToolID, about)
+		r, err := q.endpoint.openRound(q.caller, q.params.state, in.ToolID, about())
 		if err != nil {
 			q.fail(err)
 			return
@@ -33,7 +33,7 @@ func (q *request) exchangeStateless(ctx context.Context, in proxy.Exchange) {
 	}
 	in.Talk = &upstream.Talk{Can: q.can, Who: q.caller.Account.String(), Level: q.level, Notify: q.notify()}
 	if q.can == "" { // nothing can be asked in the middle
-		answer, call, err := q.endpoint.calls.Exchange(ctx, in)
+		answer, call, err := q.make(ctx, in)
 		q.finishRound(in, about, answer, call, err)
 		return
 	}
@@ -47,7 +47,7 @@ func (q *request) exchangeStateless(ctx context.Context, in proxy.Exchange) {
 	q.endpoint.work.Go(func() {
 		defer unhook()
 		defer cancel()
-		answer, call, err := q.endpoint.calls.Exchange(own, in)
+		answer, call, err := q.make(own, in)
 		p.end(outcome{q, in, answer, call, err})
 	})
 	select {
@@ -61,7 +61,7 @@ func (q *request) exchangeStateless(ctx context.Context, in proxy.Exchange) {
 			q.fail(err)
 			return
 		}
-		q.reply.result(q.asking(asks, round{Tool: in.ToolID, About: about, Parked: p.id}))
+		q.reply.result(q.asking(asks, round{Tool: in.ToolID, About: about(), Parked: p.id}))
 	case <-ctx.Done(): // the client left
 		cancel()
 		<-p.ended
@@ -71,14 +71,14 @@ func (q *request) exchangeStateless(ctx context.Context, in proxy.Exchange) {
 
 // finishRound answers a client of the stateless protocol with what came of a call that
 // is over, if only for this round.
-func (q *request) finishRound(in proxy.Exchange, about string, answer *upstream.Answer, call *proxy.Call, err error) {
+func (q *request) finishRound(in proxy.Exchange, about func() string, answer *upstream.Answer, call *proxy.Call, err error) {
 	if err != nil || !answer.Asks {
 		q.finish(in, answer, call, err)
 		return
 	}
 	defer answer.Close()
 	asks, state := inputOf(answer.Result)
-	q.reply.result(q.asking(asks, round{Tool: in.ToolID, About: about, State: state}))
+	q.reply.result(q.asking(asks, round{Tool: in.ToolID, About: about(), State: state}))
 }
 
 // asking is the result that asks the client for something.

@@ -11,8 +11,9 @@ import (
 	"uaol/services/billing"
 )
 
-// pageSize is how many definitions one answer holds.
-const pageSize = 200
+// pageSize is how many definitions one answer holds: many, because there are clients that
+// do not ask for a second page.
+const pageSize = 500
 
 // listTools lists what the caller may call and can pay.
 func (q *request) listTools(ctx context.Context) {
