@@ -21,10 +21,12 @@ test: ## all tests (needs no C compiler)
 race: ## all tests, looking for data races (needs a C compiler)
 	$(GO) test -race ./...
 
-bench: ## benchmarks; BenchmarkStart is the start with data present, BenchmarkMe /auth/me by a bare handler, BenchmarkProxy calls by a ReverseProxy, BenchmarkIDs the jobs' ids by others, BenchmarkLedger the ledger by a bare UPDATE; TestHop a look-up through the gateway to another process by one in process and by a bare gin handler, TestFootprint memory and start of one process and of seven
+bench: ## benchmarks; BenchmarkStart is the start with data present, BenchmarkMe /auth/me by a bare handler, BenchmarkProxy calls by a ReverseProxy, BenchmarkMCP those through /mcp by a naive gateway, BenchmarkList 500 methods listed, BenchmarkIDs the jobs' ids by others, BenchmarkLedger the ledger by a bare UPDATE; TestHop a look-up through the gateway to another process by one in process and by a bare gin handler, TestFootprint memory and start of one process and of seven
 	$(GO) test -run '^$$' -bench . -benchtime 5x ./cmd/uaol ./providers/upstream
 	$(GO) test -run '^$$' -bench Me -benchtime 200x ./acceptance
 	UAOL_TEST_PEER=1 UAOL_TEST_DURABLE=1 $(GO) test -run '^$$' -bench Proxy -benchtime 30x -timeout 30m ./acceptance
+	UAOL_TEST_DURABLE=1 $(GO) test -run '^$$' -bench MCP -benchtime 30x -timeout 30m ./acceptance
+	$(GO) test -run '^$$' -bench List -benchtime 200x ./acceptance
 	$(GO) test -run '^$$' -bench Authenticate -benchtime 2000x ./services/auth
 	UAOL_TEST_DURABLE=1 $(GO) test -run '^$$' -bench IDs -benchtime 1x -timeout 30m ./services/jobs
 	UAOL_TEST_OPERATIONS=1000 UAOL_TEST_DURABLE=1 $(GO) test -run '^$$' -bench Ledger -benchtime 1x -timeout 30m ./services/billing
@@ -85,6 +87,9 @@ endurance: ## 30 minutes of load on two of each with a fault every two minutes
 
 connections: ## 10,000 open connections to one process: memory of each, and how long those wait that ask something
 	UAOL_FLEET_CONNECTIONS=10000 UAOL_FLEET_MINUTES=1 $(FLEET) -run TestConnections ./fleet
+
+replicas: ## MCP clients of both eras at two replicas, each of which is killed: no session is lost
+	$(FLEET) -run TestMCPReplicas ./fleet
 
 costs: ## processors, write-ahead log and bytes that each kind of operation takes (docs/scale.md)
 	UAOL_FLEET_MINUTES=0.5 $(FLEET) -run TestCosts ./fleet

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -69,27 +70,28 @@ func BenchmarkProxy(b *testing.B) {
 }
 
 // way is one of the ways to the tool.
-type way struct{ name, url, body, token string }
+type way struct {
+	name, url, body, token string
+	header                 http.Header // besides the usual ones
+}
 
 // round is how many calls one way makes before the next one's turn.
 const round = 400
 
-func compare(b *testing.B, ways []way, connections int) {
+// race lets all ways take turns, and gives what was measured by their names.
+func race(b *testing.B, ways []way, connections int) map[string]*measured {
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: connections, DisableCompression: true}, Timeout: time.Minute}
 	defer client.CloseIdleConnections()
 	results := make([]measured, len(ways))
 	for i := range ways {
 		ways[i].turn(b, client, connections, &measured{}) // what is made once is made here
 	}
-	rounds := 0
 	for b.Loop() {
 		for i := range ways {
 			ways[i].turn(b, client, connections, &results[i])
 		}
-		rounds++
 	}
 	b.ReportMetric(0, "ns/op") // of all ways together it says nothing
-	calls := float64(rounds * round)
 	by := map[string]*measured{}
 	for i, w := range ways {
 		r := &results[i]
@@ -97,26 +99,39 @@ func compare(b *testing.B, ways []way, connections int) {
 		by[w.name] = r
 		b.ReportMetric(float64(r.at(0.5).Microseconds()), w.name+"-p50-us")
 		b.ReportMetric(float64(r.at(0.99).Microseconds()), w.name+"-p99-us")
-		b.ReportMetric(calls/r.took.Seconds(), w.name+"/s")
+		b.ReportMetric(r.rate(), w.name+"/s")
 	}
-	rate := func(name string) float64 { return calls / by[name].took.Seconds() }
+	return by
+}
+
+func compare(b *testing.B, ways []way, connections int) {
+	by := race(b, ways, connections)
 	added := func(name string) float64 { return float64(by[name].at(0.5) - by["direct"].at(0.5)) }
-	b.ReportMetric((float64(by["reverse"].allocs)-float64(by["direct"].allocs))/calls, "reverse-allocs")
+	allocs := func(name string) float64 {
+		return by[name].each(by[name].allocs) - by["direct"].each(by["direct"].allocs)
+	}
+	b.ReportMetric(allocs("reverse"), "reverse-allocs")
 	if by["toolhive"] != nil {
-		b.ReportMetric(rate("free")/rate("toolhive"), "free-through-toolhive/x")
+		b.ReportMetric(by["free"].rate()/by["toolhive"].rate(), "free-through-toolhive/x")
 	}
 	for _, name := range []string{"free", "charged"} {
 		b.ReportMetric(added(name)/added("reverse"), name+"-added/x")
-		b.ReportMetric(rate(name)/rate("reverse"), name+"-through/x")
-		b.ReportMetric((float64(by[name].allocs)-float64(by["direct"].allocs))/calls, name+"-allocs")
+		b.ReportMetric(by[name].rate()/by["reverse"].rate(), name+"-through/x")
+		b.ReportMetric(allocs(name), name+"-allocs")
 	}
 }
 
 type measured struct {
-	latencies []time.Duration
-	took      time.Duration
-	allocs    uint64
+	latencies     []time.Duration
+	took          time.Duration
+	allocs, bytes uint64 // of the whole process
 }
+
+// rate is calls a second.
+func (m *measured) rate() float64 { return float64(len(m.latencies)) / m.took.Seconds() }
+
+// each is a total's part in one call.
+func (m *measured) each(total uint64) float64 { return float64(total) / float64(len(m.latencies)) }
 
 func (m *measured) at(share float64) time.Duration {
 	return m.latencies[min(int(share*float64(len(m.latencies))), len(m.latencies)-1)]
@@ -128,6 +143,7 @@ func (w way) turn(b *testing.B, client *http.Client, connections int, into *meas
 	if w.token != "" {
 		header.Set("Authorization", "Bearer "+w.token)
 	}
+	maps.Copy(header, w.header)
 	latencies := make([]time.Duration, round)
 	var next atomic.Int64
 	var group sync.WaitGroup
@@ -138,7 +154,7 @@ func (w way) turn(b *testing.B, client *http.Client, connections int, into *meas
 		group.Go(func() {
 			for i := next.Add(1) - 1; i < round; i = next.Add(1) - 1 {
 				sent := time.Now()
-				w.call(b, client, header)
+				w.call(b, client, header, i)
 				latencies[i] = time.Since(sent)
 			}
 		})
@@ -147,11 +163,13 @@ func (w way) turn(b *testing.B, client *http.Client, connections int, into *meas
 	into.took += time.Since(begun)
 	runtime.ReadMemStats(&after)
 	into.allocs += after.Mallocs - before.Mallocs
+	into.bytes += after.TotalAlloc - before.TotalAlloc
 	into.latencies = append(into.latencies, latencies...)
 }
 
-func (w way) call(b *testing.B, client *http.Client, header http.Header) {
-	request, err := http.NewRequestWithContext(context.Background(), http.MethodPost, w.url, strings.NewReader(w.body))
+func (w way) call(b *testing.B, client *http.Client, header http.Header, id int64) {
+	body := strings.Replace(w.body, `"id":7`, `"id":`+strconv.FormatInt(id, 10), 1) // a session's requests have different ones
+	request, err := http.NewRequestWithContext(context.Background(), http.MethodPost, w.url, strings.NewReader(body))
 	if err != nil {
 		b.Error(err)
 		return
@@ -162,10 +180,10 @@ func (w way) call(b *testing.B, client *http.Client, header http.Header) {
 		b.Error(err)
 		return
 	}
-	body, err := io.ReadAll(response.Body)
+	text, err := io.ReadAll(response.Body)
 	_ = response.Body.Close()
-	if err != nil || response.StatusCode != http.StatusOK || !bytes.Contains(body, []byte(`"text":"hello hello hello"`)) {
-		b.Errorf("%s: %d %s %v", w.name, response.StatusCode, body, err)
+	if err != nil || response.StatusCode != http.StatusOK || !bytes.Contains(text, []byte(`"text":"hello hello hello"`)) {
+		b.Errorf("%s: %d %s %v", w.name, response.StatusCode, text, err)
 	}
 }
 
