@@ -33,7 +33,7 @@ func TestAuthKnowsEveryKeeper(t *testing.T) {
 			"UAOL_STORAGE_URL":  false,
 			"UAOL_REGISTRY_URL": slices.Contains(set, services.Proxy) || slices.Contains(set, services.Jobs),
 			"UAOL_PROXY_URL":    slices.Contains(set, services.Jobs),
-			"UAOL_JOBS_URL":     slices.Contains(set, services.Billing),
+			"UAOL_JOBS_URL":     slices.Contains(set, services.Billing) || slices.Contains(set, services.Proxy),
 		}
 		for variable, needed := range needed {
 			if !needed {
