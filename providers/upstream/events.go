@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"math"
 	"strconv"
 	"time"
 )
@@ -22,6 +23,23 @@ type event struct {
 type eventReader struct {
 	lines *bufio.Reader
 	left  int64
+}
+
+// Events gives the messages of an event stream as they come, until it ends.
+func Events(body io.Reader, each func(data []byte)) error {
+	events := newEventReader(body, math.MaxInt64)
+	for {
+		e, err := events.next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if len(e.data) > 0 && (e.name == "" || e.name == "message") {
+			each(e.data)
+		}
+	}
 }
 
 func newEventReader(body io.Reader, left int64) *eventReader {

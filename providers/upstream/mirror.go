@@ -109,8 +109,8 @@ func mirrorFaultIn(part any, reachable bool, names map[string]bool) error {
 	return nil
 }
 
-// mirror sets the headers for the arguments that are given.
-func mirror(to http.Header, mirrors []Mirror, arguments json.RawMessage) {
+// SetMirrors sets the headers for the arguments that are given.
+func SetMirrors(to http.Header, mirrors []Mirror, arguments json.RawMessage) {
 	for _, m := range mirrors {
 		if text, ok := mirrored(m.in(arguments)); ok {
 			to.Set(m.header, text)

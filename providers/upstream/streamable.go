@@ -144,7 +144,7 @@ func (s *streamable) post(ctx context.Context, r *request, d *delivery, body []b
 		if r.subject != "" {
 			header["Mcp-Name"] = []string{HeaderText(r.subject)}
 		}
-		mirror(header, r.mirrors, r.arguments)
+		SetMirrors(header, r.mirrors, r.arguments)
 	}
 	return s.way.do(post(ctx, d, s.url, body, header))
 }

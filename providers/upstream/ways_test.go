@@ -206,10 +206,10 @@ func TestArgumentsThatTheSchemaWantsInHeaders(t *testing.T) {
 		"region":{"type":"string","x-mcp-header":"Region"},"deep":{"type":"object","properties":{"n":{"type":"integer","x-mcp-header":"N"}}},
 		"flag":{"type":"boolean","x-mcp-header":"Flag"},"bad":{"type":"string","x-mcp-header":"a b"},"free":{"type":"string"}}}`)
 	got := http.Header{}
-	mirror(got, Mirrors(schema), json.RawMessage(`{"region":"Zürich","deep":{"n":42.0},"flag":true,"bad":"x","free":"y"}`))
+	SetMirrors(got, Mirrors(schema), json.RawMessage(`{"region":"Zürich","deep":{"n":42.0},"flag":true,"bad":"x","free":"y"}`))
 	require.Equal(t, http.Header{"Mcp-Param-Region": {"=?base64?WsO8cmljaA==?="}, "Mcp-Param-N": {"42"}, "Mcp-Param-Flag": {"true"}}, got)
 	got = http.Header{}
-	mirror(got, Mirrors(schema), json.RawMessage(`{"region":null,"deep":7}`))
+	SetMirrors(got, Mirrors(schema), json.RawMessage(`{"region":null,"deep":7}`))
 	require.Empty(t, got)
 	require.Empty(t, Mirrors(json.RawMessage(`nonsense`)))
 	require.Equal(t, uuid.Nil, Target{}.ToolID)
