@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/signal"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"go.uber.org/fx"
 
 	"uaol/providers/config"
+	"uaol/providers/httpserver"
 	"uaol/services"
 )
 
@@ -22,11 +24,13 @@ import (
 // container's grace period must be longer.
 const stopTimeout = 25 * time.Second
 
-// Serve runs the given services until a signal or a failure ends them.
-func Serve(ctx context.Context, env *config.Environment, set []services.Name) error {
+// Serve runs the given services until a signal or a failure ends them. listening is told
+// where, once they can be reached.
+func Serve(ctx context.Context, env *config.Environment, set []services.Name, listening func(at net.Addr)) error {
 	// Waiting for parts of the start is bounded by each of them; all together
 	// may take as long as a first download.
-	process := fx.New(Options(env, set...), fx.StartTimeout(time.Hour), fx.StopTimeout(stopTimeout))
+	var server *httpserver.Server
+	process := fx.New(Options(env, set...), fx.Populate(&server), fx.StartTimeout(time.Hour), fx.StopTimeout(stopTimeout))
 	if err := process.Err(); err != nil {
 		return Explain(err)
 	}
@@ -38,6 +42,7 @@ func Serve(ctx context.Context, env *config.Environment, set []services.Name) er
 		}
 		return Explain(err)
 	}
+	listening(server.Addr())
 	failed := false
 	select {
 	case <-ctx.Done():

@@ -32,13 +32,14 @@ type connecting struct {
 
 	address string
 	command *command
+	clients offering
 }
 
 func newConnect() *cobra.Command {
 	var in connecting
 	cmd := &cobra.Command{
-		Use:   "connect URL | connect -- COMMAND [ARGUMENT…]",
-		Short: "Connect an MCP server of one's own: register it, look at its methods, approve them",
+		Use:   "connect URL | connect -- COMMAND [ARGUMENT…] | connect --client NAME",
+		Short: "Connect an MCP server of one's own, or a desktop client to UAOL",
 		Long: `Makes an MCP server a tool that can be called, in one step: registers it, shows
 its methods, asks, and approves exactly what it showed.
 
@@ -58,13 +59,28 @@ the current directory), as operator@localhost, whom the command makes an admin
 there; before it gets a key it has to prove that it runs on that directory. When
 none runs, the command serves everything itself while it lasts.
 
-Connecting a server again shows what has changed since, and offers to approve it.`,
+Connecting a server again shows what has changed since, and offers to approve it.
+
+With --client it is the other way round: UAOL becomes an MCP server of Claude Desktop,
+Cursor or VS Code, all tools in one. What they start is "uaol mcp", with the data
+directory of this machine or with the server that UAOL_URL names. It is written into
+the client's own file, after that was copied to a name with the time beside it; what
+else stands there stays as it is, with its comments. No key is written unless
+--with-key says so: put UAOL_API_KEY into the entry's env, or into the file that its
+UAOL_ENV_FILE names. --print shows what would be written, --remove takes it out again.
+The client has to be started anew.`,
 		Example: `  uaol connect http://localhost:3001/mcp
   uaol connect -- npx -y @modelcontextprotocol/server-memory
   uaol connect --env GITHUB_TOKEN --price 2 --yes -- github-mcp-server stdio
-  uaol tools call everything echo --arg message=hello`,
+  uaol tools call everything echo --arg message=hello
+  uaol connect --client claude,cursor,vscode
+  uaol connect --client vscode --profile desk --print`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			switch dash := cmd.ArgsLenAtDash(); {
+			case len(in.clients.clients) > 0:
+				return in.clients.check(cmd, args)
+			case in.clients.asked():
+				return errors.New("--print, --remove, --with-key, --profile and --tool go with --client")
 			case dash < 0 && len(args) == 1, dash == 0 && len(args) > 0:
 				return nil
 			case dash < 0 && len(args) > 1:
@@ -73,6 +89,9 @@ Connecting a server again shows what has changed since, and offers to approve it
 			return errors.New("say what: a URL, or -- and a command")
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(in.clients.clients) > 0 {
+				return in.clients.offer(cmd, in.remote, in.name)
+			}
 			if cmd.ArgsLenAtDash() == 0 {
 				in.command, in.protocol = &command{Path: args[0], Args: args[1:]}, "stdio"
 			} else {
@@ -88,8 +107,9 @@ Connecting a server again shows what has changed since, and offers to approve it
 		},
 	}
 	in.remote.add(cmd)
+	in.clients.add(cmd)
 	flags := cmd.Flags()
-	flags.StringVar(&in.name, "name", "", "what to call it; default: what the server calls itself")
+	flags.StringVar(&in.name, "name", "", "what to call it; default: what the server calls itself, and uaol in a client")
 	flags.Int64Var(&in.price, "price", 0, "whole credits that a call costs")
 	flags.StringVar(&in.visibility, "visibility", "", "who may find and call it: public, organization or private (default public)")
 	flags.StringVar(&in.protocol, "protocol", "", "of a URL: mcp, sse, json-rpc or rest (default mcp, or sse when it ends with /sse)")

@@ -189,13 +189,25 @@ func try(t *testing.T, home string, variables []string, args ...string) (out, sa
 }
 
 // TestCommandsJoinTheServerThatRuns finds a server of the same data directory at
-// another port than the usual one, by its database.
+// another port than the usual one: by what it has written down, and else by its database.
 func TestCommandsJoinTheServerThatRuns(t *testing.T) {
 	t.Parallel()
 	home := openHome(t)
 	startProgram(t, filepath.Join(home, ".uaol"), "HOME="+home)
 	require.Contains(t, uaol(t, home, "connect", "--yes", "--name", "Greeter", "--env", asGreeter+"=1", "--", self(t)), "Approved")
-	require.Equal(t, "hello Ada\n", uaol(t, home, "tools", "call", "greeter", "greet", "--arg", "name=Ada"))
+	for _, starts := range []bool{false, true} {
+		out, said, err := try(t, home, nil, "tools", "call", "greeter", "greet", "--arg", "name=Ada")
+		require.NoError(t, err, said)
+		require.Equal(t, "hello Ada\n", out)
+		require.Equal(t, starts, strings.Contains(said, "No server runs here"), said)
+		writeDown(t, home, "")
+	}
+}
+
+// writeDown changes what a server has written down of where it listens.
+func writeDown(t *testing.T, home, url string) {
+	t.Helper()
+	require.NoError(t, os.WriteFile(filepath.Join(home, ".uaol", "server", "seat"), []byte(url), 0o600))
 }
 
 // TestOthersAreNoServersOfOurs: with another program on the usual port commands
@@ -236,6 +248,7 @@ func TestKeysGoToOurServerAlone(t *testing.T) {
 		relay.ServeHTTP(w, r)
 	}))
 	t.Cleanup(impostor.Close)
+	writeDown(t, home, impostor.URL)
 	there := []string{"UAOL_ADDR=" + strings.TrimPrefix(impostor.URL, "http://")}
 	require.True(t, isUAOL(t.Context(), config.Of(nil), impostor.URL+"/readyz"), "it looks like ours")
 	for name, variables := range map[string][]string{

@@ -8,8 +8,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"uaol/app"
-	"uaol/providers/config"
-	"uaol/providers/memory"
 	"uaol/services/storage/documents"
 )
 
@@ -42,6 +40,7 @@ Without a command it serves everything, like "uaol serve".`,
 		Example: `  uaol demo                 see the main job done, from an empty machine
   uaol prove                see that nothing is lost or done twice when processes are killed
   uaol connect URL          connect an MCP server of one's own
+  uaol mcp                  be one MCP server with all of them, for a desktop client
   uaol                      serve everything on :3000
   uaol serve auth jobs      serve just these services
   uaol config               every setting, where it comes from and what it is for`,
@@ -53,40 +52,6 @@ Without a command it serves everything, like "uaol serve".`,
 	}
 	root.Flags().AddFlagSet(serve.Flags())
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(serve, newConnect(), newTools(), newJobs(), newEvents(), newMigrate(), newAdmin(), newImport(), newSecrets(), newLedger(), newReceipt(), newBilling(), newDemo(), newProve(), newDoctor(), newConfig(), newGraph(), newHealthcheck(), newVersion(), newBackup(), newRestore())
+	root.AddCommand(serve, newConnect(), newMCP(), newTools(), newJobs(), newEvents(), newMigrate(), newAdmin(), newImport(), newSecrets(), newLedger(), newReceipt(), newBilling(), newDemo(), newProve(), newDoctor(), newConfig(), newGraph(), newHealthcheck(), newVersion(), newBackup(), newRestore())
 	return root
-}
-
-func newServe() *cobra.Command {
-	var addr string
-	command := &cobra.Command{
-		Use:   "serve [service…]",
-		Short: "Run services in this process: all of them, or the ones named",
-		Long: `Run services in this process until it is told to stop (SIGTERM, Ctrl-C).
-
-The services are gateway, auth, registry, proxy, jobs, billing and storage;
-without a name all of them run. They share one listener, on the port of the
-first of them. A service that does not run here is reached at its
-UAOL_<SERVICE>_URL, with the UAOL_SERVICE_SECRET that all processes share.`,
-		Example: `  uaol serve
-  uaol serve gateway auth
-  uaol serve jobs --addr 127.0.0.1:8003`,
-		RunE: func(cmd *cobra.Command, names []string) error {
-			set, err := app.ParseSet(names)
-			if err != nil {
-				return err
-			}
-			env, err := config.Read()
-			if err != nil {
-				return err
-			}
-			if addr != "" {
-				env = env.With(map[string]string{"UAOL_ADDR": addr})
-			}
-			memory.Use(env.Lookup)
-			return app.Serve(cmd.Context(), env, set)
-		},
-	}
-	command.Flags().StringVar(&addr, "addr", "", "address to listen on, such as :8080 or 127.0.0.1:0")
-	return command
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -23,6 +24,7 @@ import (
 	"uaol/providers/config"
 	"uaol/providers/httpserver"
 	"uaol/providers/instance"
+	"uaol/providers/peers"
 	"uaol/providers/postgres"
 	"uaol/services"
 	"uaol/services/auth"
@@ -47,41 +49,56 @@ func (f *remoteFlags) add(command *cobra.Command) {
 func (r remoteFlags) with(cmd *cobra.Command, f func(ctx context.Context, c *client) error) (err error) {
 	ctx, cancel := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 	defer cancel()
-	env, err := config.Read()
+	env, remote, err := r.settings()
 	if err != nil {
 		return err
 	}
-	remote, err := config.Parse[app.Remote](env.With(given(map[string]string{"UAOL_URL": r.server, "UAOL_API_KEY": r.key})))
-	if err != nil {
-		return err
-	}
-	c := &client{base: remote.URL, key: remote.Key}
-	if c.base != "" {
-		if c.key == "" {
-			return fmt.Errorf("an API key of %s is needed: set UAOL_API_KEY", c.base)
-		}
-		return f(ctx, c)
-	}
-	ready, err := app.ReadyURL(env)
-	if err != nil {
-		return err
-	}
-	here := local{cmd: cmd, env: env}
-	if c.base = strings.TrimSuffix(ready, "/readyz"); isUAOL(ctx, env, ready) {
-		if err := here.only(ctx, c); err != nil {
+	if remote.URL != "" {
+		c, err := named(remote)
+		if err != nil {
 			return err
 		}
-		if c.key == "" {
-			if c.key, err = here.knownKey(ctx, c); err != nil {
-				return err
-			}
-		}
 		return f(ctx, c)
 	}
-	if _, set := env.Lookup("DATABASE_URL"); set {
-		return fmt.Errorf("no server answers at %s; start one with `uaol serve`, or name one with --server", c.base)
+	here, err := newLocal(cmd, env)
+	if err != nil {
+		return err
 	}
-	return here.start(ctx, c, f)
+	c, err := here.running(ctx, remote.Key)
+	if err != nil {
+		return err
+	}
+	if c != nil {
+		release, err := here.place.Use(ctx)
+		if err != nil {
+			return err
+		}
+		defer release()
+		return f(ctx, c)
+	}
+	if err := here.mayStart(); err != nil {
+		return err
+	}
+	return here.start(ctx, &client{key: remote.Key}, f)
+}
+
+// settings are those of this process with what the flags say.
+func (r remoteFlags) settings() (*config.Environment, app.Remote, error) {
+	env, err := config.Read()
+	if err != nil {
+		return nil, app.Remote{}, err
+	}
+	env = env.With(given(map[string]string{"UAOL_URL": r.server, "UAOL_API_KEY": r.key}))
+	remote, err := config.Parse[app.Remote](env)
+	return env, remote, err
+}
+
+// named gives a client of a server that was named.
+func named(remote app.Remote) (*client, error) {
+	if remote.Key == "" {
+		return nil, fmt.Errorf("an API key of %s is needed: set UAOL_API_KEY", remote.URL)
+	}
+	return &client{base: remote.URL, key: remote.Key}, nil
 }
 
 func given(values map[string]string) map[string]string {
@@ -122,12 +139,55 @@ func isUAOL(ctx context.Context, env *config.Environment, ready string) bool {
 
 // local is this machine's own data directory.
 type local struct {
-	cmd *cobra.Command
-	env *config.Environment
+	cmd   *cobra.Command
+	env   *config.Environment
+	dir   string
+	place instance.Place
+}
+
+func newLocal(cmd *cobra.Command, env *config.Environment) (local, error) {
+	process, err := config.Parse[config.Process](env)
+	return local{cmd, env, process.DataDir, instance.At(process.DataDir)}, err
 }
 
 func (l local) say(format string, args ...any) {
 	fmt.Fprintf(l.cmd.ErrOrStderr(), format+"\n", args...)
+}
+
+// running gives a client of the server that runs on the data directory, nil when none
+// does: it is where it has written down, or where the settings say.
+func (l local) running(ctx context.Context, key string) (*client, error) {
+	c := &client{base: l.place.Address(), key: key}
+	if c.base == "" || l.only(ctx, c) != nil {
+		ready, err := app.ReadyURL(l.env)
+		if err != nil {
+			return nil, err
+		}
+		if c.base = strings.TrimSuffix(ready, "/readyz"); !isUAOL(ctx, l.env, ready) {
+			return nil, nil
+		}
+		if err := l.only(ctx, c); err != nil {
+			return nil, err
+		}
+	}
+	if c.key != "" {
+		return c, nil
+	}
+	var err error
+	c.key, err = l.knownKey(ctx, c)
+	return c, err
+}
+
+// mayStart refuses to start a server on a database that others use.
+func (l local) mayStart() error {
+	if _, set := l.env.Lookup("DATABASE_URL"); !set {
+		return nil
+	}
+	ready, err := app.ReadyURL(l.env)
+	if err != nil {
+		return err
+	}
+	return fmt.Errorf("no server answers at %s; start one with `uaol serve`, or name one with --server", strings.TrimSuffix(ready, "/readyz"))
 }
 
 // start serves everything in this process, on the data directory's database and
@@ -138,10 +198,8 @@ func (l local) start(ctx context.Context, c *client, f func(ctx context.Context,
 		return err
 	}
 	defer func() { err = errors.Join(err, release()) }()
-	settings := map[string]string{"DATABASE_URL": url, "UAOL_ADDR": "127.0.0.1:0", "UAOL_TLS_CERT": "", "UAOL_TLS_KEY": "", "UAOL_ADMIN_ADDR": "", "RATE_LIMIT_PER_MINUTE": "1000000"}
-	if _, set := l.env.Lookup("LOG_LEVEL"); !set {
-		settings["LOG_LEVEL"] = "error" // the command's own output matters
-	}
+	settings := privately(l.env, "error") // the command's own output matters
+	settings["DATABASE_URL"] = url
 	var server *httpserver.Server
 	process := fx.New(app.Options(l.env.With(settings)), fx.Populate(&server), fx.StartTimeout(time.Hour), fx.StopTimeout(stopping))
 	if err := process.Err(); err != nil {
@@ -172,10 +230,6 @@ func (l local) start(ctx context.Context, c *client, f func(ctx context.Context,
 // only lets the client talk to the server of this data directory alone: on its
 // port may stand a server of somebody else on this machine, who wants the key.
 func (l local) only(ctx context.Context, c *client) error {
-	process, err := config.Parse[config.Process](l.env)
-	if err != nil {
-		return err
-	}
 	secure, err := app.LocalTLS(l.env)
 	if err != nil {
 		return err
@@ -184,17 +238,31 @@ func (l local) only(ctx context.Context, c *client) error {
 	if err != nil {
 		return err
 	}
-	dial := instance.Dialer(process.DataDir, secure)
+	switch {
+	case at.Scheme == "http":
+		secure = nil // one that `uaol mcp` has started
+	case secure == nil:
+		// What it proves tells more than a certificate, which these settings do not name.
+		secure = &tls.Config{MinVersion: tls.VersionTLS13, InsecureSkipVerify: true}
+	}
+	dial := instance.Dialer(l.dir, secure)
 	conn, err := dial(ctx, "tcp", at.Host)
 	if errors.Is(err, instance.ErrOther) {
-		return fmt.Errorf("the server at %s does not run on %s: set UAOL_DATA_DIR to its directory, or UAOL_URL to %s and UAOL_API_KEY to a key of it",
-			c.base, shown(process.DataDir), c.base)
+		return otherError{c.base, l.dir}
 	}
 	if err != nil {
 		return fmt.Errorf("no answer from %s", c.base)
 	}
-	c.http.Transport = &http.Transport{DialContext: dial, DialTLSContext: dial}
+	c.http.Transport = &http.Transport{DialContext: dial, DialTLSContext: dial, MaxIdleConnsPerHost: 32, IdleConnTimeout: peers.Idle}
 	return conn.Close()
+}
+
+// otherError tells of a server that runs on another data directory.
+type otherError struct{ base, dir string }
+
+func (e otherError) Error() string {
+	return fmt.Sprintf("the server at %s does not run on %s: set UAOL_DATA_DIR to its directory, or UAOL_URL to %s and UAOL_API_KEY to a key of it",
+		e.base, shown(e.dir), e.base)
 }
 
 // knownKey gives the operator's key for the server that runs on this machine, if
@@ -217,26 +285,23 @@ func (l local) knownKey(ctx context.Context, c *client) (string, error) {
 	return key, err
 }
 
-// keyFor gives the key that is kept in the data directory, or makes one.
+// keyFor gives the key that is kept in the data directory, or makes one. Of several
+// commands that come at once one makes it.
 func (l local) keyFor(ctx context.Context, c *client, create func() (string, error)) (string, error) {
-	process, err := config.Parse[config.Process](l.env)
+	path := filepath.Join(l.dir, "operator.key")
+	key, err := l.keptKey(ctx, c, path)
+	if err != nil || key != "" {
+		return key, err
+	}
+	release, err := l.place.Alone(ctx, "key")
 	if err != nil {
 		return "", err
 	}
-	path := filepath.Join(process.DataDir, "operator.key")
-	kept, err := os.ReadFile(path)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return "", err
+	defer release()
+	if key, err := l.keptKey(ctx, c, path); err != nil || key != "" {
+		return key, err
 	}
 	try := *c
-	if try.key = strings.TrimSpace(string(kept)); try.key != "" {
-		if err = try.do(ctx, http.MethodGet, "/auth/me", nil, nil); err == nil {
-			return try.key, nil
-		}
-		if statusOf(err) != http.StatusUnauthorized {
-			return "", err
-		}
-	}
 	if try.key, err = create(); err != nil {
 		return "", err
 	}
@@ -248,6 +313,26 @@ func (l local) keyFor(ctx context.Context, c *client, create func() (string, err
 	}
 	l.say("Made %s an admin of it, whose key is in %s.", operator, shown(path))
 	return try.key, nil
+}
+
+// keptKey gives the key in a file, "" where there is none that counts.
+func (l local) keptKey(ctx context.Context, c *client, path string) (string, error) {
+	kept, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	try := *c
+	if try.key = strings.TrimSpace(string(kept)); try.key == "" {
+		return "", nil
+	}
+	err = try.do(ctx, http.MethodGet, "/auth/me", nil, nil)
+	if statusOf(err) == http.StatusUnauthorized {
+		return "", nil
+	}
+	return try.key, err
 }
 
 func (l local) makeKey(ctx context.Context, url string, cfg postgres.Config) (key string, err error) {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -54,6 +55,7 @@ func TestScripts(t *testing.T) {
 			"send":     send,
 			"receiver": startReceiver,
 			"told":     waitTold,
+			"program":  findProgram,
 			"takeport": func(ts *testscript.TestScript, _ bool, _ []string) {
 				listener, err := net.Listen("tcp", ":0")
 				ts.Check(err)
@@ -64,6 +66,22 @@ func TestScripts(t *testing.T) {
 			},
 		},
 	})
+}
+
+// findProgram sets PROGRAM to where the script finds uaol.
+func findProgram(ts *testscript.TestScript, _ bool, _ []string) {
+	for _, dir := range filepath.SplitList(ts.Getenv("PATH")) {
+		if path := filepath.Join(dir, "uaol"); fileExists(path) {
+			ts.Setenv("PROGRAM", path)
+			return
+		}
+	}
+	ts.Fatalf("uaol is not in PATH")
+}
+
+func fileExists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 func parent(dir string) string {

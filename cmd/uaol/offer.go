@@ -1,0 +1,183 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"uaol/app/desktop"
+	"uaol/providers/config"
+)
+
+// offering is what `uaol connect --client` was asked for.
+type offering struct {
+	clients  []string
+	profile  string
+	tool     string
+	withKey  bool
+	print    bool
+	takeAway bool
+}
+
+func (o *offering) add(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringSliceVar(&o.clients, "client", nil, "make UAOL an MCP server of a client: claude, cursor or vscode, or several of them")
+	flags.StringVar(&o.profile, "profile", "", "for --client: only the tools of a profile")
+	flags.StringVar(&o.tool, "tool", "", "for --client: only one tool, by its slug or id")
+	flags.BoolVar(&o.withKey, "with-key", false, "for --client: write the API key into the client's file too")
+	flags.BoolVar(&o.print, "print", false, "for --client: show the file as it would be, and write nothing")
+	flags.BoolVar(&o.takeAway, "remove", false, "for --client: take UAOL out of the client's file")
+	cmd.MarkFlagsMutuallyExclusive("profile", "tool")
+}
+
+// asked reports whether something was said that is for --client alone.
+func (o *offering) asked() bool {
+	return o.profile != "" || o.tool != "" || o.withKey || o.print || o.takeAway
+}
+
+// check refuses what is for connecting a server.
+func (o *offering) check(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return errors.New("either --client, or a server to connect")
+	}
+	for _, name := range []string{"price", "visibility", "protocol", "env", "yes"} {
+		if cmd.Flags().Changed(name) {
+			return fmt.Errorf("--%s does not go with --client", name)
+		}
+	}
+	return nil
+}
+
+// offer writes UAOL into the clients' files, or takes it out.
+func (o *offering) offer(cmd *cobra.Command, remote remoteFlags, name string) error {
+	entry, keyless, err := o.entry(remote, name)
+	if err != nil {
+		return err
+	}
+	var clients []desktop.Client
+	for _, name := range o.clients {
+		client, err := desktop.Find(name)
+		if err != nil {
+			return err
+		}
+		clients = append(clients, client)
+	}
+	t := newTerminal(cmd)
+	for _, client := range clients {
+		if err := o.offerTo(t, client, entry); err != nil {
+			return err
+		}
+	}
+	if keyless && !o.takeAway {
+		fmt.Fprintf(t.err, "It has no key of %s yet: put UAOL_API_KEY into its env there, or do this again with --with-key.\n", entry.Env["UAOL_URL"])
+	}
+	return nil
+}
+
+func (o *offering) offerTo(t terminal, client desktop.Client, entry desktop.Entry) error {
+	file, err := client.Open()
+	if err != nil {
+		return err
+	}
+	if o.takeAway {
+		err = client.Remove(file, entry.Name)
+	} else {
+		err = client.Put(file, entry)
+	}
+	if err != nil {
+		return err
+	}
+	if o.print {
+		_, err := t.out.Write(file.Now)
+		return err
+	}
+	if !file.Changed() {
+		t.say("%s: nothing to change in %s.", client.Title, shown(file.Path))
+		return nil
+	}
+	backup, err := file.Write(time.Now())
+	if err != nil {
+		return err
+	}
+	what := fmt.Sprintf("%s: %s is in %s now", client.Title, entry.Name, shown(file.Path))
+	if o.takeAway {
+		what = fmt.Sprintf("%s: %s is in %s no more", client.Title, entry.Name, shown(file.Path))
+	}
+	if backup != "" {
+		what += "; what it was is in " + shown(backup)
+	}
+	t.say("%s. Start %s anew.", what, client.Title)
+	return nil
+}
+
+// entry is how a client starts `uaol mcp` for this data directory, or for the server that
+// is named; keyless says that it finds no key of that one.
+func (o *offering) entry(flags remoteFlags, name string) (entry desktop.Entry, keyless bool, err error) {
+	env, remote, err := flags.settings()
+	if err != nil {
+		return entry, false, err
+	}
+	process, err := config.Parse[config.Process](env)
+	if err != nil {
+		return entry, false, err
+	}
+	program, err := ownPath()
+	if err != nil {
+		return entry, false, err
+	}
+	entry = desktop.Entry{Name: "uaol", Command: program, Args: []string{"mcp"}, Env: map[string]string{}}
+	switch {
+	case o.profile != "":
+		entry.Name, entry.Args = "uaol-"+o.profile, append(entry.Args, "--profile", o.profile)
+	case o.tool != "":
+		entry.Name, entry.Args = "uaol-"+o.tool, append(entry.Args, "--tool", o.tool)
+	}
+	entry.Name = cmp.Or(name, entry.Name)
+	if entry.Env["UAOL_ENV_FILE"] = env.File; remote.URL != "" {
+		entry.Env["UAOL_URL"] = remote.URL
+		keyless = !o.withKey && env.Source("UAOL_API_KEY") != ".env"
+	} else {
+		entry.Env["UAOL_DATA_DIR"] = process.DataDir
+	}
+	if o.withKey {
+		if remote.Key == "" {
+			return entry, false, errors.New("there is no key to write: set UAOL_API_KEY")
+		}
+		entry.Env["UAOL_API_KEY"] = remote.Key
+	}
+	return entry, keyless, nil
+}
+
+// ownPath is where this program will be found later: under the name in PATH, if that leads
+// to it, since what it leads to may have a version in its name.
+func ownPath() (string, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return "", err
+	}
+	if strings.Contains(self, string(filepath.Separator)+"go-build") && filepath.Base(filepath.Dir(self)) == "exe" {
+		return "", errors.New("`go run` builds a program that is gone afterwards: `go build ./cmd/uaol` first, and connect with that")
+	}
+	named, err := exec.LookPath(filepath.Base(os.Args[0]))
+	if err != nil {
+		return self, nil
+	}
+	if named, err = filepath.Abs(named); err != nil {
+		return self, nil
+	}
+	one, err := os.Stat(self)
+	if err != nil {
+		return "", err
+	}
+	if other, err := os.Stat(named); err == nil && os.SameFile(one, other) {
+		return named, nil
+	}
+	return self, nil
+}
