@@ -3,10 +3,11 @@ package everything
 import (
 	"context"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -23,33 +24,45 @@ const installTimeout = 3 * time.Minute
 
 func installed(t testing.TB, p pack) (main string) {
 	t.Helper()
+	modules := Modules(t, p.scope+p.name+"@"+p.version)
+	return filepath.Join(modules, filepath.FromSlash(p.scope), p.name, "dist", "index.js")
+}
+
+// Modules gives a directory of node's modules with npm packages, each name@version, in the
+// user's cache. Without npm the test is skipped, except where CI is set.
+func Modules(t testing.TB, packages ...string) (dir string) {
+	t.Helper()
 	for _, program := range []string{"npm", "node"} {
 		if _, err := exec.LookPath(program); err != nil {
 			if os.Getenv("CI") != "" {
 				t.Fatalf("install %s: CI runs this test", program)
 			}
-			t.Skipf("%s is not installed, so MCP's reference servers can't run", program)
+			t.Skipf("%s is not installed, so what npm has can't run", program)
 		}
 	}
-	main, err := p.install(t.Context())
+	dir, err := install(t.Context(), packages)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return main
+	return dir
 }
 
-// install puts a package into the user's cache once and gives its main file.
-// It is built aside and renamed, so that tests may do this at the same time.
-func (p pack) install(ctx context.Context) (string, error) {
+// install puts packages into the user's cache once. They are put aside and renamed, so that
+// tests may do this at the same time.
+func install(ctx context.Context, packages []string) (modules string, err error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		return "", fmt.Errorf("find a cache directory: %w", err)
 	}
 	parent := filepath.Join(cache, "uaol-tests")
-	place := filepath.Join(parent, p.name+"-"+p.version)
-	main := filepath.Join(place, "node_modules", filepath.FromSlash(p.scope), p.name, "dist", "index.js")
-	if _, err := os.Stat(main); err == nil {
-		return main, nil
+	var names []string
+	for _, p := range packages {
+		names = append(names, strings.ReplaceAll(path.Base(p), "@", "-"))
+	}
+	place := filepath.Join(parent, strings.Join(names, "+"))
+	modules = filepath.Join(place, "node_modules")
+	if _, err := os.Stat(modules); err == nil {
+		return modules, nil
 	}
 	if err := os.MkdirAll(parent, 0o755); err != nil {
 		return "", fmt.Errorf("make a cache directory: %w", err)
@@ -61,19 +74,18 @@ func (p pack) install(ctx context.Context) (string, error) {
 	defer func() { _ = os.RemoveAll(aside) }()
 	ctx, cancel := context.WithTimeout(ctx, installTimeout)
 	defer cancel()
-	npm := exec.CommandContext(ctx, "npm", "install", "--prefix", aside, "--no-audit", "--no-fund", "--ignore-scripts",
-		p.scope+p.name+"@"+p.version)
+	npm := exec.CommandContext(ctx, "npm", append([]string{"install", "--prefix", aside, "--no-audit", "--no-fund", "--ignore-scripts"}, packages...)...)
 	npm.Dir = aside
 	if output, err := npm.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("npm install: %w\n%s", err, output)
 	}
 	if err := os.Rename(aside, place); err != nil {
-		if _, other := os.Stat(main); other != nil {
+		if _, other := os.Stat(modules); other != nil {
 			return "", fmt.Errorf("keep what npm installed: %w", err)
 		}
 	}
-	if _, err := os.Stat(main); err != nil {
-		return "", fmt.Errorf("npm installed no %s: %w", filepath.Base(main), fs.ErrNotExist)
+	if _, err := os.Stat(modules); err != nil {
+		return "", fmt.Errorf("npm installed nothing: %w", err)
 	}
-	return main, nil
+	return modules, nil
 }
