@@ -24,9 +24,9 @@ func TestMessagesPassAsTheyAre(t *testing.T) {
 	r.send(sent)
 	require.Equal(t, odd, r.line())
 	require.Equal(t, sent, e.requests(callTool)[0].body)
-	e.now = func(w http.ResponseWriter, r *http.Request) {
+	e.becomes(func(w http.ResponseWriter, r *http.Request) {
 		result(w, r, "{\r\n  \"t\": \"a\\nb\",\n\"n\": 1.0}")
-	}
+	})
 	r.send(`{"jsonrpc":"2.0","id":2,"method":"ping"}`)
 	require.Equal(t, `{"jsonrpc":"2.0","id":2,"result":{"t":"a\nb","n":1.0}}`, r.line())
 }
@@ -68,8 +68,7 @@ func TestWhatHeadersSay(t *testing.T) {
 func TestStreamsPass(t *testing.T) {
 	t.Parallel()
 	answered := make(chan struct{})
-	e := play(t, nil)
-	e.now = func(w http.ResponseWriter, r *http.Request) {
+	e := play(t, func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case methodOf(r) == callTool:
 			events(w, `{"jsonrpc":"2.0","method":"notifications/progress","params":{"progress":1}}`, `{"jsonrpc":"2.0","id":"q","method":"elicitation/create","params":{}}`, `nonsense`)
@@ -81,7 +80,7 @@ func TestStreamsPass(t *testing.T) {
 		default:
 			result(w, r, `{}`)
 		}
-	}
+	})
 	r := bridged(t, func(int) string { return e.URL })
 	r.send(`{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"x"}}`)
 	require.Contains(t, r.line(), "notifications/progress")
@@ -175,7 +174,10 @@ func TestCancellations(t *testing.T) {
 			<-r.Context().Done()
 			close(left)
 		case methodOf(r) == callTool:
-			<-left
+			select {
+			case <-left:
+			case <-r.Context().Done():
+			}
 			result(w, r, `{"late":true}`)
 		default:
 			result(w, r, `{}`)
@@ -191,7 +193,7 @@ func TestCancellations(t *testing.T) {
 	r.send(`{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"x",%s}}`, meta)
 	e.await(t, callTool, 2)
 	r.send(`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":2}}`)
-	<-left
+	await(t, left)
 	r.send(`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":17}}`)
 	r.send(`{"jsonrpc":"2.0","id":3,"method":"ping"}`)
 	require.Equal(t, `{"jsonrpc":"2.0","id":3,"result":{}}`, r.line(), "and nothing else was answered")
@@ -232,6 +234,22 @@ func TestRefusals(t *testing.T) {
 		require.Equal(t, c.message, message, c.body)
 		require.Equal(t, c.word, word, c.body)
 	}
+}
+
+// TestKeysThatChange: who is not known any more asks with the key that there is by then.
+func TestKeysThatChange(t *testing.T) {
+	t.Parallel()
+	e := play(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("X-API-Key") != "k2" {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		result(w, r, `{}`)
+	})
+	r := attached(t, func(n int) (string, string) { return e.URL, fmt.Sprint("k", n) })
+	r.send(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"x"}}`)
+	require.Equal(t, `{"jsonrpc":"2.0","id":1,"result":{}}`, r.line())
+	require.Len(t, e.requests(callTool), 2)
 }
 
 // TestLinesThatAreNoMessages are answered, and lose nothing.

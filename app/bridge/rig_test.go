@@ -58,6 +58,13 @@ func play(t *testing.T, answer http.HandlerFunc) *endpoint {
 	return e
 }
 
+// becomes changes how it answers.
+func (e *endpoint) becomes(answer http.HandlerFunc) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.now = answer
+}
+
 type bodyKey struct{}
 
 func bodyOf(r *http.Request) string { text, _ := r.Context().Value(bodyKey{}).(string); return text }
@@ -124,24 +131,33 @@ type rig struct {
 	in    *io.PipeWriter
 	lines chan string
 	ended chan error
+	said  chan string // to people
 	stop  context.CancelFunc
 }
 
 // bridged runs a bridge to the endpoints that at gives, one for each time that it is asked.
 func bridged(t *testing.T, at func(n int) string) *rig {
 	t.Helper()
+	return attached(t, func(n int) (string, string) { return at(n), "key" })
+}
+
+// attached is bridged with a key for each time too.
+func attached(t *testing.T, at func(n int) (url, key string)) *rig {
+	t.Helper()
 	in, client := io.Pipe()
 	out, server := io.Pipe()
 	ctx, cancel := context.WithCancel(context.Background())
-	r := &rig{t: t, in: client, lines: make(chan string, 100), ended: make(chan error, 1), stop: cancel}
+	r := &rig{t: t, in: client, lines: make(chan string, 100), ended: make(chan error, 1), said: make(chan string, 100), stop: cancel}
 	transport := &http.Transport{}
 	var asked int
 	var mu sync.Mutex
-	b := &Bridge{In: in, Out: server, Say: t.Logf, Attach: func(context.Context, bool) (*Way, error) {
+	say := func(format string, args ...any) { r.said <- fmt.Sprintf(format, args...) }
+	b := &Bridge{In: in, Out: server, Say: say, Attach: func(context.Context, bool) (*Way, error) {
 		mu.Lock()
 		defer mu.Unlock()
 		asked++
-		return &Way{URL: at(asked), Header: http.Header{"X-Api-Key": {"key"}}, HTTP: &http.Client{Transport: transport}}, nil
+		url, key := at(asked)
+		return &Way{URL: url, Header: http.Header{"X-Api-Key": {key}}, HTTP: &http.Client{Transport: transport}}, nil
 	}}
 	go func() {
 		r.ended <- b.Run(ctx)
@@ -184,6 +200,17 @@ func (r *rig) line() string {
 		r.t.Fatal("the bridge says nothing")
 		return ""
 	}
+}
+
+// await waits for what has to happen.
+func await[T any](t *testing.T, from <-chan T) (got T) {
+	t.Helper()
+	select {
+	case got = <-from:
+	case <-time.After(patience):
+		t.Fatal("it does not happen")
+	}
+	return got
 }
 
 // fault is the next line, which has to be an error.

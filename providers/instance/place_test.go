@@ -31,8 +31,13 @@ func TestOneServerHasThePlace(t *testing.T) {
 	require.Equal(t, os.FileMode(0o600), info.Mode())
 	seat.Leave()
 	require.Empty(t, p.Address())
+	killed, err := p.TryTake()
+	require.NoError(t, err)
+	require.NoError(t, killed.Say("http://127.0.0.1:3000"))
+	killed.Pass() // all that a death does
 	again, err := p.TryTake()
 	require.NoError(t, err)
+	require.Empty(t, p.Address(), "what the one before has left does not mislead")
 	again.Leave()
 }
 
