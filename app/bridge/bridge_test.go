@@ -72,7 +72,11 @@ func TestStreamsPass(t *testing.T) {
 		switch {
 		case methodOf(r) == callTool:
 			events(w, `{"jsonrpc":"2.0","method":"notifications/progress","params":{"progress":1}}`, `{"jsonrpc":"2.0","id":"q","method":"elicitation/create","params":{}}`, `nonsense`)
-			<-answered
+			select {
+			case <-answered:
+			case <-r.Context().Done():
+				return
+			}
 			events(w, `{"jsonrpc":"2.0","id":7,"result":{"done":true}}`)
 		case idOf(r) == `"q"`:
 			w.WriteHeader(http.StatusAccepted)

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -21,6 +22,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"uaol/providers/instance"
+	"uaol/providers/tlsfiles/tlsfilestest"
 )
 
 const (
@@ -129,6 +131,7 @@ func tryMCP(t testing.TB, home, era string, variables []string, args ...string) 
 	}
 	b := &bridgeProcess{command: exec.Command(path, append([]string{"mcp"}, args...)...), said: &saying{}, changed: make(chan struct{}, 100)}
 	b.command.Dir, b.command.Stderr = home, b.said
+	b.command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	b.command.Env = append([]string{asUAOL + "=1", "PATH=" + os.Getenv("PATH"), "HOME=" + home, "UAOL_ADDR=127.0.0.1:1"}, variables...)
 	client := mcp.NewClient(&mcp.Implementation{Name: "test", Version: "1"}, &mcp.ClientOptions{
 		ElicitationHandler: func(context.Context, *mcp.ElicitRequest) (*mcp.ElicitResult, error) {
@@ -198,6 +201,11 @@ func TestThreeAtOnceFromNothing(t *testing.T) {
 	}
 	first := servers(t, all...)
 	require.Len(t, first, 1, "one server")
+	made := 0
+	for _, b := range all {
+		made += strings.Count(b.said.String(), "Made operator@localhost an admin")
+	}
+	require.Equal(t, 1, made, "one key")
 	key, err := os.ReadFile(filepath.Join(home, ".uaol", "operator.key"))
 	require.NoError(t, err)
 
@@ -215,7 +223,7 @@ func TestThreeAtOnceFromNothing(t *testing.T) {
 	for i, b := range all {
 		if len(servers(t, b)) > 0 {
 			killed = i
-			require.NoError(t, b.command.Process.Signal(syscall.SIGKILL))
+			require.NoError(t, syscall.Kill(-b.command.Process.Pid, syscall.SIGKILL), "with all that is of its group")
 		}
 	}
 	left := append(append([]*bridgeProcess{}, all[:killed]...), all[killed+1:]...)
@@ -289,6 +297,10 @@ func TestBridgeCarriesEverything(t *testing.T) {
 			require.Empty(t, servers(t, b), "it uses the one that runs")
 			require.NoError(t, b.Close())
 
+			_, err := tryMCP(t, home, era, nil, "--tool", "nothing")
+			require.ErrorContains(t, err, "there is no tool nothing")
+			_, err = tryMCP(t, home, era, nil, "--profile", "nothing")
+			require.ErrorContains(t, err, "Profile not found")
 			one := serveMCP(t, home, era, nil, "--tool", "helper")
 			require.Equal(t, []string{"ask", "echo", "wait"}, one.names(t))
 			desk := serveMCP(t, filepath.Join(home, "elsewhere"), era, []string{"UAOL_URL=" + program.base, "UAOL_API_KEY=" + key}, "--profile", "desk")
@@ -326,10 +338,12 @@ func TestServersComeAndGo(t *testing.T) {
 	}
 	works("at first")
 
-	// Restarted, elsewhere.
+	// Restarted elsewhere, with a certificate of which no client has heard.
 	require.NoError(t, program.Process.Signal(syscall.SIGTERM))
 	_, _ = program.Process.Wait()
-	program = startProgram(t, dir, "HOME="+home)
+	files := tlsfilestest.NewAuthority(t).Issue(t, home, "server")
+	program = startProgram(t, dir, "HOME="+home, "UAOL_TLS_CERT="+files.Cert, "UAOL_TLS_KEY="+files.Key)
+	require.Contains(t, place.Address(), "https://")
 	works("restarted")
 	require.Empty(t, servers(t, both...))
 
@@ -395,16 +409,37 @@ func TestServersThatCantStart(t *testing.T) {
 	require.NotEmpty(t, b.said.String())
 }
 
+// TestKeysStayWithTheServerThatIsMeant, wherever it sends a bridge.
+func TestKeysStayWithTheServerThatIsMeant(t *testing.T) {
+	t.Parallel()
+	var others atomic.Int64
+	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { others.Add(1) }))
+	t.Cleanup(other.Close)
+	named := httptest.NewServer(http.RedirectHandler(other.URL, http.StatusTemporaryRedirect))
+	t.Cleanup(named.Close)
+	home := openHome(t)
+	_, err := tryMCP(t, home, oldEra, []string{"UAOL_URL=" + named.URL, "UAOL_API_KEY=" + adminKey})
+	require.ErrorContains(t, err, "Something that is not UAOL answered with status 307")
+	require.Zero(t, others.Load())
+	_, said, err := try(t, home, []string{"UAOL_URL=" + named.URL}, "mcp")
+	require.Error(t, err)
+	require.Equal(t, "uaol: an API key of "+named.URL+" is needed: set UAOL_API_KEY\n", said)
+}
+
 // TestBridgeEnds with its input and on SIGTERM, without a word on standard output but
 // messages.
 func TestBridgeEnds(t *testing.T) {
 	t.Parallel()
 	home := openHome(t)
 	alone(t, home)
+	another := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte(`{"success":true,"data":{"services":["gateway"],"version":"1"}}`))
+	}))
+	t.Cleanup(another.Close) // a server of another data directory has the usual port
 	start := func() (*exec.Cmd, *bufio.Reader, func()) {
 		command := exec.Command(self(t), "mcp")
 		command.Dir = home
-		command.Env = []string{asUAOL + "=1", "PATH=" + os.Getenv("PATH"), "HOME=" + home, "UAOL_ADDR=127.0.0.1:1"}
+		command.Env = []string{asUAOL + "=1", "PATH=" + os.Getenv("PATH"), "HOME=" + home, "UAOL_ADDR=" + strings.TrimPrefix(another.URL, "http://")}
 		in, err := command.StdinPipe()
 		require.NoError(t, err)
 		out, err := command.StdoutPipe()

@@ -123,9 +123,11 @@ func TestWhoUsesAServerIsSeen(t *testing.T) {
 		return used
 	}
 	require.False(t, used())
-	one, err := p.Use(t.Context())
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	one, err := p.Use(ctx)
 	require.NoError(t, err)
-	other, err := p.Use(t.Context())
+	other, err := p.Use(ctx)
 	require.NoError(t, err)
 	one()
 	require.True(t, used())
