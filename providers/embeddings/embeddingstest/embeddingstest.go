@@ -4,22 +4,17 @@ package embeddingstest
 
 import (
 	"bufio"
-	"context"
-	"crypto/sha256"
 	"embed"
-	"encoding/hex"
-	"errors"
-	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"uaol/providers/config"
 	"uaol/providers/egress"
 	"uaol/providers/embeddings"
+	"uaol/providers/npmproject"
 )
 
 // files run the model. The lock pins it and all it needs by version and digest; the
@@ -64,7 +59,11 @@ func serve(t testing.TB) (address string, err error) {
 	if err != nil {
 		return "", err
 	}
-	dir, err := install(t.Context())
+	model, err := fs.Sub(files, "model")
+	if err != nil {
+		return "", err
+	}
+	dir, err := npmproject.Install(t.Context(), "embeddings", model)
 	if err != nil {
 		return "", err
 	}
@@ -87,54 +86,4 @@ func serve(t testing.TB) (address string, err error) {
 	})
 	port, err := bufio.NewReader(out).ReadString('\n')
 	return "http://127.0.0.1:" + strings.TrimSpace(port) + "/v1", err
-}
-
-// install lets npm fetch what the lock names, once for a user and lock. It works
-// aside and renames, so that tests may do this at the same time.
-func install(ctx context.Context) (dir string, err error) {
-	npm, err := exec.LookPath("npm")
-	if err != nil {
-		return "", err
-	}
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		return "", err
-	}
-	texts, sum := map[string][]byte{}, sha256.New()
-	for _, name := range []string{"package.json", "package-lock.json", "serve.js"} {
-		if texts[name], err = files.ReadFile("model/" + name); err != nil {
-			return "", err
-		}
-		fmt.Fprintf(sum, "%s %d\n%s", name, len(texts[name]), texts[name])
-	}
-	dir = filepath.Join(cache, "uaol-tests", "embeddings-"+hex.EncodeToString(sum.Sum(nil))[:16])
-	if _, err := os.Stat(dir); err == nil {
-		return dir, nil
-	}
-	if err := os.MkdirAll(filepath.Dir(dir), 0o700); err != nil {
-		return "", err
-	}
-	aside, err := os.MkdirTemp(filepath.Dir(dir), "new-")
-	if err != nil {
-		return "", err
-	}
-	defer os.RemoveAll(aside)
-	for name, text := range texts {
-		if err := os.WriteFile(filepath.Join(aside, name), text, 0o600); err != nil {
-			return "", err
-		}
-	}
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
-	defer cancel()
-	install := exec.CommandContext(ctx, npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund")
-	install.Dir = aside
-	if out, err := install.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("npm ci: %w: %.500s", err, out)
-	}
-	if err := os.Rename(aside, dir); err != nil {
-		if _, there := os.Stat(dir); there != nil {
-			return "", errors.Join(err, there)
-		}
-	}
-	return dir, nil
 }
