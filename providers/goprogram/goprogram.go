@@ -38,6 +38,17 @@ func nameOf(pkg string) string {
 	return path.Base(path.Dir(pkg))
 }
 
+// Built builds a program of this module, or of one that its go.mod names, in the version
+// there, and gives its path.
+func Built(t testing.TB, pkg string) string {
+	t.Helper()
+	program := filepath.Join(t.TempDir(), nameOf(pkg))
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, pkg).CombinedOutput(); err != nil {
+		t.Fatalf("go build %s: %v: %.500s", pkg, err, out)
+	}
+	return program
+}
+
 // install builds aside and renames, so that tests may do this at the same time.
 func install(ctx context.Context, pkg, version string) (string, error) {
 	cache, err := os.UserCacheDir()

@@ -1,11 +1,13 @@
-// Package everything gets MCP's reference servers from npm, and runs them, for
-// tests.
+// Package everything gets MCP's reference servers, from npm and from its Go SDK, and
+// runs them, for tests.
 package everything
 
 import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"uaol/providers/goprogram"
 )
 
 // The reference servers.
@@ -21,7 +23,7 @@ const (
 func Start(t testing.TB) string {
 	t.Helper()
 	main, port := Install(t, Everything), freePort(t)
-	run(t, port, []string{fmt.Sprintf("PORT=%d", port)}, main, "streamableHttp")
+	run(t, port, []string{fmt.Sprintf("PORT=%d", port)}, "node", main, "streamableHttp")
 	return endpoint(port)
 }
 
@@ -35,8 +37,17 @@ func StartBehind(t testing.TB, server string, env []string, args ...string) stri
 	for _, arg := range args {
 		command = append(command, quoted(arg))
 	}
-	run(t, port, env, gateway, "--stdio", strings.Join(command, " "), "--outputTransport", "streamableHttp", "--stateful",
+	run(t, port, env, "node", gateway, "--stdio", strings.Join(command, " "), "--outputTransport", "streamableHttp", "--stateful",
 		"--port", fmt.Sprint(port), "--logLevel", "none")
+	return endpoint(port)
+}
+
+// StartConformance runs the server with which the Go SDK shows that it conforms, in the
+// version that go.mod has. It keeps sessions, or speaks the stateless protocol.
+func StartConformance(t testing.TB, stateless bool) string {
+	t.Helper()
+	program, port := goprogram.Built(t, "github.com/modelcontextprotocol/go-sdk/conformance/everything-server"), freePort(t)
+	run(t, port, nil, program, fmt.Sprintf("-http=127.0.0.1:%d", port), fmt.Sprintf("-stateless=%t", stateless))
 	return endpoint(port)
 }
 
@@ -47,7 +58,7 @@ func Install(t testing.TB, server string) string {
 	return installed(t, reference(server))
 }
 
-// All of them listen on every interface and have no setting for it.
+// Those of npm listen on every interface and have no setting for it.
 func endpoint(port int) string { return fmt.Sprintf("http://127.0.0.1:%d/mcp", port) }
 
 func quoted(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }

@@ -29,11 +29,11 @@ func freePort(t testing.TB) int {
 	return listener.Addr().(*net.TCPAddr).Port
 }
 
-// run lets node run a server with its arguments until the test ends.
-func run(t testing.TB, port int, env []string, args ...string) {
+// run lets a server run with its arguments until the test ends.
+func run(t testing.TB, port int, env []string, program string, args ...string) {
 	t.Helper()
 	var output lockedBuffer
-	server := exec.Command("node", args...) // its end is the cleanup's
+	server := exec.Command(program, args...) // its end is the cleanup's
 	server.Env = append(os.Environ(), env...)
 	server.Stdout, server.Stderr = &output, &output
 	server.WaitDelay = stopTimeout
