@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"strconv"
+	"sync/atomic"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
@@ -26,8 +27,8 @@ type request struct {
 	mirrors   []Mirror
 	changed   func() // is told of notifications/tools/list_changed
 	talk      *Talk
-	questions int   // that the tool has asked
-	life      *life // of a call; nil for what takes several requests
+	questions atomic.Int32 // that the tool has asked
+	life      *life        // of a call; nil for what takes several requests
 }
 
 // reply is the result of a request. Its bytes are good until its buffer is freed.

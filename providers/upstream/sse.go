@@ -276,12 +276,12 @@ func (t *tap) askedOf() (oldest *exchange) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, x := range t.pending {
-		if x.r.talk != nil && x.r.talk.Answer != nil && x.r.questions < mostQuestions && (oldest == nil || x.token < oldest.token) {
+		if x.r.talk != nil && x.r.talk.Answer != nil && x.r.questions.Load() < mostQuestions && (oldest == nil || x.token < oldest.token) {
 			oldest = x
 		}
 	}
 	if oldest != nil {
-		oldest.r.questions++
+		oldest.r.questions.Add(1)
 	}
 	return oldest
 }

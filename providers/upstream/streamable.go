@@ -47,6 +47,7 @@ type streamable struct {
 
 	offers Offered
 	level  level
+	aside  *aside
 
 	ctx  context.Context
 	stop context.CancelFunc
@@ -58,7 +59,7 @@ func (c *Client) openHTTP(ctx context.Context, way *way, key sessionKey, target 
 	if err != nil {
 		return nil, err
 	}
-	s := &streamable{way: way, url: at, limit: c.limits.MaxAnswer, ctx: ctx, stop: stop}
+	s := &streamable{way: way, url: at, limit: c.limits.MaxAnswer, aside: newAside(ctx), ctx: ctx, stop: stop}
 	s.headers.Store(&target.Headers)
 	bounded := *way.http
 	bounded.Transport = capped{carrying{way.http.Transport, &s.headers}, c.limits.MaxAnswer, ctx}
@@ -87,6 +88,7 @@ func (c *Client) openHTTP(ctx context.Context, way *way, key sessionKey, target 
 
 // close lets the notices to the server out first; each has a time limit.
 func (s *streamable) close() {
+	s.aside.close()
 	s.tail.Wait()
 	_ = s.sdk.Close() // tells the server; whether it listens changes nothing
 	s.stop()
@@ -98,6 +100,10 @@ func (s *streamable) request(ctx context.Context, r *request, d *delivery) (repl
 	}
 	s.loosen(ctx, r)
 	id := s.ids.Add(1)
+	defer s.aside.begins(ctx, id, r)()
+	if r.talk != nil && r.talk.Answer != nil && s.says.id != nil {
+		s.hear(ctx)
+	}
 	got, err := s.exchange(ctx, id, r, d)
 	if err != nil && ctx.Err() != nil && d.written() {
 		s.giveUp(id)
@@ -258,13 +264,20 @@ func (s *streamable) resume(ctx context.Context, last string, delay time.Duratio
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
+	return s.stream(ctx, last, r.headers)
+}
+
+// stream asks for events, those after the last one that came.
+func (s *streamable) stream(ctx context.Context, last string, headers http.Header) (*http.Response, error) {
 	get, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url.String(), nil)
 	if err != nil {
 		return nil, err
 	}
-	carry(get.Header, r.headers)
+	carry(get.Header, headers)
 	get.Header.Set("Accept", "text/event-stream")
-	get.Header.Set("Last-Event-ID", last)
+	if last != "" {
+		get.Header.Set("Last-Event-ID", last)
+	}
 	s.identify(get.Header)
 	response, err := s.way.do(get)
 	if err != nil {
@@ -272,7 +285,7 @@ func (s *streamable) resume(ctx context.Context, last string, delay time.Duratio
 	}
 	if response.StatusCode != http.StatusOK || mediaType(response) != "text/event-stream" {
 		_ = response.Body.Close()
-		return nil, fmt.Errorf("resuming was answered with HTTP status %d", response.StatusCode)
+		return nil, fmt.Errorf("asking for events was answered with HTTP status %d", response.StatusCode)
 	}
 	return response, nil
 }
@@ -302,7 +315,7 @@ func (s *streamable) heed(ctx context.Context, e event, id int64, r *request) (r
 // asked answers what the server asks in the middle of a call, while its stream is read
 // on.
 func (s *streamable) asked(ctx context.Context, q question, r *request) error {
-	if r.questions++; r.questions > mostQuestions {
+	if r.questions.Add(1) > mostQuestions {
 		return garbage("it asks too much")
 	}
 	s.tail.Go(func() {

@@ -1,0 +1,100 @@
+package upstream
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+	"github.com/stretchr/testify/require"
+)
+
+// asksAside has a tool whose questions are on no call's stream, as servers ask that do
+// not say which call they are about.
+func asksAside(t *testing.T) (box *toolbox, asking chan struct{}) {
+	t.Helper()
+	box, asking = newToolbox(t), make(chan struct{})
+	box.add("asks aside", nil, func(ctx context.Context, r *mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+		select {
+		case <-asking:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+		schema := map[string]any{"type": "object", "properties": map[string]any{"name": map[string]any{"type": "string"}}}
+		answer, err := r.Session.Elicit(context.Background(), &mcp.ElicitParams{Message: "Who?", RequestedSchema: schema})
+		if err != nil {
+			return text("refused: " + err.Error()), nil
+		}
+		name, _ := answer.Content["name"].(string)
+		return text(name), nil
+	})
+	return box, asking
+}
+
+// talker calls as somebody who answers with her name.
+func talker(t *testing.T, c *Client, target Target, who string) (said string) {
+	pass, err := c.Admit(t.Context(), target, 0)
+	if err != nil {
+		return err.Error()
+	}
+	defer pass.Done()
+	talk := &Talk{Can: `{"elicitation":{"form":{}}}`, Who: who, Answer: func(context.Context, string, json.RawMessage) (json.RawMessage, error) {
+		return json.RawMessage(`{"action":"accept","content":{"name":"` + who + `"}}`), nil
+	}}
+	answer, err := pass.Call(t.Context(), Ask{Method: "asks aside", Talk: talk})
+	if err != nil {
+		return err.Error()
+	}
+	defer answer.Close()
+	return textOf(t, answer.Result)
+}
+
+// TestWhatIsAskedAsideIsAnswered by the only person who can have been meant.
+func TestWhatIsAskedAsideIsAnswered(t *testing.T) {
+	t.Parallel()
+	box, asking := asksAside(t)
+	close(asking)
+	c, target := client(t, Limits{}), targetAt(serve(t, box.http(nil)).URL, ProtocolMCP)
+	for _, who := range []string{"ada", "bob", "ada"} {
+		require.Equal(t, who, talker(t, c, target, who))
+	}
+}
+
+// TestNobodyIsAskedInAnothersPlace: two people call, and the question may be of either.
+func TestNobodyIsAskedInAnothersPlace(t *testing.T) {
+	t.Parallel()
+	box, asking := asksAside(t)
+	c, target := client(t, Limits{}), targetAt(serve(t, box.http(nil)).URL, ProtocolMCP)
+	type outcome struct{ who, said string }
+	done := make(chan outcome, 2)
+	for _, who := range []string{"ada", "bob"} {
+		go func() { done <- outcome{who, talker(t, c, target, who)} }()
+	}
+	require.Eventually(t, func() bool { return box.calls.Load() == 2 }, 10*time.Second, 5*time.Millisecond)
+	asking <- struct{}{} // one of them asks while both are under way
+	require.Contains(t, (<-done).said, "refused: ")
+	close(asking)
+	last := <-done
+	require.Equal(t, last.who, last.said, "who is alone is meant")
+}
+
+// TestAServerThatSaysNothingAside is called all the same.
+func TestAServerThatSaysNothingAside(t *testing.T) {
+	t.Parallel()
+	box := newToolbox(t)
+	handler := box.http(nil)
+	server := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet {
+			w.WriteHeader(http.StatusMethodNotAllowed)
+			return
+		}
+		handler.ServeHTTP(w, r)
+	}))
+	c, target := client(t, Limits{}), targetAt(server.URL, ProtocolMCP)
+	err := ask(t, c, target, Ask{Method: "echo", Talk: &Talk{Can: Everything, Who: "ada", Answer: func(context.Context, string, json.RawMessage) (json.RawMessage, error) {
+		return nil, nil
+	}}})
+	require.NoError(t, err)
+}
