@@ -187,6 +187,7 @@ var accesses = map[string]access{
 	"GET /tools/{toolId}/authorization":     {own: nothingThere, foreign: nothingThere},
 	"DELETE /tools/{toolId}/authorization":  {own: members, foreign: refusedAll, query: ofTool},
 	"GET /tools/oauth/callback":             {own: "302", foreign: "302"},
+	"GET /tools/oauth/client.json":          {own: everybody, foreign: everybody},
 	"POST /tools/oauth/finish":              {own: "401 401 400 400 400 400 400", foreign: "401 401 400 400 400 400 400", body: says(object{"state": "x", "code": "x"})}, // nobody began it
 
 	// Jobs: guests have their own

@@ -13,6 +13,9 @@ import (
 	"unicode/utf8"
 
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
+	"github.com/modelcontextprotocol/go-sdk/oauthex"
+
+	"uaol/services"
 )
 
 // credentials finds user:password@ in URLs and keeps the scheme.
@@ -160,20 +163,53 @@ func readAll(into *bytes.Buffer, body io.Reader, limit int64) ([]byte, error) {
 	}
 }
 
-// refusal is what the body of an answer with a failing HTTP status says.
+// refusal is what an answer with a failing HTTP status says.
 type refusal struct {
-	said *RPCError // nil when the body is no such error
-	text string    // the beginning of any other body; not for showing
+	status int
+	said   *RPCError // nil when the body is no such error
+	text   string    // the beginning of any other body; not for showing
+	wants  []string  // scopes that the token lacks
 }
 
 // readRefusal reads it; what can't be read changes nothing.
 func readRefusal(response *http.Response) refusal {
 	data, _ := io.ReadAll(io.LimitReader(response.Body, 64<<10))
 	var e RPCError
+	r := refusal{status: response.StatusCode, wants: lacking(response)}
 	if parsed, err := parseMessage(data); err == nil && !isNull(parsed.Error) && json.Unmarshal(parsed.Error, &e) == nil {
-		return refusal{said: &e}
+		r.said = &e
+		return r
 	}
-	return refusal{text: string(data)}
+	r.text = string(data)
+	return r
+}
+
+// fault is the refusal as its caller hears of it.
+func (r refusal) fault() *services.Error {
+	err := statusFault(r.status, r.said)
+	if details, ok := err.Details.(upstreamDetails); ok && len(r.wants) > 0 {
+		details.wants = r.wants
+		err = err.WithDetails(details)
+	}
+	return err
+}
+
+// lacking are the scopes that a server wants besides those that the token has: RFC 6750,
+// section 3.1.
+func lacking(response *http.Response) []string {
+	if response.StatusCode != http.StatusForbidden {
+		return nil
+	}
+	challenges, err := oauthex.ParseWWWAuthenticate(response.Header.Values("WWW-Authenticate"))
+	if err != nil {
+		return nil
+	}
+	for _, one := range challenges {
+		if one.Scheme == "bearer" && one.Params["error"] == "insufficient_scope" {
+			return strings.Fields(one.Params["scope"])
+		}
+	}
+	return nil
 }
 
 // aboutSession reports a refusal by the transport that names the session. A

@@ -67,12 +67,24 @@ func Unauthorized(err error) bool {
 	return details.Status == http.StatusUnauthorized
 }
 
+// Insufficient gives the scopes that a tool wants besides those that a request's token
+// has. It has done nothing then.
+func Insufficient(err error) (scopes []string, ok bool) {
+	var e *services.Error
+	if err == nil || !errors.As(err, &e) {
+		return nil, false
+	}
+	details, _ := e.Details.(upstreamDetails)
+	return details.wants, len(details.wants) > 0
+}
+
 // upstreamDetails is what programs learn of a tool's failure.
 type upstreamDetails struct {
 	Status int    `json:"upstreamStatus,omitempty"` // HTTP, unless it was a success
 	Code   *int64 `json:"upstreamCode,omitempty"`   // JSON-RPC
 
-	said *RPCError // whole; only for those who speak the same protocol with their callers
+	said  *RPCError // whole; only for those who speak the same protocol with their callers
+	wants []string  // scopes that the token lacks
 }
 
 // statusFault is a tool's answer with a failing HTTP status, and what it said in

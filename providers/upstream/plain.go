@@ -170,7 +170,7 @@ func send(ctx context.Context, way *way, target Target, out outgoing, repeatable
 			said := readRefusal(response)
 			_, _ = io.CopyN(io.Discard, response.Body, 4096)
 			_ = response.Body.Close()
-			return nil, nil, statusFault(response.StatusCode, said.said)
+			return nil, nil, said.fault()
 		}
 		return response, d, nil
 	}

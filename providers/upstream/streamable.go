@@ -211,7 +211,7 @@ func (s *streamable) whole(response *http.Response, id int64) (reply, error) {
 // servers say 400 and name the session.
 func (s *streamable) refused(response *http.Response) error {
 	said := readRefusal(response)
-	err := statusFault(response.StatusCode, said.said)
+	err := said.fault()
 	switch {
 	case response.StatusCode == http.StatusNotFound && s.says.id != nil,
 		response.StatusCode == http.StatusBadRequest && said.aboutSession(),

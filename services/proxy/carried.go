@@ -36,6 +36,7 @@ func (s *Service) withAnother(ctx context.Context, caller services.Caller, offer
 			return answer, another, err
 		}
 	}
-	return nil, carried, services.Errorf(services.Upstream, "%s refuses the token that its authorization server gave; consent again with POST /tools/%s/authorize or, where it takes no consent, tell its owner",
-		offer.Name, offer.ToolID).WithCode(CodeTokenRefused)
+	err = services.Errorf(services.Upstream, "%s refuses the token that its authorization server gave; consent again with POST /tools/%s/authorize or, where it takes no consent, tell its owner",
+		offer.Name, offer.ToolID).WithCode(CodeTokenRefused).WithDetails(credentials.Required{ToolID: offer.ToolID, Authorize: offer.Credentialed().Consents()})
+	return nil, carried, err
 }

@@ -143,3 +143,29 @@ func TestAnotherTokenIsForOAuthAlone(t *testing.T) {
 	require.Zero(t, tokens.renewals)
 	require.Zero(t, b.spent(t))
 }
+
+// TestAConsentThatDoesNotCoverACall: whoever called hears what to consent to, and pays
+// nothing.
+func TestAConsentThatDoesNotCoverACall(t *testing.T) {
+	t.Parallel()
+	for grant, code := range map[string]string{"authorization_code": credentials.CodeRequired, "client_credentials": "UPSTREAM_ERROR"} {
+		b := setup(t)
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("WWW-Authenticate", `Bearer error="insufficient_scope", scope="write"`)
+			w.WriteHeader(http.StatusForbidden)
+		}))
+		t.Cleanup(func() { server.CloseClientConnections(); server.Close() })
+		tool := b.offer(t, 7, server.URL, "rest", func(o *registry.Offer) { o.OAuth = &credentials.OAuth{Grant: grant, ClientID: "x"} })
+		b.serve(t, &issuer{shelf: b.shelf, tokens: []string{"a"}}, b.meter, nil)
+		err := b.call(t, tool, "fine", "{}")
+		record := b.records(t)[0]
+		require.Equal(t, code, record.Code, "%v", err)
+		require.Equal(t, Failed, record.Outcome)
+		require.Zero(t, b.spent(t))
+		if code == credentials.CodeRequired {
+			var refused *services.Error
+			require.ErrorAs(t, err, &refused)
+			require.Equal(t, credentials.Required{ToolID: tool, Authorize: true, Scopes: []string{"write"}}, refused.Details)
+		}
+	}
+}

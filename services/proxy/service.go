@@ -171,6 +171,9 @@ func (s *Service) attempt(ctx context.Context, in Exchange, offer registry.Offer
 	if offer.OAuth != nil && upstream.Unauthorized(err) {
 		answer, carried, err = s.withAnother(ctx, in.Caller, offer, carried, pass, ask)
 	}
+	if scopes, ok := upstream.Insufficient(err); ok && offer.Credentialed().Consents() {
+		err = offer.Credentialed().Wants(scopes)
+	}
 	if said, ok := upstream.Said(err); ok {
 		call.Said = veiledError(carried, said)
 	}

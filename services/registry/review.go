@@ -76,9 +76,15 @@ func decidable(tool Tool, asked int64) (int64, error) {
 // read asks a tool's server for its methods. Without pins and without an error
 // the server has no way to tell.
 func (s *Service) read(ctx context.Context, caller services.Caller, tool Tool, version int64, d Definition) (*pins, error) {
-	listed, err := s.list(ctx, caller, tool.credentialedAs(version, d), d)
+	as := tool.credentialedAs(version, d)
+	listed, err := s.list(ctx, caller, as, d)
 	if unlisted(d, err) {
 		return nil, nil
+	}
+	if scopes, ok := upstream.Insufficient(err); ok && as.Consents() {
+		err = as.Wants(scopes)
+	} else if as.Consents() && upstream.Unauthorized(err) {
+		err = as.Refused()
 	}
 	if err != nil {
 		return nil, unread(err)
@@ -93,18 +99,19 @@ func (s *Service) read(ctx context.Context, caller services.Caller, tool Tool, v
 // unread says what to do about methods that can't be read.
 func unread(err error) error {
 	kind := services.KindOf(err)
+	var details any // of what has to be given first
 	switch kind {
 	case services.Upstream, services.Unavailable, services.Timeout:
 	case services.Invalid: // credentials that are missing, an address that is refused
 		kind = services.Upstream
 		if e := (*services.Error)(nil); errors.As(err, &e) && e.Code == credentials.CodeRequired {
-			kind = services.Conflict
+			kind, details = services.Conflict, e.Details
 		}
 	default:
 		return err
 	}
 	return services.Errorf(kind, "The tool's methods can't be read: %s. Nothing was approved; see to it that they can be, or approve with unpinned: true (uaol tools approve --unpinned), and any method may be called with any arguments",
-		messageOf(err)).Because(err)
+		messageOf(err)).WithDetails(details).Because(err)
 }
 
 // lookTime is the longest that one look at a server may take.

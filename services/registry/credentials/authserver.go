@@ -30,6 +30,14 @@ type authServer struct {
 	SaysIssuer bool   `json:"saysIssuer,omitempty"` // RFC 9207: it names itself when it sends people back
 	Post       *bool  `json:"post,omitempty"`       // the client's secret goes into the body; nil: not known
 	Resource   string `json:"resource,omitempty"`   // RFC 8707
+
+	Client *registered `json:"client,omitempty"` // ours, where the definition names none
+
+	// What is of use only until a consent has begun.
+	Register  string   `json:"-"` // where programs make themselves known (RFC 7591)
+	Documents bool     `json:"-"` // it reads client ID metadata documents
+	Methods   []string `json:"-"` // by which clients show who they are at the token endpoint
+	Scopes    []string `json:"-"` // to ask for, where the definition names none
 }
 
 const (
@@ -93,6 +101,7 @@ func (c client) server(ctx context.Context, tool Tool) (authServer, error) {
 type resourceMetadata struct {
 	Resource string   `json:"resource"`
 	Servers  []string `json:"authorization_servers"`
+	Scopes   []string `json:"scopes_supported"`
 }
 
 // discover asks the tool's server for its authorization server, and that for
@@ -103,7 +112,12 @@ func (c client) discover(ctx context.Context, gateway string) (authServer, error
 		return authServer{}, err
 	}
 	issuer, resource := u.Scheme+"://"+u.Host, gateway
-	for _, address := range wellKnown(u, "oauth-protected-resource") {
+	demand := c.challenged(ctx, gateway)
+	places := wellKnown(u, "oauth-protected-resource")
+	if demand.metadata != "" {
+		places = append([]string{demand.metadata}, places...)
+	}
+	for _, address := range places {
 		var said resourceMetadata
 		if err := c.get(ctx, address, &said); err != nil {
 			if ctx.Err() != nil {
@@ -115,6 +129,9 @@ func (c client) discover(ctx context.Context, gateway string) (authServer, error
 			return authServer{}, errors.New("its metadata is about another resource, or names no authorization server")
 		}
 		issuer, resource = said.Servers[0], said.Resource
+		if len(demand.scopes) == 0 {
+			demand.scopes = scopesIn(said.Scopes)
+		}
 		break
 	}
 	at, err := url.Parse(issuer)
@@ -126,7 +143,7 @@ func (c client) discover(ctx context.Context, gateway string) (authServer, error
 	for _, address := range addresses {
 		var said serverMetadata
 		if err := c.get(ctx, address, &said); err == nil {
-			return said.check(issuer, resource, u.Scheme == "https")
+			return said.check(issuer, resource, u.Scheme == "https", demand.scopes)
 		} else if ctx.Err() != nil {
 			return authServer{}, err
 		}
@@ -159,24 +176,39 @@ type serverMetadata struct {
 	Issuer     string   `json:"issuer"`
 	Authorize  string   `json:"authorization_endpoint"`
 	Token      string   `json:"token_endpoint"`
+	Register   string   `json:"registration_endpoint"`
 	Methods    []string `json:"token_endpoint_auth_methods_supported"`
 	Challenges []string `json:"code_challenge_methods_supported"`
+	Scopes     []string `json:"scopes_supported"`
 	SaysIssuer bool     `json:"authorization_response_iss_parameter_supported"`
+	Documents  bool     `json:"client_id_metadata_document_supported"`
 }
 
-func (m serverMetadata) check(issuer, resource string, secure bool) (authServer, error) {
+// offline is the scope by which servers give refresh tokens, of those that name it.
+const offline = "offline_access"
+
+// check judges the metadata. scopes are those that the resource wants.
+func (m serverMetadata) check(issuer, resource string, secure bool, scopes []string) (authServer, error) {
 	switch {
 	case strings.TrimSuffix(m.Issuer, "/") != strings.TrimSuffix(issuer, "/"):
 		return authServer{}, errors.New("the authorization server's metadata is of another issuer")
 	case !isAddress(m.Token) || (m.Authorize != "" && !isAddress(m.Authorize)):
 		return authServer{}, errors.New("the authorization server names no endpoints")
-	case secure && (strings.HasPrefix(m.Token, "http:") || strings.HasPrefix(m.Authorize, "http:")):
+	case m.Register != "" && !isAddress(m.Register):
+		return authServer{}, errors.New("the authorization server's place for registrations is not an address")
+	case secure && (strings.HasPrefix(m.Token, "http:") || strings.HasPrefix(m.Authorize, "http:") || strings.HasPrefix(m.Register, "http:")):
 		return authServer{}, errors.New("the authorization server's endpoints are not secure")
 	case m.Authorize != "" && !slices.Contains(m.Challenges, "S256"):
 		return authServer{}, errors.New("the authorization server does not say that it takes PKCE with S256")
 	}
 	post := slices.Contains(m.Methods, "client_secret_post") && !slices.Contains(m.Methods, "client_secret_basic")
-	return authServer{Authorize: m.Authorize, Token: m.Token, Issuer: m.Issuer, SaysIssuer: m.SaysIssuer, Post: &post, Resource: resource}, nil
+	if len(scopes) > 0 && slices.Contains(m.Scopes, offline) {
+		scopes = scopesIn(scopes, []string{offline})
+	}
+	return authServer{
+		Authorize: m.Authorize, Token: m.Token, Issuer: m.Issuer, SaysIssuer: m.SaysIssuer, Post: &post, Resource: resource,
+		Register: m.Register, Documents: m.Documents, Methods: m.Methods, Scopes: scopes,
+	}, nil
 }
 
 func (c client) get(ctx context.Context, address string, into any) error {
@@ -208,19 +240,23 @@ func (c client) request(ctx context.Context, o OAuth, server authServer, secret 
 	if server.Resource != "" {
 		in.Set("resource", server.Resource)
 	}
+	id, post := o.ClientID, server.Post
+	if us := server.Client; us != nil {
+		id, secret, post = us.ID, us.Secret, &us.Post
+	}
 	ask := func(style oauth2.AuthStyle) (*oauth2.Token, error) {
-		cfg := clientcredentials.Config{ClientID: o.ClientID, ClientSecret: secret, TokenURL: server.Token, EndpointParams: in, AuthStyle: style}
+		cfg := clientcredentials.Config{ClientID: id, ClientSecret: secret, TokenURL: server.Token, EndpointParams: in, AuthStyle: style}
 		return cfg.Token(ctx)
 	}
 	style := oauth2.AuthStyleInHeader
-	if secret == "" || (server.Post != nil && *server.Post) {
+	if secret == "" || (post != nil && *post) {
 		style = oauth2.AuthStyleInParams
 	}
 	token, err := ask(style)
 	// Only a server that did not know the client is asked in the other way:
 	// what else failed may have used the code or the refresh token up.
 	var refused *oauth2.RetrieveError
-	if server.Post == nil && secret != "" && errors.As(err, &refused) && refused.ErrorCode == "invalid_client" {
+	if post == nil && secret != "" && errors.As(err, &refused) && refused.ErrorCode == "invalid_client" {
 		token, err = ask(oauth2.AuthStyleInParams)
 	}
 	switch {

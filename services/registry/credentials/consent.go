@@ -7,6 +7,8 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"net/url"
+	"slices"
+	"strings"
 
 	"github.com/google/uuid"
 	"golang.org/x/oauth2"
@@ -23,6 +25,7 @@ type consent struct {
 	Bound    string     `json:"bound"`
 	Verifier string     `json:"verifier"` // PKCE
 	Server   authServer `json:"server"`
+	Asked    []string   `json:"asked,omitempty"` // scopes
 }
 
 func consentBond(hash string) string { return "tool consent:" + hash }
@@ -37,13 +40,14 @@ const callbackPath = "/tools/oauth/callback"
 // redirectURI is where authorization servers send people back to, to the letter.
 func (s *Service) redirectURI() string { return s.cfg.PublicURL + callbackPath }
 
-// Authorize begins a consent and gives the page to go to.
-func (s *Service) Authorize(ctx context.Context, caller services.Caller, tool Tool, scope Scope) (page string, err error) {
+// Authorize begins a consent and gives the page to go to. more are scopes that a call was
+// refused for (Required.Scopes): they are asked for besides those that were granted.
+func (s *Service) Authorize(ctx context.Context, caller services.Caller, tool Tool, scope Scope, more ...string) (page string, err error) {
 	owner, err := holder(caller, tool, scope, false)
 	if err != nil {
 		return "", atBody(err)
 	}
-	if tool.OAuth == nil || tool.OAuth.Grant != authorizationCode {
+	if !tool.Consents() {
 		return "", services.Errorf(services.Conflict, "This tool takes no consent")
 	}
 	services.Note(ctx, "scope", string(scope))
@@ -59,9 +63,27 @@ func (s *Service) Authorize(ctx context.Context, caller services.Caller, tool To
 	if server.Authorize == "" {
 		return "", services.Errorf(services.Upstream, "The authorization server of %s has no page for a consent", tool.Name)
 	}
+	before, err := s.before(ctx, caller, tool, scope)
+	if err != nil {
+		return "", err
+	}
+	id := tool.OAuth.ClientID
+	if id == "" {
+		if server.Client, err = s.introduce(ctx, c, tool, server, before.tokens); err != nil {
+			return "", err
+		}
+		id = server.Client.ID
+	}
+	asked := tool.OAuth.Scopes
+	if len(asked) == 0 {
+		asked = server.Scopes
+	}
+	if asked = slices.Clone(asked); len(more) > 0 {
+		asked = scopesIn(asked, before.scopes, more)
+	}
 	state := rand.Text() + rand.Text()
 	begun := consent{
-		Tool: tool.ID, Account: caller.Account, Scope: scope, Holder: owner, Bound: boundTo(tool), Verifier: oauth2.GenerateVerifier(), Server: server,
+		Tool: tool.ID, Account: caller.Account, Scope: scope, Holder: owner, Bound: boundTo(tool), Verifier: oauth2.GenerateVerifier(), Server: server, Asked: asked,
 	}
 	text, err := json.Marshal(begun)
 	if err != nil {
@@ -71,12 +93,36 @@ func (s *Service) Authorize(ctx context.Context, caller services.Caller, tool To
 	if err := s.repository.addConsent(ctx, hash, begun, s.ring.Seal(text, consentBond(hash))); err != nil {
 		return "", err
 	}
-	cfg := oauth2.Config{ClientID: tool.OAuth.ClientID, Endpoint: oauth2.Endpoint{AuthURL: server.Authorize}, RedirectURL: s.redirectURI(), Scopes: tool.OAuth.Scopes}
+	cfg := oauth2.Config{ClientID: id, Endpoint: oauth2.Endpoint{AuthURL: server.Authorize}, RedirectURL: s.redirectURI(), Scopes: asked}
 	options := []oauth2.AuthCodeOption{oauth2.S256ChallengeOption(begun.Verifier)}
 	if server.Resource != "" {
 		options = append(options, oauth2.SetAuthURLParam("resource", server.Resource))
 	}
 	return cfg.AuthCodeURL(state, options...), nil
+}
+
+// earlier is what came of an earlier consent in the same scope.
+type earlier struct {
+	tokens []tokens
+	scopes []string
+}
+
+func (s *Service) before(ctx context.Context, caller services.Caller, tool Tool, scope Scope) (was earlier, err error) {
+	all, err := s.repository.grants(ctx, holdersOf(tool.ID, caller))
+	if err != nil {
+		return was, err
+	}
+	for _, g := range all {
+		if g.Scope != scope || g.Bound != boundTo(tool) || len(g.Sealed) == 0 {
+			continue
+		}
+		held, err := s.open(g)
+		if err != nil {
+			return was, err
+		}
+		was.tokens, was.scopes = append(was.tokens, held), append(was.scopes, strings.Fields(g.Scopes)...)
+	}
+	return was, nil
 }
 
 // Return is what a browser comes back with.
@@ -166,7 +212,7 @@ func (s *Service) redeem(ctx context.Context, tool Tool, begun consent, code str
 		}
 		return services.Errorf(services.Unavailable, "The authorization server of %s can't be reached just now; begin again", tool.Name).Because(told(err))
 	}
-	g, err := s.filled(grant{Tool: tool.ID, Scope: begun.Scope, Holder: begun.Holder, Bound: begun.Bound}, token, begun.Server, tool.OAuth.Scopes)
+	g, err := s.filled(grant{Tool: tool.ID, Scope: begun.Scope, Holder: begun.Holder, Bound: begun.Bound}, token, begun.Server, begun.Asked)
 	if err != nil {
 		return err
 	}

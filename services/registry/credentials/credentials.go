@@ -40,7 +40,7 @@ type OAuth struct {
 	Grant        string   `json:"grant" enum:"client_credentials,authorization_code"`
 	AuthorizeURL string   `json:"authorize_url,omitempty"`
 	TokenURL     string   `json:"token_url,omitempty"` // without both addresses they are discovered
-	ClientID     string   `json:"client_id"`
+	ClientID     string   `json:"client_id,omitempty"` // without it UAOL makes itself known to a server that was discovered
 	Scopes       []string `json:"scopes,omitempty"`
 	Resource     string   `json:"resource,omitempty"` // RFC 8707
 }
@@ -72,6 +72,9 @@ func (t Tool) originOf(name string) string {
 func (t Tool) Needs() bool {
 	return len(t.Inject.Headers)+len(t.Inject.Arguments)+len(t.Inject.Env) > 0 || t.OAuth != nil
 }
+
+// Consents reports whether people consent at the tool's authorization server.
+func (t Tool) Consents() bool { return t.OAuth != nil && t.OAuth.Grant == authorizationCode }
 
 // Carried is what calls carry. It is in memory only, and never logged.
 type Carried struct {
@@ -131,6 +134,7 @@ type Required struct {
 	Missing   []string  `json:"missing,omitempty"`   // secrets
 	Changed   []string  `json:"changed,omitempty"`   // secrets given for another address
 	Authorize bool      `json:"authorize,omitempty"` // consent at the tool's authorization server
+	Scopes    []string  `json:"scopes,omitempty"`    // that the consent has to have besides
 }
 
 // For gives what a caller's calls of a tool carry. The zero Caller stands for

@@ -43,6 +43,7 @@ func (h *Handler) Operations() []api.Operation {
 		api.Get("/tools/{toolId}/authorization", "Whether there is a consent", h.connection),
 		api.Delete("/tools/{toolId}/authorization", "Forget a consent", h.disconnect, anyRole, api.Audited("tool.disconnect")),
 		api.Raw(http.MethodGet, callbackPath, "Where tools' authorization servers send people back to", h.callback, api.Allow(api.Public)),
+		api.Raw(http.MethodGet, documentPath, "UAOL as a client of tools' authorization servers (client ID metadata document)", h.document, api.Allow(api.Public)),
 		api.Post("/tools/oauth/finish", "End a consent: what the browser came back with, from the account that began it", h.finish, anyRole, api.Audited("tool.connect")),
 	}
 }
@@ -116,7 +117,8 @@ func (h *Handler) delete(ctx context.Context, caller services.Caller, in *delete
 type authorizeInput struct {
 	Tool uuid.UUID `path:"toolId" format:"uuid"`
 	Body struct {
-		Scope Scope `json:"scope,omitempty" enum:"tool,organization,user" default:"user" doc:"for whom the consent shall count"`
+		Scope  Scope    `json:"scope,omitempty" enum:"tool,organization,user" default:"user" doc:"for whom the consent shall count"`
+		Scopes []string `json:"scopes,omitempty" maxItems:"50" doc:"that a call was refused for, as details.scopes of CREDENTIALS_REQUIRED tell; they are asked for besides those granted already"`
 	}
 }
 
@@ -129,7 +131,7 @@ func (h *Handler) authorize(ctx context.Context, caller services.Caller, in *aut
 	if err != nil {
 		return api.Data[authorizeBody]{}, err
 	}
-	page, err := h.service.Authorize(ctx, caller, tool, in.Body.Scope)
+	page, err := h.service.Authorize(ctx, caller, tool, in.Body.Scope, in.Body.Scopes...)
 	return api.OK(authorizeBody{AuthorizeURL: page}), err
 }
 
@@ -167,6 +169,12 @@ func (h *Handler) callback(c *gin.Context, _ services.Caller) {
 	c.Header("Cache-Control", "no-store")
 	c.Header("Referrer-Policy", "no-referrer")
 	c.Redirect(http.StatusFound, h.service.cfg.Frontend+"/tools/consent?"+said.Encode())
+}
+
+// document is read by programs that know nothing of our envelope.
+func (h *Handler) document(c *gin.Context, _ services.Caller) {
+	c.Header("Cache-Control", "max-age=3600")
+	c.JSON(http.StatusOK, h.service.Document())
 }
 
 type finishInput struct {

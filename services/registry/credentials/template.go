@@ -193,8 +193,9 @@ func (f *faults) oauth(o OAuth) {
 	if o.Grant != clientCredentials && o.Grant != authorizationCode {
 		f.add("oauth.grant", "must be client_credentials or authorization_code")
 	}
-	if o.ClientID == "" || len(o.ClientID) > 500 || strings.ContainsFunc(o.ClientID, control) {
-		f.add("oauth.client_id", "must be the client's id at the authorization server, at most 500 characters")
+	unnamed := o.ClientID == "" && (o.Grant != authorizationCode || o.TokenURL != "")
+	if unnamed || len(o.ClientID) > 500 || strings.ContainsFunc(o.ClientID, control) {
+		f.add("oauth.client_id", "must be the client's id at the authorization server, at most 500 characters; only where people consent at a server that is discovered it may be left out")
 	}
 	for path, address := range map[string]string{"oauth.authorize_url": o.AuthorizeURL, "oauth.token_url": o.TokenURL, "oauth.resource": o.Resource} {
 		if address != "" && !isAddress(address) {
@@ -204,7 +205,7 @@ func (f *faults) oauth(o OAuth) {
 	if (o.Grant == authorizationCode) && (o.AuthorizeURL == "") != (o.TokenURL == "") {
 		f.add("oauth.token_url", "goes together with authorize_url: give both, or none to have them discovered")
 	}
-	if len(o.Scopes) > 50 {
+	if len(o.Scopes) > maxScopes {
 		f.add("oauth.scopes", "has too many entries: 50 at most")
 	}
 	for _, scope := range o.Scopes {

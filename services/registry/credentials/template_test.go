@@ -82,6 +82,8 @@ func TestCheckNamesEveryFault(t *testing.T) {
 	}, nil))
 	require.Empty(t, Check(Injection{Headers: map[string]string{"X-Key": "{{secret.A}}"}}, good))
 	require.Empty(t, Check(Injection{}, &OAuth{Grant: clientCredentials, ClientID: "me"}))
+	require.Empty(t, Check(Injection{}, &OAuth{Grant: authorizationCode}), "UAOL makes itself known")
+	require.Equal(t, []string{"oauth.client_id"}, paths(Check(Injection{}, &OAuth{Grant: clientCredentials})))
 
 	for path, inject := range map[string]Injection{
 		"inject.headers.Host":              {Headers: map[string]string{"Host": "x"}},

@@ -192,6 +192,18 @@ func consentRequired(tool Tool, message string) error {
 		WithCode(CodeRequired).WithDetails(Required{ToolID: tool.ID, Authorize: true})
 }
 
+// Wants is told of a tool that does not take a token because it lacks scopes.
+func (t Tool) Wants(scopes []string) error {
+	scopes = scopesIn(scopes)
+	return services.Errorf(services.Invalid, "%s wants more than the consent covers (%s); POST /tools/%s/authorize with these scopes", t.Name, strings.Join(scopes, " "), t.ID).
+		WithCode(CodeRequired).WithDetails(Required{ToolID: t.ID, Authorize: true, Scopes: scopes})
+}
+
+// Refused is told of a tool that does not take the token that was got for it.
+func (t Tool) Refused() error {
+	return consentRequired(t, t.Name+" does not take the token of the consent that was given")
+}
+
 // claim takes the turn to renew, for one of all processes.
 func (s *Service) claim(ctx context.Context, g grant) (turn grant, claimed bool, err error) {
 	turn = g
@@ -217,7 +229,11 @@ func (s *Service) renew(ctx context.Context, tool Tool, g grant) error {
 		return s.gaveUp(ctx, tool, g, err)
 	}
 	g.Bound = boundTo(tool)
-	filled, err := s.filled(g, token, server, tool.OAuth.Scopes)
+	asked := tool.OAuth.Scopes
+	if tool.OAuth.Grant == authorizationCode {
+		asked = strings.Fields(g.Scopes) // as granted: a renewal brings no others
+	}
+	filled, err := s.filled(g, token, server, asked)
 	if err != nil {
 		return err
 	}
