@@ -67,7 +67,7 @@ func (s *streamable) watch(ctx context.Context, uri string, headers http.Header)
 		if _, err := s.request(ctx, r, &delivery{}); err != nil {
 			return nil, err
 		}
-		return s.listen(ctx, headers)
+		return s.stream(ctx, "", headers)
 	}
 	if wanted, err = encode(map[string]any{"notifications": map[string]any{"resourceSubscriptions": []string{uri}}}); err != nil {
 		return nil, err
@@ -78,22 +78,6 @@ func (s *streamable) watch(ctx context.Context, uri string, headers http.Header)
 		return nil, err
 	}
 	response, err := s.post(ctx, r, &delivery{}, body)
-	if err != nil {
-		return nil, err
-	}
-	return s.streaming(response)
-}
-
-// listen opens the stream on which a server with sessions tells what nobody has asked.
-func (s *streamable) listen(ctx context.Context, headers http.Header) (*http.Response, error) {
-	get, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url.String(), nil)
-	if err != nil {
-		return nil, err
-	}
-	carry(get.Header, headers)
-	get.Header["Accept"] = []string{"text/event-stream"}
-	s.identify(get.Header)
-	response, err := s.way.do(get)
 	if err != nil {
 		return nil, err
 	}
