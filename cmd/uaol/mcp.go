@@ -6,7 +6,6 @@ import (
 	"net/url"
 	"os"
 	"os/signal"
-	"sync"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -35,9 +34,10 @@ them it is the one of the data directory on this machine (UAOL_DATA_DIR, .uaol i
 the current directory), as operator@localhost or with the key in UAOL_API_KEY. When
 none runs there, the first request starts one, which belongs to no client: it listens
 on a free port of this machine alone, logs to server/log in the data directory, is
-used by all others that come ("uaol mcp" and other commands), and ends once nobody
-has used it for UAOL_MCP_LINGER (10 minutes). "uaol serve" on the same data directory
-takes its place; its clients go on there.
+used by all others that come ("uaol mcp" and other commands), and ends once none of
+them has used it for UAOL_MCP_LINGER (10 minutes); jobs and schedules then wait for
+the next one. "uaol serve" on the same data directory takes its place; its clients
+go on there.
 
 Any number may be started at once, in any order, and killed. When the server goes
 away meanwhile, another one is found or started, and the client's session goes on:
@@ -81,14 +81,9 @@ func (in *serving) serve(cmd *cobra.Command) error {
 	} else if _, err := named(remote); err != nil {
 		return err
 	}
-	var said sync.Mutex
 	b := &bridge.Bridge{
 		In: cmd.InOrStdin(), Out: cmd.OutOrStdout(),
-		Say: func(format string, args ...any) {
-			said.Lock()
-			defer said.Unlock()
-			here.say("uaol mcp: "+format, args...)
-		},
+		Say: func(format string, args ...any) { here.say("uaol mcp: "+format, args...) },
 		Attach: func(ctx context.Context, start bool) (*bridge.Way, error) {
 			c, err := find(ctx, start)
 			if err != nil {

@@ -343,7 +343,7 @@ func TestServersComeAndGo(t *testing.T) {
 	_, _ = program.Process.Wait()
 	files := tlsfilestest.NewAuthority(t).Issue(t, home, "server")
 	program = startProgram(t, dir, "HOME="+home, "UAOL_TLS_CERT="+files.Cert, "UAOL_TLS_KEY="+files.Key)
-	require.Contains(t, place.Address(), "https://")
+	require.Eventually(t, func() bool { return strings.HasPrefix(place.Address(), "https://") }, time.Minute, time.Millisecond)
 	works("restarted")
 	require.Empty(t, servers(t, both...))
 

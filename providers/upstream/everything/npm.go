@@ -20,7 +20,7 @@ func reference(server string) pack { return pack{"@modelcontextprotocol/", serve
 
 var supergateway = pack{"", "supergateway", "3.4.3"}
 
-const installTimeout = 3 * time.Minute
+const installTimeout = 5 * time.Minute
 
 func installed(t testing.TB, p pack) (main string) {
 	t.Helper()
