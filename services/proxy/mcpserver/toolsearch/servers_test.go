@@ -41,7 +41,7 @@ const listTimeout = time.Minute
 // listAll gives the methods of all servers, by server and name. They are listed once
 // for what package-lock.json and servers.json say. Where there is no npm the test is
 // skipped; in CI it fails.
-func listAll(t *testing.T) []listed {
+func listAll(t testing.TB) []listed {
 	t.Helper()
 	for _, program := range []string{"npm", "node"} {
 		if _, err := exec.LookPath(program); err != nil {
