@@ -139,4 +139,4 @@ reads: ## at a release: write down which columns it reads, so that no later migr
 ci: ## all that a change must pass
 	bash .ci/run
 
-.PHONY: rolling upgrade faults endurance connections costs acceptance statements help build demo test race bench bench-jobs revocation decisions kills prove ledger unreliable uploads documents retrieval tool-search import-load lint contract compose fuzz container release release-check release-alone reads ci
+.PHONY: rolling replicas upgrade faults endurance connections costs acceptance statements help build demo test race bench bench-jobs revocation decisions kills prove ledger unreliable uploads documents retrieval tool-search import-load lint contract compose fuzz container release release-check release-alone reads ci

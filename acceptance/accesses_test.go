@@ -166,7 +166,14 @@ var accesses = map[string]access{
 	"POST /mcp/p/{profile}":   {own: members, foreign: noSession, body: says(mcpPing)},
 	"GET /mcp/p/{profile}":    {own: notAStream, foreign: nothingThere},
 	"DELETE /mcp/p/{profile}": {own: noSession, foreign: noSession},
-	"GET /profiles":           {own: accounts, foreign: accounts},
+
+	"POST /mcp/search":               {own: members, foreign: members, body: says(mcpPing)},
+	"GET /mcp/search":                {own: notAStream, foreign: notAStream},
+	"DELETE /mcp/search":             {own: noSession, foreign: noSession},
+	"POST /mcp/p/{profile}/search":   {own: members, foreign: noSession, body: says(mcpPing)},
+	"GET /mcp/p/{profile}/search":    {own: notAStream, foreign: nothingThere},
+	"DELETE /mcp/p/{profile}/search": {own: noSession, foreign: noSession},
+	"GET /profiles":                  {own: accounts, foreign: accounts},
 	"POST /profiles": {own: "401 401 403 201 201 201 201", foreign: "401 401 403 201 201 201 201", // of tools that everybody may call
 		body: func(t *testing.T, o *organization) any {
 			return object{"name": word(), "tools": []object{{"tool": o.at("owner").newTool(t, 0)}}}

@@ -80,7 +80,7 @@ The client has to be started anew.`,
 			case len(in.clients.clients) > 0:
 				return in.clients.check(cmd, args)
 			case in.clients.asked():
-				return errors.New("--print, --remove, --with-key, --profile and --tool go with --client")
+				return errors.New("--print, --remove, --with-key, --profile, --tool and --search go with --client")
 			case dash < 0 && len(args) == 1, dash == 0 && len(args) > 0:
 				return nil
 			case dash < 0 && len(args) > 1:

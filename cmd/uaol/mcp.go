@@ -18,6 +18,7 @@ type serving struct {
 	remote  remoteFlags
 	profile string
 	tool    string
+	search  bool
 }
 
 func newMCP() *cobra.Command {
@@ -55,7 +56,9 @@ Nothing but messages goes to standard output. It ends with its input, or on SIGT
 	in.remote.add(cmd)
 	cmd.Flags().StringVar(&in.profile, "profile", "", "only the tools of a profile, under its names (/mcp/p/NAME)")
 	cmd.Flags().StringVar(&in.tool, "tool", "", "only one tool, by its slug or id, under its own names (/mcp/t/ID)")
+	cmd.Flags().BoolVar(&in.search, "search", false, "search_tools and call_tool in the place of all tools (/mcp/search)")
 	cmd.MarkFlagsMutuallyExclusive("profile", "tool")
+	cmd.MarkFlagsMutuallyExclusive("search", "tool")
 	return cmd
 }
 
@@ -107,6 +110,9 @@ func (in *serving) way(ctx context.Context, c *client) (*bridge.Way, error) {
 			return nil, err
 		}
 		path += "/t/" + found.ID
+	}
+	if in.search {
+		path += "/search"
 	}
 	plain := c.http
 	plain.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse } // the key is for this server alone

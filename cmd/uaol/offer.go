@@ -21,6 +21,7 @@ type offering struct {
 	clients  []string
 	profile  string
 	tool     string
+	search   bool
 	withKey  bool
 	print    bool
 	takeAway bool
@@ -31,15 +32,17 @@ func (o *offering) add(cmd *cobra.Command) {
 	flags.StringSliceVar(&o.clients, "client", nil, "make UAOL an MCP server of a client: claude, cursor or vscode, or several of them")
 	flags.StringVar(&o.profile, "profile", "", "for --client: only the tools of a profile")
 	flags.StringVar(&o.tool, "tool", "", "for --client: only one tool, by its slug or id")
+	flags.BoolVar(&o.search, "search", false, "for --client: search_tools and call_tool in the place of all tools")
 	flags.BoolVar(&o.withKey, "with-key", false, "for --client: write the API key into the client's file too")
 	flags.BoolVar(&o.print, "print", false, "for --client: show the file as it would be, and write nothing")
 	flags.BoolVar(&o.takeAway, "remove", false, "for --client: take UAOL out of the client's file")
 	cmd.MarkFlagsMutuallyExclusive("profile", "tool")
+	cmd.MarkFlagsMutuallyExclusive("search", "tool")
 }
 
 // asked reports whether something was said that is for --client alone.
 func (o *offering) asked() bool {
-	return o.profile != "" || o.tool != "" || o.withKey || o.print || o.takeAway
+	return o.profile != "" || o.tool != "" || o.search || o.withKey || o.print || o.takeAway
 }
 
 // check refuses what is for connecting a server.
@@ -138,6 +141,9 @@ func (o *offering) entry(flags remoteFlags, name string) (entry desktop.Entry, k
 		entry.Name, entry.Args = "uaol-"+o.profile, append(entry.Args, "--profile", o.profile)
 	case o.tool != "":
 		entry.Name, entry.Args = "uaol-"+o.tool, append(entry.Args, "--tool", o.tool)
+	}
+	if o.search {
+		entry.Args = append(entry.Args, "--search")
 	}
 	entry.Name = cmp.Or(name, entry.Name)
 	if entry.Env["UAOL_ENV_FILE"] = env.File; remote.URL != "" {

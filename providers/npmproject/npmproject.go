@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-const installTimeout = 5 * time.Minute
+const installTimeout = 8 * time.Minute
 
 // Install lets npm fetch what the lock among the files names, once for a user, the files
 // and the options of npm ci, and gives the directory. It works aside and renames, so

@@ -16,6 +16,17 @@ import (
 
 // callTool calls a method.
 func (q *request) callTool(ctx context.Context) {
+	if _, ok := q.shelf.(searched); ok && !q.nested {
+		switch q.params.name {
+		case searchTools:
+			q.searchTools(ctx)
+			return
+		case callTool:
+			if !q.viaCallTool() {
+				return
+			}
+		}
+	}
 	if q.params.name == "" {
 		q.reply.fail(invalidParams("A call needs the name of a tool"))
 		return
@@ -44,7 +55,9 @@ func (q *request) callTool(ctx context.Context) {
 // and answers the client.
 func (q *request) exchange(ctx context.Context, in proxy.Exchange) {
 	if q.modern {
-		in.Header = q.http.Header
+		if !q.nested {
+			in.Header = q.http.Header
+		}
 		q.exchangeStateless(ctx, in)
 		return
 	}

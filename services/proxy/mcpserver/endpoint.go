@@ -25,6 +25,7 @@ type Endpoint struct {
 	sessions  *sessions
 	all       *everything
 	printed   *printed
+	indexes   *indexes
 	entries   *entries
 	profiles  *Profiles
 	workflows *workflows
@@ -47,7 +48,7 @@ func NewEndpoint(cfg httpserver.Config, calls *proxy.Service, catalog registry.C
 	ctx, stop := context.WithCancel(context.Background())
 	e := &Endpoint{
 		calls: calls, once: once, catalog: catalog, meter: meter, ring: ring, repository: repository, hosts: newHosts(cfg), log: log,
-		mail: NewMail(repository, ring, log), sessions: newSessions(ring, repository), printed: newPrinted(log), workflows: newWorkflows(runner, log),
+		mail: NewMail(repository, ring, log), sessions: newSessions(ring, repository), printed: newPrinted(log), indexes: newIndexes(), workflows: newWorkflows(runner, log),
 		running: newRunning(), asking: newAsking(), ctx: ctx, stop: stop,
 	}
 	e.all, e.profiles = newEverything(catalog, e.workflows), newProfiles(repository, catalog, e.workflows)
@@ -65,6 +66,7 @@ func (e *Endpoint) Close() {
 	e.sessions.close()
 	e.all.close()
 	e.printed.close()
+	e.indexes.close()
 	e.entries.close()
 	e.profiles.close()
 	e.workflows.close()

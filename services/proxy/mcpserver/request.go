@@ -47,6 +47,7 @@ type request struct {
 	session session
 	state   sessionState
 	laid    laid // the tool that the request is for
+	nested  bool // it came by call_tool: no header can repeat its arguments
 }
 
 // find tells the era of a request by what it says of itself.

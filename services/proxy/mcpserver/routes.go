@@ -32,8 +32,10 @@ func (h *Handler) operations() []api.Operation {
 		shelf       shelving
 	}{
 		{"/mcp", "all tools that the caller may call", h.everything},
+		{"/mcp/search", "two methods, by which all other tools are found and called", h.searched(h.everything)},
 		{"/mcp/t/{toolId}", "one tool", h.oneTool},
 		{"/mcp/p/{profile}", "the tools of a profile", h.chosen},
+		{"/mcp/p/{profile}/search", "two methods, by which those of a profile are found and called", h.searched(h.chosen)},
 	} {
 		all = append(all,
 			api.Raw(http.MethodPost, at.path, "MCP, streamable HTTP: "+at.about, h.with(at.shelf, h.post), api.MaxBody(maxBody), resource),
@@ -62,6 +64,14 @@ func (h *Handler) oneTool(c *gin.Context, caller services.Caller) (shelf, error)
 		return nil, err
 	}
 	return oneTool{h.endpoint.catalog, id}, nil
+}
+
+// searched is a shelf that is searched and not listed.
+func (h *Handler) searched(find shelving) shelving {
+	return func(c *gin.Context, caller services.Caller) (shelf, error) {
+		found, err := find(c, caller)
+		return searched{found}, err
+	}
 }
 
 // with checks where a request comes from and what it is about before it is served.

@@ -205,6 +205,8 @@ type exposed struct {
 	name  string
 	price int64
 	text  []byte
+
+	own, tool string // its own name, and its tool's
 }
 
 // printed keeps the texts of tools' methods, which are long and seldom change.
@@ -257,7 +259,7 @@ func (p *printed) of(tool laid) []exposed {
 			p.log.Warn("a method is not listed: it can't be written", zap.String("tool", tool.Slug), zap.String("method", m.Name), zap.Error(err))
 			continue
 		}
-		made = append(made, exposed{name, tool.PriceOf(m.Name), text})
+		made = append(made, exposed{name, tool.PriceOf(m.Name), text, m.Name, tool.Name})
 	}
 	if usual {
 		p.texts.Set(key, made)

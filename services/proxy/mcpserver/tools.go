@@ -17,6 +17,10 @@ const pageSize = 500
 
 // listTools lists what the caller may call and can pay.
 func (q *request) listTools(ctx context.Context) {
+	if _, ok := q.shelf.(searched); ok {
+		q.listSearch(ctx)
+		return
+	}
 	all, err := q.endpoint.listed(ctx, q.caller, q.shelf)
 	if err != nil {
 		q.fail(err)

@@ -18,7 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
 
-	"uaol/providers/npmtest"
+	"uaol/providers/npmproject"
 )
 
 // listed is a method as its server lists it.
@@ -51,7 +51,7 @@ func listAll(t testing.TB) []listed {
 			t.Skipf("%s is not installed, so npm's MCP servers can't run", program)
 		}
 	}
-	dir, err := npmtest.Install(t.Context(), "toolsearch", os.DirFS("testdata/servers"))
+	dir, err := npmproject.Install(t.Context(), "toolsearch", os.DirFS("testdata/servers"))
 	require.NoError(t, err)
 	kept := filepath.Join(dir, "methods.json")
 	var all []listed
