@@ -17,6 +17,8 @@ import (
 )
 
 const (
+	// beginWithin is how long it may take to make a job.
+	beginWithin = time.Minute
 	// taskAfter is how long a workflow may take before a client that knows tasks gets one.
 	taskAfter = time.Second
 	// mostWaiting is how long a client without tasks waits for a workflow.
@@ -39,6 +41,11 @@ func (q *request) runWorkflow(ctx context.Context, method string) {
 		q.fail(err)
 		return
 	}
+	if !q.modern {
+		var done func()
+		ctx, done = q.endpoint.running.begin(ctx, q)
+		defer done()
+	}
 	about := digestOf("workflow", workflow.ID.String(), q.params.arguments)
 	var is jobs.Standing
 	if q.modern && q.params.state != "" {
@@ -48,7 +55,9 @@ func (q *request) runWorkflow(ctx context.Context, method string) {
 		if key == "" {
 			key = uuid.NewString() // the request may reach the jobs service twice
 		}
-		is, err = q.endpoint.workflows.runner.Begin(ctx, jobs.BeginRequest{
+		whole, cancel := context.WithTimeout(context.WithoutCancel(ctx), beginWithin) // a job that nobody knows of could not be stopped
+		defer cancel()
+		is, err = q.endpoint.workflows.runner.Begin(whole, jobs.BeginRequest{
 			Caller: q.caller, Workflow: workflow.ID, Input: q.params.arguments, Key: "mcp/" + key, MaxCost: q.params.meta.maxCredits,
 		})
 	}
@@ -59,11 +68,6 @@ func (q *request) runWorkflow(ctx context.Context, method string) {
 	if err != nil {
 		q.fail(err)
 		return
-	}
-	if !q.modern {
-		var done func()
-		ctx, done = q.endpoint.running.begin(ctx, q)
-		defer done()
 	}
 	q.awaitJob(ctx, is, about)
 }
