@@ -90,7 +90,7 @@ const (
 // Bounds of a method and of a query.
 const (
 	longestText = 32 << 10 // bytes of a text
+	longestName = 4 << 10  // bytes of a name
 	mostWords   = 600      // of a text, and of a schema
-	longestAsk  = 4 << 10  // bytes of a query
-	mostAsked   = 64       // words of it
+	mostAsked   = 64       // words of a query
 )

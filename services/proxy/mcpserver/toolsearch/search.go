@@ -33,7 +33,6 @@ func (x *Index) Search(query string, limit int) []Hit {
 	if limit <= 0 || x.methods == 0 {
 		return nil
 	}
-	query = query[:min(len(query), longestAsk)]
 	s, _ := x.scratch.Get().(*scratch)
 	defer x.scratch.Put(s)
 	most, names := x.tools(s, query)
@@ -204,7 +203,7 @@ func inWords(text string) string {
 			b.WriteString(p)
 			b.WriteByte(' ')
 		}
-		return b.Len() < longestAsk
+		return b.Len() < longestName
 	})
 	return b.String()
 }

@@ -5,9 +5,8 @@ import (
 	"strings"
 )
 
-// Words that people use for each other when they ask for a method: for what is in the
-// names of methods of many servers. What only one service says is no matter of this
-// table. In a line each stands for each other.
+// Words that people use for each other when they ask for a method, for those that names
+// of methods are made of. In a line each stands for each other.
 const alike = `
 create add new make insert register
 delete remove erase discard clear rid
@@ -188,8 +187,7 @@ tree hierarchy
 uptime availability
 `
 
-// A word of the left is asked with these, and hardly for itself: people say it of
-// anything.
+// People say the word on the left of anything: it is asked with these.
 const everyday = `
 arrange: create schedule
 ask: search query request
@@ -273,7 +271,7 @@ below: comment
 owe: payable debt due
 `
 
-// short forms, as people write them.
+// Short forms, as people write them.
 const shortened = `
 pr: pull request
 mr: merge request
@@ -289,7 +287,7 @@ login: auth
 logged: auth login
 `
 
-// irregular verbs have forms that no stemmer brings together.
+// Irregular verbs have forms that no stemmer brings together.
 const irregular = `
 wrote: write
 written: write

@@ -71,6 +71,41 @@ func TestNamedTool(t *testing.T) {
 	require.Equal(t, "github__create_issue", found(x, "create an issue in Git Hub", 5)[0])
 }
 
+// TestWanted: who asks something is rather answered than obeyed, and the other way round.
+func TestWanted(t *testing.T) {
+	x := toolsearch.New([]toolsearch.Method{
+		{Names: []string{"transfer_report"}}, {Names: []string{"analyze_report"}}, {Names: []string{"report"}},
+		{Names: []string{"describe_ledger"}}, {Names: []string{"post_ledger"}},
+	})
+	require.Equal(t, 2, x.Search("report", 1)[0].Index)
+	places := func(query string) (all []int) {
+		for _, hit := range x.Search(query, 5) {
+			all = append(all, hit.Index)
+		}
+		return all
+	}
+	require.Equal(t, []int{2, 1, 0}, places("how is the report"))
+	require.Equal(t, []int{2, 0, 1}, places("press on with the report"))
+	require.Equal(t, []int{3, 4}, places("where is that ledger"))
+	require.Equal(t, []int{4, 3}, places("archive the ledger"))
+}
+
+// TestWithinATool: a word that is in all that a named tool does tells its methods from
+// none of each other, however rare it is elsewhere.
+func TestWithinATool(t *testing.T) {
+	var methods []toolsearch.Method
+	for i := range 40 {
+		methods = append(methods, toolsearch.Method{Names: []string{fmt.Sprintf("note_%c%c", 'a'+i/20, 'a'+i%20)}, Tool: "diary"})
+	}
+	for _, name := range []string{"card_cover", "card_owner", "card_color", "card_number"} {
+		methods = append(methods, toolsearch.Method{Names: []string{name}, Tool: "kanban", Description: "Card of the board"})
+	}
+	methods = append(methods, toolsearch.Method{Names: []string{"note_line"}, Tool: "kanban", Description: "Below it"})
+	x := toolsearch.New(methods)
+	require.Equal(t, []string{"card_cover"}, methods[x.Search("the card note", 1)[0].Index].Names)
+	require.Equal(t, []string{"note_line"}, methods[x.Search("the card note in kanban", 1)[0].Index].Names)
+}
+
 // TestExactName: a name finds its method, however it is written, though another word
 // for it might fit others better.
 func TestExactName(t *testing.T) {
@@ -161,7 +196,7 @@ func TestAtOnce(t *testing.T) {
 // TestBounds: what somebody writes costs a bounded time and memory, however much it is.
 func TestBounds(t *testing.T) {
 	huge := strings.Repeat("word and more ", 1<<20)
-	deep := []byte(strings.Repeat(`{"properties":{"a":`, 5000) + `{"description":"bottom"}` + strings.Repeat("}}", 5000))
+	deep := []byte(strings.Repeat(`{"properties":{"a":`, 4000) + `{"description":"bottom"}` + strings.Repeat("}}", 4000))
 	var wide strings.Builder
 	wide.WriteString(`{"properties":{"needle":{},`)
 	for i := range 5000 {
@@ -175,12 +210,15 @@ func TestBounds(t *testing.T) {
 		{Names: []string{"larger"}, Schema: []byte(`{"properties":{"x":{"description":"` + huge + `"}}}`)},
 		{Names: []string{"broken"}, Schema: []byte(`{"properties":{"torn`)},
 		{Names: nil, Description: "nameless"},
+		{Title: strings.Repeat(". ", 1<<20) + "afterwards"},
 	}
 	x := toolsearch.New(methods)
 	require.Equal(t, 2, x.Search("needle", 1)[0].Index)
+	require.Empty(t, x.Search("last", 1), "so many arguments are not read")
 	require.Empty(t, x.Search("haystack", 1), "what comes after so much else is not read")
 	require.Empty(t, x.Search("bottom", 1), "nor is what is so deep")
 	require.Empty(t, x.Search("torn", 1))
+	require.Empty(t, x.Search("afterwards", 1))
 	require.Equal(t, 4, x.Search("broken", 1)[0].Index)
 	require.Equal(t, 5, x.Search("nameless", 1)[0].Index)
 	require.NotPanics(t, func() { x.Search(huge, 5) })
