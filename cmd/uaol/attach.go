@@ -16,8 +16,17 @@ var errNoServer = errors.New("no server runs on the data directory")
 const mostFailures = 3
 
 // attach gives a client of the data directory's server. With start it starts one where
-// none runs, and waits for one that somebody else has started.
+// none runs, and waits for one that somebody else has started, for as long as ctx lasts:
+// the server goes on to start all the same.
 func (l local) attach(ctx context.Context, key string, start bool) (*client, error) {
+	c, err := l.attached(ctx, key, start)
+	if err != nil && ctx.Err() != nil {
+		err = fmt.Errorf("the server is not ready yet, try again; %s says more", shown(l.place.Log()))
+	}
+	return c, err
+}
+
+func (l local) attached(ctx context.Context, key string, start bool) (*client, error) {
 	for failures := 0; ; {
 		c, err := l.running(ctx, key)
 		var other otherError
@@ -35,7 +44,7 @@ func (l local) attach(ctx context.Context, key string, start bool) (*client, err
 			err = l.place.Await(ctx, ended)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("no server could be started yet: %w; %s says more", err, shown(l.place.Log()))
+			return nil, err
 		}
 		select {
 		case <-ended:
