@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"sync"
 	"testing"
 	"time"
 
@@ -23,7 +24,7 @@ func asksAside(t *testing.T) (box *toolbox, asking chan struct{}) {
 			return nil, ctx.Err()
 		}
 		schema := map[string]any{"type": "object", "properties": map[string]any{"name": map[string]any{"type": "string"}}}
-		answer, err := r.Session.Elicit(context.Background(), &mcp.ElicitParams{Message: "Who?", RequestedSchema: schema})
+		answer, err := r.Session.Elicit(t.Context(), &mcp.ElicitParams{Message: "Who?", RequestedSchema: schema})
 		if err != nil {
 			return text("refused: " + err.Error()), nil
 		}
@@ -67,6 +68,8 @@ func TestNobodyIsAskedInAnothersPlace(t *testing.T) {
 	t.Parallel()
 	box, asking := asksAside(t)
 	c, target := client(t, Limits{}), targetAt(serve(t, box.http(nil)).URL, ProtocolMCP)
+	on := sync.OnceFunc(func() { close(asking) })
+	t.Cleanup(on)
 	type outcome struct{ who, said string }
 	done := make(chan outcome, 2)
 	for _, who := range []string{"ada", "bob"} {
@@ -75,7 +78,7 @@ func TestNobodyIsAskedInAnothersPlace(t *testing.T) {
 	require.Eventually(t, func() bool { return box.calls.Load() == 2 }, 10*time.Second, 5*time.Millisecond)
 	asking <- struct{}{} // one of them asks while both are under way
 	require.Contains(t, (<-done).said, "refused: ")
-	close(asking)
+	on()
 	last := <-done
 	require.Equal(t, last.who, last.said, "who is alone is meant")
 }
@@ -97,4 +100,18 @@ func TestAServerThatSaysNothingAside(t *testing.T) {
 		return nil, nil
 	}}})
 	require.NoError(t, err)
+}
+
+// TestTheOldestCallIsAsked of those that one person has under way.
+func TestTheOldestCallIsAsked(t *testing.T) {
+	t.Parallel()
+	a := newAside(t.Context())
+	ada := &Talk{Can: Everything, Who: "ada", Answer: func(context.Context, string, json.RawMessage) (json.RawMessage, error) { return nil, nil }}
+	calls := map[int64]*request{7: {talk: ada}, 5: {talk: ada}, 3: {talk: &Talk{Can: "", Who: "bob", Answer: ada.Answer}}, 1: {}, 9: {talk: ada}}
+	for id, r := range calls {
+		defer a.begins(t.Context(), id, r)()
+	}
+	oldest, ok := a.asked(Elicit)
+	require.True(t, ok)
+	require.Same(t, calls[5], oldest.r, "who can't be asked does not count")
 }

@@ -140,6 +140,20 @@ func TestUAOLIsKnownByItsDocument(t *testing.T) {
 		"application_type":"web","grant_types":["authorization_code","refresh_token"],"response_types":["code"],"token_endpoint_auth_method":"none"}`, read.Text)
 }
 
+// TestUAOLRegistersWhereItsDocumentIsOfNoUse: where the server reads none, or can't reach us.
+func TestUAOLRegistersWhereItsDocumentIsOfNoUse(t *testing.T) {
+	t.Parallel()
+	for address, reads := range map[string]bool{"https://uaol.test": false, "http://uaol.test": true} {
+		b := setup(t, func(c *Config) { c.PublicURL = address })
+		s, introductions := demanding(t, map[string]any{"client_id_metadata_document_supported": reads})
+		page, err := b.service.Authorize(t.Context(), user(), b.unnamed(t, s), ofUser)
+		require.NoError(t, err)
+		require.Equal(t, "number 1", mustQuery(t, page, "client_id"), address)
+		require.Len(t, *introductions, 1)
+		require.Equal(t, map[bool]string{true: "native", false: "web"}[reads], (*introductions)[0]["application_type"])
+	}
+}
+
 // TestUAOLIsNotMadeKnownEverywhere: where a server takes no unknown programs, or refuses,
 // its owner hears what to do.
 func TestUAOLIsNotMadeKnownEverywhere(t *testing.T) {
