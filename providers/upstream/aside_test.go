@@ -102,6 +102,46 @@ func TestAServerThatSaysNothingAside(t *testing.T) {
 	require.NoError(t, err)
 }
 
+// TestNoStreamAsideWithoutUse: who can't be asked needs none, and the stateless protocol
+// has neither that nor sessions, whatever a server says in its headers.
+func TestNoStreamAsideWithoutUse(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name    string
+		options *mcp.StreamableHTTPOptions
+		can     Capabilities
+		streams bool
+	}{
+		{"somebody who can be asked", nil, Everything, true},
+		{"somebody who can't", nil, "", false},
+		{"without sessions", &mcp.StreamableHTTPOptions{Stateless: true}, Everything, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			handler := newToolbox(t).http(c.options)
+			streams, ids := make(chan struct{}, 10), make(chan string, 100)
+			server := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.Method == http.MethodGet {
+					streams <- struct{}{}
+				}
+				if id := r.Header.Get("Mcp-Session-Id"); id != "" {
+					ids <- id
+				}
+				if c.options != nil {
+					w.Header().Set("Mcp-Session-Id", "7")
+				}
+				handler.ServeHTTP(w, r)
+			}))
+			client, target := client(t, Limits{}), targetAt(server.URL, ProtocolMCP)
+			require.NoError(t, ask(t, client, target, Ask{Method: "echo", Talk: &Talk{Can: c.can, Who: "ada", Answer: func(context.Context, string, json.RawMessage) (json.RawMessage, error) {
+				return nil, nil
+			}}}))
+			require.Equal(t, c.streams, len(streams) > 0)
+			require.Equal(t, c.options == nil, len(ids) > 0)
+		})
+	}
+}
+
 // TestTheOldestCallIsAsked of those that one person has under way.
 func TestTheOldestCallIsAsked(t *testing.T) {
 	t.Parallel()

@@ -76,7 +76,7 @@ func (c *Client) openHTTP(ctx context.Context, way *way, key sessionKey, target 
 	s.sdk, s.version = sdk, sdk.InitializeResult().ProtocolVersion
 	s.offers = offeredBy(sdk)
 	s.says.version = []string{s.version}
-	if id := sdk.ID(); id != "" {
+	if id := sdk.ID(); id != "" && s.version < stateless { // some servers go on giving ids to sessions that there no longer are
 		s.says.id = []string{id}
 	}
 	s.ids.Store(1000) // clear of the SDK's own ids
@@ -101,7 +101,7 @@ func (s *streamable) request(ctx context.Context, r *request, d *delivery) (repl
 	s.loosen(ctx, r)
 	id := s.ids.Add(1)
 	defer s.aside.begins(ctx, id, r)()
-	if r.talk != nil && r.talk.Answer != nil && s.says.id != nil {
+	if r.talk != nil && r.talk.Answer != nil && r.talk.Can != "" && s.says.id != nil {
 		s.hear(ctx)
 	}
 	got, err := s.exchange(ctx, id, r, d)
