@@ -226,7 +226,10 @@ func runResult(is jobs.Standing, modern bool) []byte {
 	switch is.Job.Status {
 	case jobs.Success:
 		output := is.Job.FinalOutput
-		quoted, _ := json.Marshal(string(output)) // a text
+		quoted := output
+		if len(output) == 0 || output[0] != '"' { // a text is told as it is
+			quoted, _ = json.Marshal(string(output))
+		}
 		result = json.RawMessage(`{"content":[{"type":"text","text":` + string(quoted) + `}],"isError":false}`)
 		if len(output) > 0 && output[0] == '{' {
 			result = with(result, "structuredContent", output)

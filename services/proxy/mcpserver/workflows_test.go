@@ -135,6 +135,20 @@ func TestWorkflowsFail(t *testing.T) {
 	require.Contains(t, textOf(t, got), "The workflow failed: ")
 }
 
+// TestWorkflowsMayComeToATextOnly which is told without quotes.
+func TestWorkflowsMayComeToATextOnly(t *testing.T) {
+	t.Parallel()
+	b := together(t)
+	user := b.user(t)
+	definition := object{"output": `"{{input.whom}}" it is`, "steps": []any{b.echoStep("a", "1")}}
+	answer := user.Do(t, http.MethodPost, "/workflows", object{"name": "said", "workflow_definition": definition})
+	require.Equal(t, http.StatusCreated, answer.Status, answer)
+	got, err := connect(t, user, "/mcp", sessions, nil).CallTool(t.Context(), &mcp.CallToolParams{Name: "workflow__said", Arguments: map[string]any{"whom": "<Ada>\n"}})
+	require.NoError(t, err)
+	require.Equal(t, "\"<Ada>\n\" it is", textOf(t, got))
+	require.Nil(t, got.StructuredContent)
+}
+
 // TestApprovalsAreAsked: of clients of both eras, who decide for exactly one call.
 func TestApprovalsAreAsked(t *testing.T) {
 	t.Parallel()
