@@ -54,6 +54,9 @@ prove: ## uaol prove with three seeds and a random one: 2,000 workflows, 60 kill
 ledger: ## 64 callers make 5,000 operations each on one account and on a thousand, exact to the credit
 	UAOL_TEST_OPERATIONS=5000 $(GO) test -count=1 -v -run ExactUnderLoad -timeout 30m ./services/billing
 
+conformance: ## MCP's official conformance suite, for both eras: UAOL as a server, as a client and as an authorization server (npm); docs/conformance.md
+	UAOL_TEST_CONFORMANCE=1 $(GO) test -count=1 -v -timeout 14m ./conformance
+
 acceptance: ## one suite on five kinds of deployment: one process, seven, seven with a database each, two of each with Redis and NATS behind a balancer, and three of these through pgbouncer
 	$(GO) test -count=1 -run 'OneProcess|SevenProcesses|ADatabaseEach|TwoOfEach' ./acceptance
 	UAOL_TEST_PGBOUNCER=1 $(GO) test -count=1 -run 'OneProcess|SevenProcesses|TwoOfEach' ./acceptance
@@ -139,4 +142,4 @@ reads: ## at a release: write down which columns it reads, so that no later migr
 ci: ## all that a change must pass
 	bash .ci/run
 
-.PHONY: rolling replicas upgrade faults endurance connections costs acceptance statements help build demo test race bench bench-jobs revocation decisions kills prove ledger unreliable uploads documents retrieval tool-search import-load lint contract compose fuzz container release release-check release-alone reads ci
+.PHONY: conformance rolling replicas upgrade faults endurance connections costs acceptance statements help build demo test race bench bench-jobs revocation decisions kills prove ledger unreliable uploads documents retrieval tool-search import-load lint contract compose fuzz container release release-check release-alone reads ci
