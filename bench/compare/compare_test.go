@@ -82,13 +82,13 @@ func TestSuite(t *testing.T) {
 				continue
 			}
 			t.Run(s.name+" "+e.Revision, func(t *testing.T) {
+				t.Parallel()
 				c, err := conform(t, u, s, upstream)
 				if err != nil {
 					failed(t, s, err)
 					return
 				}
-				kept.Suite = append(kept.Suite, c)
-				if err := kept.keep(); err != nil {
+				if err := kept.add(c); err != nil {
 					t.Error(err)
 				}
 				passed, all := c.count()

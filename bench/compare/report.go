@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -36,7 +37,20 @@ var kept Results
 
 const resultsFile = "results.json"
 
-// keep adds what an earlier run left in the directory for the results, and puts all there.
+// adding is done by several sides at once.
+var adding sync.Mutex
+
+// add takes in what came of the suite through a side, and keeps it at once: the suite
+// takes long.
+func (r *Results) add(c Conformance) error {
+	adding.Lock()
+	defer adding.Unlock()
+	r.Suite = append(r.Suite, c)
+	return r.keep()
+}
+
+// keep puts all into the directory for results, with what earlier runs have left there:
+// their race, if there was none in this one, and what they know of the suite.
 func (r *Results) keep() error {
 	dir := os.Getenv("UAOL_COMPARE_RESULTS")
 	if dir == "" {
@@ -60,9 +74,17 @@ func (r *Results) keep() error {
 	if r.Race == nil {
 		r.Race = before.Race
 	}
-	if r.Suite == nil {
-		r.Suite = before.Suite
+	for _, c := range before.Suite {
+		if r.passed(c.Name, c.Revision) == "" {
+			r.Suite = append(r.Suite, c)
+		}
 	}
+	slices.SortStableFunc(r.Suite, func(a, b Conformance) int {
+		if a.Revision != b.Revision {
+			return strings.Compare(a.Revision, b.Revision)
+		}
+		return r.place(a.Name) - r.place(b.Name)
+	})
 	if text, err = json.Marshal(r); err != nil {
 		return err
 	}
@@ -140,6 +162,10 @@ func (r *Results) tellFailed(to io.Writer) {
 		}
 		fmt.Fprintln(to)
 	}
+}
+
+func (r *Results) place(name string) int {
+	return slices.IndexFunc(r.Sides, func(s Side) bool { return s.Name == name })
 }
 
 func (r *Results) protocols(name string) (all []string) {
