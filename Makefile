@@ -100,6 +100,10 @@ replicas: ## MCP clients of both eras at two replicas, each of which is killed: 
 costs: ## processors, write-ahead log and bytes that each kind of operation takes (docs/scale.md)
 	UAOL_FLEET_MINUTES=0.5 $(FLEET) -run TestCosts ./fleet
 
+compare: ## MCP's conformance suite and calls of a tool through UAOL, other gateways that can be had here, and a naive one: a table, and all that was measured in compare-results (UAOL_COMPARE_RESULTS); 40 minutes, and as long once to get them
+	UAOL_COMPARE_PEERS=1 UAOL_COMPARE_SUITE=1 UAOL_COMPARE_TURN=$(or $(UAOL_COMPARE_TURN),2) UAOL_COMPARE_ROUNDS=$(or $(UAOL_COMPARE_ROUNDS),10) \
+	UAOL_COMPARE_RESULTS=$(or $(UAOL_COMPARE_RESULTS),$(CURDIR)/compare-results) $(GO) test -C bench -count=1 -v -timeout 3h ./compare
+
 import-load: ## 25,000 servers of an MCP registry imported, and the time it takes (less than two minutes)
 	UAOL_TEST_IMPORTS=25000 $(GO) test -count=1 -v -run RegistryIsImported ./services/registry
 
@@ -142,4 +146,4 @@ reads: ## at a release: write down which columns it reads, so that no later migr
 ci: ## all that a change must pass
 	bash .ci/run
 
-.PHONY: conformance rolling replicas upgrade faults endurance connections costs acceptance statements help build demo test race bench bench-jobs revocation decisions kills prove ledger unreliable uploads documents retrieval tool-search import-load lint contract compose fuzz container release release-check release-alone reads ci
+.PHONY: conformance compare rolling replicas upgrade faults endurance connections costs acceptance statements help build demo test race bench bench-jobs revocation decisions kills prove ledger unreliable uploads documents retrieval tool-search import-load lint contract compose fuzz container release release-check release-alone reads ci

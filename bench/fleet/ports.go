@@ -31,3 +31,6 @@ func freePort(t testing.TB) int {
 	t.Fatal("fleet: no free port")
 	return 0
 }
+
+// FreeAddress is one at the loopback that nobody listens on.
+func FreeAddress(t testing.TB) string { return address(freePort(t)) }

@@ -20,6 +20,8 @@ type Process struct {
 	program string
 	args    []string
 	env     []string
+	dir     string // in which it is started, if not in ours
+	group   bool   // what it has started ends with it
 	log     string // file that its output is added to
 	ready   string // URL that answers 200 once it serves; or host:port that is listened on
 	admin   string // where it tells how it is, when it was asked to
@@ -41,14 +43,20 @@ func (p *Process) Start(ctx context.Context) error {
 	}
 	defer out.Close() // the process has its own
 	cmd := exec.Command(p.program, p.args...)
-	cmd.Env, cmd.Stdout, cmd.Stderr = p.env, out, out
+	cmd.Env, cmd.Dir, cmd.Stdout, cmd.Stderr = p.env, p.dir, out, out
 	cmd.SysProcAttr = dieWithParent()
 	ended := make(chan struct{})
 	p.mu.Lock()
 	p.cmd, p.ended = cmd, ended
 	p.mu.Unlock()
 	started := make(chan error, 1)
-	go supervise(cmd, started, func(err error) { p.err = err; close(ended) })
+	go supervise(cmd, started, func(err error) {
+		if p.group { // before its number can be another's
+			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+		}
+		p.err = err
+		close(ended)
+	})
 	if err := <-started; err != nil {
 		return fmt.Errorf("%s: %w", p.Name, err)
 	}
@@ -137,6 +145,14 @@ func (p *Process) signal(s syscall.Signal) error {
 	defer p.mu.Unlock()
 	if p.cmd == nil || p.cmd.Process == nil {
 		return fmt.Errorf("%s does not run", p.Name)
+	}
+	if p.group {
+		select {
+		case <-p.ended:
+			return os.ErrProcessDone
+		default:
+			return syscall.Kill(-p.cmd.Process.Pid, s)
+		}
 	}
 	return p.cmd.Process.Signal(s)
 }

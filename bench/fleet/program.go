@@ -87,6 +87,16 @@ func build(t testing.TB, dir, place string) {
 
 var work = sync.OnceValues(func() (string, error) { return os.MkdirTemp(os.Getenv("UAOL_BENCH_DIR"), "uaol-fleet-") })
 
+// Discard removes what a run has left on the disk, when it is over: TestMain of whoever
+// starts a Fleet calls it.
+func Discard() error {
+	dir, err := work()
+	if err != nil {
+		return err
+	}
+	return os.RemoveAll(dir)
+}
+
 // workDir is this run's own directory; TestMain removes it.
 func workDir(t testing.TB) string {
 	t.Helper()

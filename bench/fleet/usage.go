@@ -26,6 +26,16 @@ func (p *Process) memory() int64 {
 // cpu is the processor time that a process has had.
 func (p *Process) cpu() time.Duration { return cpuOf(strconv.Itoa(p.Pid()), false) }
 
+// Used is the processor time that a fleet's processes and its database have had.
+func (f *Fleet) Used(t testing.TB) time.Duration {
+	t.Helper()
+	total := f.Database.cpu(t)
+	for _, m := range f.Members {
+		total += m.cpu()
+	}
+	return total
+}
+
 // cpu is the processor time that the server and all its processes have had.
 func (d *Database) cpu(t testing.TB) (total time.Duration) {
 	t.Helper()

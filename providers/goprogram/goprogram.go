@@ -18,7 +18,7 @@ import (
 // can't be had the test is skipped with the reason; in CI it fails.
 func Installed(t testing.TB, pkg, version string) string {
 	t.Helper()
-	program, err := install(t.Context(), pkg, version)
+	program, err := Install(t.Context(), pkg, version)
 	if err != nil {
 		if os.Getenv("CI") != "" {
 			t.Fatalf("CI runs this test: %v", err)
@@ -49,8 +49,40 @@ func Built(t testing.TB, pkg string) string {
 	return program
 }
 
-// install builds aside and renames, so that tests may do this at the same time.
-func install(ctx context.Context, pkg, version string) (string, error) {
+// Install builds a program once per user and version, and gives its path.
+func Install(ctx context.Context, pkg, version string) (string, error) {
+	return once(pkg, version, func(aside string) error {
+		build := exec.CommandContext(ctx, "go", "install", pkg+"@"+version)
+		build.Dir = aside // not in the module: its versions are not the program's
+		build.Env = append(os.Environ(), "GOBIN="+aside, "GOFLAGS=")
+		return ran(build)
+	})
+}
+
+// Required does as Install does where module proxies have the version and no list of
+// versions, which `go install` wants to see. The package is its module's root.
+func Required(ctx context.Context, pkg, version string) (string, error) {
+	return once(pkg, version, func(aside string) error {
+		needs := "module program\n\ngo 1.26\n\nrequire " + pkg + " " + version + "\n"
+		if err := os.WriteFile(filepath.Join(aside, "go.mod"), []byte(needs), 0o600); err != nil {
+			return err
+		}
+		build := exec.CommandContext(ctx, "go", "build", "-mod=mod", "-o", nameOf(pkg), pkg)
+		build.Dir = aside
+		build.Env = append(os.Environ(), "GOFLAGS=", "GOWORK=off")
+		return ran(build)
+	})
+}
+
+func ran(build *exec.Cmd) error {
+	if out, err := build.CombinedOutput(); err != nil {
+		return fmt.Errorf("go %s: %w: %s", build.Args[1], err, out[max(0, len(out)-500):])
+	}
+	return nil
+}
+
+// once builds aside and renames, so that tests may do this at the same time.
+func once(pkg, version string, build func(aside string) error) (string, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		return "", err
@@ -68,11 +100,8 @@ func install(ctx context.Context, pkg, version string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	build := exec.CommandContext(ctx, "go", "install", pkg+"@"+version)
-	build.Dir = aside // not in the module: its versions are not the program's
-	build.Env = append(os.Environ(), "GOBIN="+aside, "GOFLAGS=")
-	if out, err := build.CombinedOutput(); err != nil {
-		return "", errors.Join(fmt.Errorf("go install: %w: %.500s", err, out), os.RemoveAll(aside))
+	if err := build(aside); err != nil {
+		return "", errors.Join(err, os.RemoveAll(aside))
 	}
 	return program, errors.Join(os.Rename(filepath.Join(aside, name), program), os.RemoveAll(aside))
 }
