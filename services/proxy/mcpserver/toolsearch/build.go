@@ -12,7 +12,7 @@ func New(methods []Method) *Index {
 		methods: len(methods), terms: map[string]int32{}, families: map[string][]int32{},
 		named: map[string][]int32{}, called: map[string][]share{},
 	}
-	b := builder{Index: x, forms: map[string]int32{}}
+	b := builder{Index: x, forms: map[string]int32{}, said: make([]occurrence, 0, 128*len(methods))}
 	for i := range methods {
 		b.read(int32(i), &methods[i])
 	}
@@ -148,29 +148,47 @@ func (b *builder) count() {
 	all := float64(b.methods)
 	b.postings, b.rareness = make([][]posting, len(b.terms)), make([]float64, len(b.terms))
 	sums, inNames := make([]float64, len(b.terms)), make([]float32, len(b.terms))
-	var touched []int32
+	type found struct {
+		term int32
+		posting
+	}
+	having, list := make([]int32, len(b.terms)), make([]found, 0, len(b.said))
 	for said := b.said; len(said) > 0; {
 		method, own, n := said[0].method, [fields]float64{}, 0
 		for n < len(said) && said[n].method == method {
 			own[said[n].field]++
 			n++
 		}
-		touched = touched[:0]
+		var each [fields]float64
+		for f := range fields {
+			if own[f] > 0 {
+				each[f] = weights[f] / (1 - lengths[f] + lengths[f]*own[f]*all/b.words[f])
+			}
+		}
+		first := len(list)
 		for _, o := range said[:n] {
 			if sums[o.term] == 0 {
-				touched = append(touched, o.term)
+				list = append(list, found{o.term, posting{method: method}})
+				having[o.term]++
 			}
-			sums[o.term] += weights[o.field] / (1 - lengths[o.field] + lengths[o.field]*own[o.field]*all/b.words[o.field])
+			sums[o.term] += each[o.field]
 			if o.field == inName {
 				inNames[o.term] = 1
 			}
 		}
-		for _, term := range touched {
-			gain := sums[term] * (saturation + 1) / (sums[term] + saturation)
-			b.postings[term] = append(b.postings[term], posting{method, float32(gain), inNames[term]})
-			sums[term], inNames[term] = 0, 0
+		for i := first; i < len(list); i++ {
+			p := &list[i]
+			p.gain, p.name = float32(sums[p.term]*(saturation+1)/(sums[p.term]+saturation)), inNames[p.term]
+			sums[p.term], inNames[p.term] = 0, 0
 		}
 		said = said[n:]
+	}
+	places := make([]posting, len(list)) // of all terms
+	for term, n := range having {
+		b.postings[term], places = places[:0:n], places[n:]
+	}
+	for _, p := range list {
+		b.postings[p.term] = append(b.postings[p.term], p.posting)
 	}
 	whole := make([]float32, b.methods) // what the words of a name are together
 	for term, list := range b.postings {

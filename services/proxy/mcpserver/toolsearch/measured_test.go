@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -68,7 +69,15 @@ func TestSearchFinds(t *testing.T) {
 	t.Logf("%d methods of %d servers", len(all), len(servers))
 	require.GreaterOrEqual(t, len(all), 500)
 	require.GreaterOrEqual(t, len(servers), 15)
-	index := toolsearch.New(methodsOf(t, all))
+	methods := methodsOf(t, all)
+	began := time.Now()
+	index := toolsearch.New(methods)
+	t.Logf("the index is made in %s", time.Since(began).Round(time.Millisecond))
+	began = time.Now()
+	for _, q := range readQuestions(t) {
+		index.Search(q.Question, 5)
+	}
+	t.Logf("a search takes %s", (time.Since(began) / time.Duration(len(readQuestions(t)))).Round(time.Microsecond))
 	var seen, held, both tally
 	kind := map[string]*tally{}
 	answers := 0
