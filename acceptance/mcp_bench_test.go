@@ -105,7 +105,13 @@ func naiveGateway(b *testing.B, tool string, stateless bool) (at string) {
 			return upstream.CallTool(ctx, &mcp.CallToolParams{Name: r.Params.Name, Arguments: r.Params.Arguments})
 		})
 	}
-	return listen(b, mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server }, &mcp.StreamableHTTPOptions{Stateless: stateless}))
+	at = listen(b, mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server }, &mcp.StreamableHTTPOptions{Stateless: stateless}))
+	b.Cleanup(func() {
+		for session := range server.Sessions() { // which the benchmark has left open
+			_ = session.Close()
+		}
+	})
+	return at
 }
 
 // BenchmarkList lists 500 methods of a caller's by one request.
