@@ -69,9 +69,12 @@ type driver struct {
 func (d *driver) register(ctx context.Context, scenario, address string) error {
 	body := object{"name": scenario, "gateway_url": address, "credit_cost_per_call": 1, "visibility": "private"}
 	authorized := strings.HasPrefix(scenario, "auth/")
+	alone := scenario == "auth/client-credentials-basic" // nobody consents
 	if authorized {
 		oauth := object{"grant": "authorization_code"}
 		switch {
+		case alone:
+			oauth = object{"grant": "client_credentials", "client_id": d.ClientID}
 		case d.ClientID != "":
 			oauth["client_id"] = d.ClientID
 		case scenario == "auth/basic-cimd": // UAOL has a document of its own only where it has an address that others reach
@@ -86,7 +89,10 @@ func (d *driver) register(ctx context.Context, scenario, address string) error {
 		return err
 	}
 	d.tool = made.ID
-	if authorized {
+	if err := d.keepSecret(ctx); err != nil {
+		return err
+	}
+	if authorized && !alone {
 		if err := d.consent(ctx, nil); err != nil {
 			return err
 		}
@@ -306,15 +312,17 @@ func refusalOf(err error) (r refusal) {
 	return r
 }
 
+// keepSecret gives UAOL the client's secret, where the scenario has one.
+func (d *driver) keepSecret(ctx context.Context) error {
+	if d.Secret == "" {
+		return nil
+	}
+	return d.do(ctx, d.User, http.MethodPut, "/tools/"+d.tool+"/secrets/oauth_client_secret", object{"value": d.Secret, "scope": "tool"}, nil)
+}
+
 // consent goes where UAOL sends people who consent, and comes back with what they are
 // given there: the suite's authorization servers ask nobody.
 func (d *driver) consent(ctx context.Context, scopes []string) error {
-	if d.Secret != "" {
-		secret := object{"value": d.Secret, "scope": "tool"}
-		if err := d.do(ctx, d.User, http.MethodPut, "/tools/"+d.tool+"/secrets/oauth_client_secret", secret, nil); err != nil {
-			return err
-		}
-	}
 	begin := object{"scope": "tool"} // for the admin too, who approves it
 	if len(scopes) > 0 {
 		begin["scopes"] = scopes

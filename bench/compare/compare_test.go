@@ -78,7 +78,7 @@ func TestSuite(t *testing.T) {
 		}
 		upstream := everything.StartConformance(t, e.Revision == stateless)
 		for _, s := range all {
-			if s.why != "" {
+			if s.why != "" || s.onlyRaces {
 				continue
 			}
 			t.Run(s.name+" "+e.Revision, func(t *testing.T) {

@@ -23,6 +23,7 @@ type side struct {
 	ours          bool     // it is an error if it fails
 	revisions     []string // that it races in; nil for the newest that it speaks
 	why           string   // it can't be started; "" of one that can
+	onlyRaces     bool     // the suite runs through another side that is the same
 }
 
 // direct is the name of the side that all others are measured by.
@@ -45,7 +46,8 @@ func sides(t testing.TB) []side {
 		}},
 		{name: "naive", version: "Go SDK " + sdkVersion(t), from: "this package", ours: true, start: startNaive("naive")},
 		{name: "naive stateless", version: "Go SDK " + sdkVersion(t), from: "this package", ours: true, start: startNaive("naive-stateless")},
-		{name: "UAOL", version: commit(t), from: "this repository", ours: true, start: startUAOL, revisions: []string{stateless, sessions}},
+		{name: "UAOL", version: commit(t), from: "this repository", ours: true, start: startUAOL(1), revisions: []string{stateless, sessions}},
+		{name: "UAOL, for nothing", version: commit(t), from: "this repository", ours: true, start: startUAOL(0), revisions: []string{stateless, sessions}, onlyRaces: true},
 	}
 	if os.Getenv("UAOL_COMPARE_PEERS") != "" {
 		for _, p := range peers {
@@ -65,8 +67,12 @@ func startNaive(as string) func(testing.TB, string) (running, error) {
 	}
 }
 
-// startUAOL runs everything in one process, with a tool that costs a credit a call.
-func startUAOL(t testing.TB, upstream string) (running, error) {
+// startUAOL runs everything in one process, with a tool that costs so many credits a call.
+func startUAOL(price int) func(testing.TB, string) (running, error) {
+	return func(t testing.TB, upstream string) (running, error) { return runUAOL(t, upstream, price) }
+}
+
+func runUAOL(t testing.TB, upstream string, price int) (running, error) {
 	t.Helper()
 	at, err := url.Parse(upstream)
 	if err != nil {
@@ -90,7 +96,7 @@ func startUAOL(t testing.TB, upstream string) (running, error) {
 	}
 	key := must(nobody, "/auth/register", object{"email": "ada@example.com"}, http.StatusCreated).Text("data.user.apiKey")
 	user, admin := nobody.As(key), nobody.As(fleet.AdminKey)
-	id := must(user, "/tools", object{"name": "up", "gateway_url": upstream, "credit_cost_per_call": 1}, http.StatusCreated).Text("data.tool_id")
+	id := must(user, "/tools", object{"name": "up", "gateway_url": upstream, "credit_cost_per_call": price}, http.StatusCreated).Text("data.tool_id")
 	must(admin, "/tools/"+id+"/approve", object{}, http.StatusOK)
 	must(user, "/profiles", object{"name": "bare", "tools": []object{{"tool": id, "prefix": ""}}}, http.StatusCreated)
 	return running{
