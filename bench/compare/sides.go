@@ -47,7 +47,7 @@ func sides(t testing.TB) []side {
 		{name: "naive", version: "Go SDK " + sdkVersion(t), from: "this package", ours: true, start: startNaive("naive")},
 		{name: "naive stateless", version: "Go SDK " + sdkVersion(t), from: "this package", ours: true, start: startNaive("naive-stateless")},
 		{name: "UAOL", version: commit(t), from: "this repository", ours: true, start: startUAOL(1), revisions: []string{stateless, sessions}},
-		{name: "UAOL, for nothing", version: commit(t), from: "this repository", ours: true, start: startUAOL(0), revisions: []string{stateless, sessions}, onlyRaces: true},
+		{name: "UAOL free", version: commit(t), from: "this repository", ours: true, start: startUAOL(0), revisions: []string{stateless, sessions}, onlyRaces: true},
 	}
 	if os.Getenv("UAOL_COMPARE_PEERS") != "" {
 		for _, p := range peers {

@@ -452,7 +452,7 @@ func BenchmarkHold(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			bench, caller := setup(b), keyed()
 			bench.balance(b, caller)
-			_, err := bench.pool.Exec(b.Context(), `UPDATE uaol_billing.accounts SET available = 1000000000`)
+			_, err := bench.pool.Exec(b.Context(), `UPDATE uaol_billing.accounts SET available = available + 1000000000, grants = grants + 1000000000`)
 			require.NoError(b, err)
 			if caps {
 				for _, id := range scopes(caller) {

@@ -146,6 +146,14 @@ func (l *ledger) Settle(ctx context.Context, in billing.SettleRequest) (billing.
 	return l.answer(hold, err)
 }
 
+func (l *ledger) SettleMany(ctx context.Context, in billing.SettlesRequest) ([]billing.Outcome, error) {
+	outcomes, err := l.Meter.SettleMany(ctx, in)
+	if _, err = l.answer(billing.Hold{}, err); err != nil {
+		return nil, err
+	}
+	return outcomes, nil
+}
+
 func (l *ledger) Release(ctx context.Context, in billing.ReleaseRequest) (billing.Hold, error) {
 	hold, err := l.Meter.Release(ctx, in)
 	return l.answer(hold, err)

@@ -30,7 +30,7 @@ type Cashier struct {
 	lifetime time.Duration
 
 	queue  chan entry
-	due    chan Call     // recorded, to be settled
+	due    chan []Call   // recorded, to be settled
 	hurry  chan struct{} // somebody waits for what is queued
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -53,7 +53,8 @@ const (
 	gatherFor   = 100 * time.Millisecond // records wait for each other
 	gatherMost  = 500
 	queued      = 10_000 // calls whose records wait; then callers wait too
-	settleAt    = 64     // at once; billing writes them together
+	settleAt    = 2      // requests at once
+	settleMost  = 100    // in one, and so for how long holds wait for their account
 	releaseIn   = 10 * time.Second
 	stopIn      = 5 * time.Second
 	recordFirst = 2 * time.Second // a release waits for its call's record for so long
@@ -64,7 +65,7 @@ const (
 func NewTill(cfg Config, meter billing.Meter, repository *Repository, log *zap.Logger) *Cashier {
 	c := &Cashier{
 		meter: meter, insert: repository.insert, log: log, lifetime: time.Duration(cfg.HoldSeconds) * time.Second,
-		queue: make(chan entry, queued), due: make(chan Call, queued), hurry: make(chan struct{}, 1), idle: make(chan struct{}),
+		queue: make(chan entry, queued), due: make(chan []Call, queued/gatherMost), hurry: make(chan struct{}, 1), idle: make(chan struct{}),
 	}
 	if c.lifetime == 0 {
 		c.lifetime = holdFor
@@ -207,10 +208,12 @@ func (c *Cashier) begin() {
 	c.pending++
 }
 
-func (c *Cashier) end() {
+func (c *Cashier) end() { c.ended(1) }
+
+func (c *Cashier) ended(n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.pending--; c.pending == 0 {
+	if c.pending -= n; c.pending == 0 {
 		close(c.idle)
 	}
 }

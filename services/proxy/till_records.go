@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -69,18 +70,22 @@ func (c *Cashier) record(batch []entry) {
 	if err != nil {
 		c.log.Error("calls could not be recorded", zap.Int("calls", len(batch)), zap.Stringer("first", batch[0].call.ID), zap.Error(err))
 	}
+	var due []Call
 	for _, e := range batch {
 		if e.written != nil {
 			close(e.written)
 		}
-		if err != nil || !e.settle {
+		if err == nil && e.settle {
+			due = append(due, e.call)
+		} else {
 			c.end()
-			continue
 		}
+	}
+	for calls := range slices.Chunk(due, settleMost) {
 		select {
-		case c.due <- e.call:
+		case c.due <- calls:
 		case <-c.ctx.Done():
-			c.end()
+			c.ended(len(calls))
 		}
 	}
 }
@@ -105,24 +110,37 @@ func (c *Cashier) insist(calls []Call) error {
 	}
 }
 
-// settle pays recorded calls. What can't be paid is the sweeper's, or was paid
-// or released by it.
+// settle pays recorded calls, many at once. What can't be paid is the sweeper's, or was
+// paid or released by it.
 func (c *Cashier) settle() {
 	for {
 		select {
-		case call := <-c.due:
-			err := insist(c.ctx, func() error {
-				_, err := c.meter.Settle(c.ctx, billing.SettleRequest{
-					HoldID: call.ID, Charges: []billing.Charge{call.charge(call.Credits)},
-				})
-				return err
-			})
-			if err != nil {
-				c.log.Error("a call could not be settled; the sweeper will", zap.Stringer("hold", call.ID), zap.Error(err))
-			}
-			c.end()
+		case calls := <-c.due:
+			c.pay(calls)
+			c.ended(len(calls))
 		case <-c.ctx.Done():
 			return
+		}
+	}
+}
+
+func (c *Cashier) pay(calls []Call) {
+	in := billing.SettlesRequest{Settles: make([]billing.SettleRequest, len(calls))}
+	for i, call := range calls {
+		in.Settles[i] = billing.SettleRequest{HoldID: call.ID, Charges: []billing.Charge{call.charge(call.Credits)}}
+	}
+	var outcomes []billing.Outcome
+	err := insist(c.ctx, func() (err error) {
+		outcomes, err = c.meter.SettleMany(c.ctx, in)
+		return err
+	})
+	if err != nil {
+		c.log.Error("calls could not be settled; the sweeper will", zap.Int("calls", len(calls)), zap.Stringer("first", calls[0].ID), zap.Error(err))
+		return
+	}
+	for i, o := range outcomes {
+		if o.Error != nil {
+			c.log.Error("a call could not be settled; the sweeper will", zap.Stringer("hold", calls[i].ID), zap.Error(o.Error))
 		}
 	}
 }

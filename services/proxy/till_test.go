@@ -63,6 +63,19 @@ func (s *strict) Settle(ctx context.Context, in billing.SettleRequest) (billing.
 	return s.answer(hold, err, in.HoldID)
 }
 
+func (s *strict) SettleMany(ctx context.Context, in billing.SettlesRequest) ([]billing.Outcome, error) {
+	if s.before != nil {
+		return nil, s.before
+	}
+	outcomes, err := s.Meter.SettleMany(ctx, in)
+	for _, one := range in.Settles {
+		if _, err = s.answer(billing.Hold{}, err, one.HoldID); err != nil {
+			return nil, err
+		}
+	}
+	return outcomes, err
+}
+
 func (s *strict) Release(ctx context.Context, in billing.ReleaseRequest) (billing.Hold, error) {
 	if s.before != nil {
 		return billing.Hold{}, s.before
@@ -378,6 +391,32 @@ func TestWhatCannotBePaidNowIsPaidLater(t *testing.T) {
 	require.Equal(t, 1, n)
 	require.Equal(t, billing.Balance{Tier: billing.Free, Available: 9_993}, c.balance(t))
 	c.addsUp(t)
+}
+
+// TestWhatCannotBePaidKeepsNobodyElseFromPaying: of calls that are paid together one has
+// a hold that somebody else has closed.
+func TestWhatCannotBePaidKeepsNobodyElseFromPaying(t *testing.T) {
+	t.Parallel()
+	c := newCounter(t)
+	core, logs := observer.New(zap.ErrorLevel)
+	c.till.log = zap.New(core)
+	calls := make([]*Call, 3*settleMost)
+	for i := range calls {
+		calls[i] = c.opened(t, 7)
+		calls[i].Outcome = Succeeded
+	}
+	gone := calls[settleMost/2].ID
+	_, err := c.ledger.Release(t.Context(), billing.ReleaseRequest{HoldID: gone})
+	require.NoError(t, err)
+	for _, call := range calls {
+		c.till.Close(t.Context(), call)
+	}
+	require.NoError(t, c.till.Flush(t.Context()))
+	require.EqualValues(t, len(calls)-1, c.count(t, `SELECT count(*) FROM uaol_billing.journal WHERE kind = 'settle'`))
+	require.EqualValues(t, 10_000-7*(len(calls)-1), c.balance(t).Available)
+	refused := logs.FilterMessage("a call could not be settled; the sweeper will").All()
+	require.Len(t, refused, 1)
+	require.Equal(t, gone.String(), refused[0].ContextMap()["hold"])
 }
 
 func TestStopWritesWhatIsQueued(t *testing.T) {
