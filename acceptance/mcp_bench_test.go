@@ -62,9 +62,10 @@ func BenchmarkMCP(b *testing.B) {
 		{name: "naive", url: naive, body: newer("echo"), header: modern("echo")},
 		{name: "naive-session", url: sessions, body: older("echo"), header: session(b, sessions, "")},
 	}
+	paid := whenPaid(b, w.Database)
 	for _, connections := range []int{1, 32} {
 		b.Run(fmt.Sprintf("connections=%d", connections), func(b *testing.B) {
-			by := race(b, ways, connections)
+			by := race(b, ways, connections, paid)
 			b.ReportMetric(by["mcp"].rate()/by["naive"].rate(), "mcp-through-naive/x")
 			b.ReportMetric(by["mcp-free"].rate()/by["naive"].rate(), "mcp-free-through-naive/x")
 			b.ReportMetric(by["session"].rate()/by["naive-session"].rate(), "session-through-naive/x")

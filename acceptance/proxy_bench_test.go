@@ -64,8 +64,9 @@ func BenchmarkProxy(b *testing.B) {
 	if peer, runs := toolhive(b, tool); runs {
 		ways = append(ways, way{name: "toolhive", url: peer, body: direct})
 	}
+	paid := whenPaid(b, w.Database)
 	for _, connections := range []int{1, 32} {
-		b.Run(fmt.Sprintf("connections=%d", connections), func(b *testing.B) { compare(b, ways, connections) })
+		b.Run(fmt.Sprintf("connections=%d", connections), func(b *testing.B) { compare(b, ways, connections, paid) })
 	}
 }
 
@@ -75,20 +76,24 @@ type way struct {
 	header                 http.Header // besides the usual ones
 }
 
-// round is how many calls one way makes before the next one's turn.
-const round = 400
+// round is how many calls one way makes before the next one's turn: so many that what is
+// written behind them is mostly written in the same turn.
+func round(connections int) int64 { return 400 * min(int64(connections), 8) }
 
-// race lets all ways take turns, and gives what was measured by their names.
-func race(b *testing.B, ways []way, connections int) map[string]*measured {
+// race lets all ways take turns, and gives what was measured by their names. What one
+// leaves to be paid is none of the next one's, which waits for it.
+func race(b *testing.B, ways []way, connections int, paid func()) map[string]*measured {
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: connections, DisableCompression: true}, Timeout: time.Minute}
 	defer client.CloseIdleConnections()
 	results := make([]measured, len(ways))
 	for i := range ways {
 		ways[i].turn(b, client, connections, &measured{}) // what is made once is made here
+		paid()
 	}
 	for b.Loop() {
 		for i := range ways {
 			ways[i].turn(b, client, connections, &results[i])
+			paid()
 		}
 	}
 	b.ReportMetric(0, "ns/op") // of all ways together it says nothing
@@ -104,8 +109,8 @@ func race(b *testing.B, ways []way, connections int) map[string]*measured {
 	return by
 }
 
-func compare(b *testing.B, ways []way, connections int) {
-	by := race(b, ways, connections)
+func compare(b *testing.B, ways []way, connections int, paid func()) {
+	by := race(b, ways, connections, paid)
 	added := func(name string) float64 { return float64(by[name].at(0.5) - by["direct"].at(0.5)) }
 	allocs := func(name string) float64 {
 		return by[name].each(by[name].allocs) - by["direct"].each(by["direct"].allocs)
@@ -144,6 +149,7 @@ func (w way) turn(b *testing.B, client *http.Client, connections int, into *meas
 		header.Set("Authorization", "Bearer "+w.token)
 	}
 	maps.Copy(header, w.header)
+	round := round(connections)
 	latencies := make([]time.Duration, round)
 	var next atomic.Int64
 	var group sync.WaitGroup
@@ -257,6 +263,20 @@ func durability(b *testing.B, database string) {
 		SELECT string_agg(name || ' = ' || setting, ', ' ORDER BY name) FROM pg_settings
 		WHERE name IN ('fsync', 'synchronous_commit', 'full_page_writes', 'commit_delay')`).Scan(&settings))
 	fmt.Println("durability:", settings)
+}
+
+// whenPaid waits until no call is on its way to the ledger.
+func whenPaid(b *testing.B, database string) func() {
+	pool, err := pgxpool.New(b.Context(), database)
+	require.NoError(b, err)
+	b.Cleanup(pool.Close)
+	return func() {
+		world.Until(b, "all calls are paid", func() bool {
+			var open int64
+			require.NoError(b, pool.QueryRow(b.Context(), `SELECT count(*) FROM uaol_billing.holds WHERE state = 'open'`).Scan(&open))
+			return open == 0
+		})
+	}
 }
 
 // enrich gives all accounts more credits than a benchmark can spend.
