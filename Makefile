@@ -24,8 +24,8 @@ race: ## all tests, looking for data races (needs a C compiler)
 bench: ## benchmarks; BenchmarkStart is the start with data present, BenchmarkMe /auth/me by a bare handler, BenchmarkProxy calls by a ReverseProxy, BenchmarkMCP those through /mcp by a naive gateway, BenchmarkList 500 methods listed, BenchmarkIDs the jobs' ids by others, BenchmarkLedger the ledger by a bare UPDATE; TestHop a look-up through the gateway to another process by one in process and by a bare gin handler, TestFootprint memory and start of one process and of seven
 	$(GO) test -run '^$$' -bench . -benchtime 5x ./cmd/uaol ./providers/upstream
 	$(GO) test -run '^$$' -bench Me -benchtime 200x ./acceptance
-	UAOL_TEST_PEER=1 UAOL_TEST_DURABLE=1 $(GO) test -run '^$$' -bench Proxy -benchtime 30x -timeout 30m ./acceptance
-	UAOL_TEST_DURABLE=1 $(GO) test -run '^$$' -bench MCP -benchtime 30x -timeout 30m ./acceptance
+	UAOL_TEST_PEER=1 UAOL_TEST_DURABLE=1 $(GO) test -run '^$$' -bench Proxy -benchtime 15x -timeout 30m ./acceptance
+	UAOL_TEST_DURABLE=1 $(GO) test -run '^$$' -bench MCP -benchtime 15x -timeout 30m ./acceptance
 	$(GO) test -run '^$$' -bench List -benchtime 200x ./acceptance
 	$(GO) test -run '^$$' -bench Authenticate -benchtime 2000x ./services/auth
 	UAOL_TEST_DURABLE=1 $(GO) test -run '^$$' -bench IDs -benchtime 1x -timeout 30m ./services/jobs
