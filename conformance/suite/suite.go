@@ -143,8 +143,8 @@ func (s Suite) Lists(ctx context.Context, leg string) (names []string, err error
 // Command is the suite's own command with these arguments.
 func (s Suite) Command(ctx context.Context, args ...string) *exec.Cmd {
 	command := exec.CommandContext(ctx, s.Node, append([]string{filepath.Join(s.home(s.Revision), "dist", "index.js")}, args...)...)
-	command.Env = append(os.Environ(), "NODE_COMPILE_CACHE="+filepath.Join(s.dir, "compiled")) // it is started again and again
-	command.WaitDelay = 5 * time.Second                                                        // what it has started may hold its output
+	command.Env = append(command.Environ(), "NODE_COMPILE_CACHE="+filepath.Join(s.dir, "compiled")) // it is started again and again
+	command.WaitDelay = 5 * time.Second                                                             // what it has started may hold its output
 	return command
 }
 
