@@ -61,7 +61,7 @@ func Install(ctx context.Context, e Edition) (Suite, error) {
 	}
 	found, err := filepath.Glob(filepath.Join(s.dir, "node_modules", "node-*", "bin", "node"))
 	if err != nil || len(found) == 0 {
-		return Suite{}, fmt.Errorf("Node.js %d or newer is needed: %w", oldestNode, fs.ErrNotExist)
+		return Suite{}, fmt.Errorf("the suite needs Node.js %d or newer: %w", oldestNode, fs.ErrNotExist)
 	}
 	s.Node = found[0]
 	return s, nil
