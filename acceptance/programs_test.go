@@ -3,7 +3,6 @@ package acceptance
 import (
 	"net/http"
 	"net/url"
-	"regexp"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -11,8 +10,6 @@ import (
 
 	"uaol/acceptance/world"
 )
-
-var ticketForm = regexp.MustCompile(`name="ticket" value="([^"]+)"`)
 
 // programs are let in through the gateway, wherever auth runs: what they find there names
 // the address at which they asked, and the page's cookies come through.
@@ -36,35 +33,7 @@ func programs(t *testing.T, s *suite) {
 		"response_type": {"code"}, "client_id": {program.Text("client_id")}, "redirect_uri": {"http://127.0.0.1:8765/back"}, "state": {"s"},
 		"code_challenge": {oauth2.S256ChallengeFromVerifier(verifier)}, "code_challenge_method": {"S256"}, "resource": {resource.Text("resource")},
 	}
-	browser := s.nobody()
-	visit := func(method, path string, form url.Values) world.Answer {
-		var body any
-		if form != nil {
-			browser, body = browser.With("Content-Type", "application/x-www-form-urlencoded"), world.Raw(form.Encode())
-		}
-		answer := browser.Do(t, method, path, body)
-		for _, cookie := range (&http.Response{Header: answer.Header}).Cookies() {
-			browser = browser.With("Cookie", cookie.Name+"="+cookie.Value)
-		}
-		require.Len(t, answer.Header.Values("Content-Security-Policy"), 1, answer)
-		return answer
-	}
-	ticket := func(page world.Answer) string {
-		found := ticketForm.FindSubmatch(page.Body)
-		require.NotNil(t, found, page)
-		return string(found[1])
-	}
-	page := visit(http.MethodGet, "/oauth/authorize?"+query.Encode(), nil)
-	require.Equal(t, http.StatusOK, page.Status, page)
-	in := visit(http.MethodPost, "/oauth/sign-in", url.Values{"ticket": {ticket(page)}, "email": {address}, "password": {"correct horse"}})
-	require.Equal(t, http.StatusSeeOther, in.Status, in)
-	consent := visit(http.MethodGet, "/oauth/"+in.Header.Get("Location"), nil)
-	home := regexp.MustCompile(`name="organization" value="([^"]+)"`).FindSubmatch(consent.Body)
-	require.NotNil(t, home, consent)
-	back := visit(http.MethodPost, "/oauth/authorize", url.Values{"ticket": {ticket(consent)}, "decision": {"allow"}, "organization": {string(home[1])}})
-	require.Equal(t, http.StatusSeeOther, back.Status, back)
-	to, err := url.Parse(back.Header.Get("Location"))
-	require.NoError(t, err)
+	to := s.nobody().Allow(t, "/oauth/authorize?"+query.Encode(), address, "correct horse")
 	require.Equal(t, server.Text("issuer"), to.Query().Get("iss"))
 
 	asked := s.nobody().With("Content-Type", "application/x-www-form-urlencoded")

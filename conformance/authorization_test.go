@@ -5,9 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/url"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 
@@ -64,40 +62,12 @@ func freePort(t *testing.T) int {
 	return listener.Addr().(*net.TCPAddr).Port
 }
 
-var (
-	ticketForm       = regexp.MustCompile(`name="ticket" value="([^"]+)"`)
-	organizationForm = regexp.MustCompile(`name="organization" value="([^"]+)"`)
-)
-
 // letIn does what the user does on the page: she signs in, allows it, and is sent to the
 // suite.
 func (p place) letIn(t *testing.T, page string) {
 	t.Helper()
-	browser := world.New(p.gateway)
-	visit := func(method, path string, form url.Values) world.Answer {
-		var body any
-		if form != nil {
-			browser, body = browser.With("Content-Type", "application/x-www-form-urlencoded"), world.Raw(form.Encode())
-		}
-		answer := browser.Do(t, method, path, body)
-		for _, cookie := range (&http.Response{Header: answer.Header}).Cookies() {
-			browser = browser.With("Cookie", cookie.Name+"="+cookie.Value)
-		}
-		return answer
-	}
-	read := func(form *regexp.Regexp, page world.Answer) string {
-		found := form.FindSubmatch(page.Body)
-		require.NotNil(t, found, page)
-		return string(found[1])
-	}
-	asked := visit(http.MethodGet, strings.TrimPrefix(page, p.gateway), nil)
-	in := visit(http.MethodPost, "/oauth/sign-in", url.Values{"ticket": {read(ticketForm, asked)}, "email": {"ada@example.com"}, "password": {password}})
-	require.Equal(t, http.StatusSeeOther, in.Status, in)
-	consent := visit(http.MethodGet, "/oauth/"+in.Header.Get("Location"), nil)
-	sent := visit(http.MethodPost, "/oauth/authorize",
-		url.Values{"ticket": {read(ticketForm, consent)}, "decision": {"allow"}, "organization": {read(organizationForm, consent)}})
-	require.Equal(t, http.StatusSeeOther, sent.Status, sent)
-	back, err := http.Get(sent.Header.Get("Location"))
+	to := world.New(p.gateway).Allow(t, strings.TrimPrefix(page, p.gateway), "ada@example.com", password)
+	back, err := http.Get(to.String())
 	require.NoError(t, err)
 	defer back.Body.Close()
 	require.Equal(t, http.StatusOK, back.StatusCode)

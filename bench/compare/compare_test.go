@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"uaol/bench/fleet"
 	"uaol/conformance/suite"
 	"uaol/providers/upstream/everything"
 )
@@ -23,9 +24,9 @@ func TestRace(t *testing.T) {
 			failed(t, s, err)
 		}
 	}
-	turn := time.Duration(size(t, "UAOL_COMPARE_TURN", 0.2) * float64(time.Second))
+	turn := time.Duration(fleet.Size(t, "UAOL_COMPARE_TURN", 0.2) * float64(time.Second))
 	for _, connections := range []int{1, 32} {
-		kept.Race = append(kept.Race, race(t, entrants, connections, int(size(t, "UAOL_COMPARE_ROUNDS", 1)), turn)...)
+		kept.Race = append(kept.Race, race(t, entrants, connections, int(fleet.Size(t, "UAOL_COMPARE_ROUNDS", 1)), turn)...)
 	}
 	for _, lane := range kept.Race {
 		if f := lane.figures(); lane.ours && (f.Errors > 0 || f.Calls == 0) {

@@ -24,7 +24,7 @@ import (
 // something every second. It tells what each connection takes of memory and how long
 // those that ask wait.
 func TestConnections(t *testing.T) {
-	n := int(size(t, "UAOL_FLEET_CONNECTIONS", 200))
+	n := int(Size(t, "UAOL_FLEET_CONNECTIONS", 200))
 	moreFiles(t, uint64(n+2000)) // each end has its own
 	f := Start(t, Options{Together: true, Env: map[string]string{"UAOL_MAX_CONNECTIONS": "20000"}})
 	server := f.Members[0]
@@ -79,7 +79,7 @@ func TestConnections(t *testing.T) {
 	}
 	afterStreams := server.memory()
 	report := newReport()
-	long := time.Duration(size(t, "UAOL_FLEET_MINUTES", 0.05) * float64(time.Minute))
+	long := time.Duration(Size(t, "UAOL_FLEET_MINUTES", 0.05) * float64(time.Minute))
 	var asking sync.WaitGroup
 	active := make([]net.Conn, n/10)
 	for i := range active {

@@ -36,7 +36,7 @@ func TestCosts(t *testing.T) {
 	f := Start(t, Options{Redis: true})
 	c := NewClients(t, f.URLs(services.Gateway)[0], f.Tools)
 	capacity(t, c)
-	long := time.Duration(size(t, "UAOL_FLEET_MINUTES", 0.02) * float64(time.Minute))
+	long := time.Duration(Size(t, "UAOL_FLEET_MINUTES", 0.02) * float64(time.Minute))
 	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(table, "\tnumber\ta second\tours\tdatabase's\twritten ahead\tstays\tprocessors a million\t")
 	for _, op := range c.Mix() {

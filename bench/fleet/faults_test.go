@@ -14,7 +14,7 @@ import (
 
 // around is how long a fault's load goes on before and after it.
 func around(t testing.TB) time.Duration {
-	return time.Duration(size(t, "UAOL_FLEET_AROUND", 1) * float64(time.Second))
+	return time.Duration(Size(t, "UAOL_FLEET_AROUND", 1) * float64(time.Second))
 }
 
 // TestFaults brings about one fault after the other, each under load at half of the
@@ -59,7 +59,7 @@ func TestEndurance(t *testing.T) {
 	f := Start(t, Options{Replicas: 2, Redis: true, NATS: withNATS(), Clock: true})
 	c := NewClients(t, world.Balance(t, f.URLs(services.Gateway)).URL, f.Tools)
 	rate := capacity(t, c) / 2
-	long := time.Duration(size(t, "UAOL_FLEET_MINUTES", 0.3) * float64(time.Minute))
+	long := time.Duration(Size(t, "UAOL_FLEET_MINUTES", 0.3) * float64(time.Minute))
 	every := min(2*time.Minute, long/3)
 	ctx, cancel := context.WithTimeout(t.Context(), long)
 	defer cancel()

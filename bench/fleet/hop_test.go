@@ -78,8 +78,8 @@ func TestHop(t *testing.T) {
 		{name: "all in one process", raw: NewRaw(whole.Address, pathTogether, keyTogether), members: []*Process{whole.Process}},
 		{name: "gateway to the registry's process", raw: NewRaw(gateway.Address, pathApart, keyApart), members: []*Process{gateway.Process, registry.Process}},
 	}
-	turn := time.Duration(size(t, "UAOL_FLEET_TURN", 0.3) * float64(time.Second))
-	rounds := int(size(t, "UAOL_FLEET_ROUNDS", 2))
+	turn := time.Duration(Size(t, "UAOL_FLEET_TURN", 0.3) * float64(time.Second))
+	rounds := int(Size(t, "UAOL_FLEET_ROUNDS", 2))
 	for _, connections := range []int{1, 32} {
 		for range rounds {
 			for _, s := range sides {

@@ -3,7 +3,6 @@ package fleet
 import (
 	"fmt"
 	"os"
-	"strconv"
 	"testing"
 )
 
@@ -22,18 +21,4 @@ func TestMain(m *testing.M) {
 		}
 	}
 	os.Exit(code)
-}
-
-// size is what a variable says, or what is enough to see that all works.
-func size(t testing.TB, variable string, small float64) float64 {
-	t.Helper()
-	text := os.Getenv(variable)
-	if text == "" {
-		return small
-	}
-	n, err := strconv.ParseFloat(text, 64)
-	if err != nil || n <= 0 {
-		t.Fatalf("%s=%q is no number above 0", variable, text)
-	}
-	return n
 }

@@ -14,10 +14,10 @@ import (
 // capacity is how much the fleet gets done at most, of the mix, a second.
 func capacity(t testing.TB, c *Clients) float64 {
 	t.Helper()
-	warm, cancel := context.WithTimeout(t.Context(), time.Duration(size(t, "UAOL_FLEET_WARM", 3)*float64(time.Second)))
+	warm, cancel := context.WithTimeout(t.Context(), time.Duration(Size(t, "UAOL_FLEET_WARM", 3)*float64(time.Second)))
 	Saturate(warm, c.Mix(), 16, 1)
 	cancel()
-	full, cancel := context.WithTimeout(t.Context(), time.Duration(size(t, "UAOL_FLEET_PROBE", 5)*float64(time.Second)))
+	full, cancel := context.WithTimeout(t.Context(), time.Duration(Size(t, "UAOL_FLEET_PROBE", 5)*float64(time.Second)))
 	defer cancel()
 	report := Saturate(full, c.Mix(), 32, 2)
 	report.Print(os.Stdout, "capacity, 32 clients")
@@ -87,8 +87,8 @@ func (f *Fleet) replace(t *testing.T, program string) (slowest time.Duration) {
 // other, under load at half of the capacity: no request fails, and nothing is lost.
 func TestRollingRestart(t *testing.T) {
 	f := Start(t, Options{Replicas: 2, Redis: true})
-	rounds := int(size(t, "UAOL_FLEET_ROUNDS", 1))
-	least := time.Duration(size(t, "UAOL_FLEET_MINUTES", 0.1) * float64(time.Minute))
+	rounds := int(Size(t, "UAOL_FLEET_ROUNDS", 1))
+	least := time.Duration(Size(t, "UAOL_FLEET_MINUTES", 0.1) * float64(time.Minute))
 	underLoad(t, f, fmt.Sprintf("rolling restart, %d times", rounds), least, func() (slowest time.Duration) {
 		for range rounds {
 			slowest = max(slowest, f.replace(t, f.program))
