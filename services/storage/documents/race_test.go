@@ -2,5 +2,5 @@
 
 package documents
 
-// underRace: the race detector takes several times the memory.
+// underRace: the race detector takes several times the memory and the time.
 const underRace = 8
