@@ -19,6 +19,9 @@ func (g Guards) admit(op *Operation) gin.HandlerFunc {
 		c.Request = c.Request.WithContext(services.WithOrigin(c.Request.Context(), g.origin(c.Request, c.ClientIP())))
 		caller, err := g.limited(c, op)
 		if err == nil {
+			if g.Limit != nil {
+				c.Set(limitKey, func() error { return g.Limit(c, caller) })
+			}
 			c.Request = c.Request.WithContext(services.WithCaller(c.Request.Context(), caller))
 		}
 		if err != nil {
@@ -39,10 +42,13 @@ func (g Guards) admit(op *Operation) gin.HandlerFunc {
 // origin is where the request comes from: what the gateway says, if it passed
 // the request on, else what the server has found out, or the connection's other end.
 func (g Guards) origin(r *http.Request, address string) services.Origin {
-	if said := r.Header.Get(OriginHeader); said != "" && g.Service != nil {
-		if origin, err := g.Service.VerifyOrigin(said); err == nil {
-			return origin
+	if said := r.Header.Get(OriginHeader); said != "" {
+		if g.Service != nil {
+			if origin, err := g.Service.VerifyOrigin(said); err == nil {
+				return origin
+			}
 		}
+		r.Header.Del(OriginHeader) // whoever said it, it was not the gateway
 	}
 	if origin := services.OriginFrom(r.Context()); origin != (services.Origin{}) {
 		return origin
@@ -136,6 +142,24 @@ func (g Guards) limited(c *gin.Context, op *Operation) (services.Caller, error) 
 		return caller, err
 	}
 	return caller, g.Limit(c, caller)
+}
+
+// limitKey is where a request's context has how its caller is counted.
+const limitKey = "uaol.limit"
+
+// CountMore counts a request as so many more of its caller's, where requests are counted;
+// kind Limited.
+func CountMore(c *gin.Context, more int) error {
+	count, counted := c.Value(limitKey).(func() error)
+	for range more {
+		if !counted {
+			return nil
+		}
+		if err := count(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (g Guards) attempt(c *gin.Context, secret string, try func() error) error {

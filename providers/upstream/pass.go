@@ -2,9 +2,11 @@ package upstream
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"math/rand/v2"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -57,6 +59,7 @@ type Pass struct {
 	gate   *gate
 	judge  func(error)
 	judged error
+	once   sync.Once // it is judged
 }
 
 // Admit lets a call begin: it waits for its place among at most so many calls of
@@ -105,8 +108,26 @@ func (p *Pass) With(target Target) *Pass {
 
 // Done ends the call.
 func (p *Pass) Done() {
-	p.judge(p.judged)
+	p.once.Do(func() { p.judge(p.judged) })
 	<-p.gate.places
+}
+
+// heard: a tool that asks something is well, whatever becomes of the question. How long
+// people take to answer says nothing of it, and nobody else waits for them to learn
+// whether it works again.
+func (p *Pass) heard() { p.once.Do(func() { p.judge(nil) }) }
+
+// talk is what the call's client can be told and asked.
+func (p *Pass) talk(of *Talk) *Talk {
+	if of == nil || of.Answer == nil {
+		return of
+	}
+	own := *of
+	own.Answer = func(ctx context.Context, method string, params json.RawMessage) (json.RawMessage, error) {
+		p.heard()
+		return of.Answer(ctx, method, params)
+	}
+	return &own
 }
 
 // Tries of a call that nobody has worked on, or that may be repeated, and the
@@ -121,6 +142,7 @@ func (p *Pass) insist(ctx context.Context, ask Ask) (*Answer, error) {
 		return nil, err
 	}
 	caller := ctx
+	ask.Talk = p.talk(ask.Talk)
 	ctx, l, err := p.client.begin(ctx, ask.Timeout, ask.Talk != nil && ask.Talk.Answer != nil)
 	if err != nil {
 		return nil, err

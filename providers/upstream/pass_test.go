@@ -3,6 +3,7 @@ package upstream
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"net/http"
 	"sync/atomic"
 	"testing"
@@ -254,4 +255,49 @@ func FuzzMembers(f *testing.F) {
 			require.Equal(t, string(value), string(got[name]))
 		}
 	})
+}
+
+// TestWhoIsAskedKeepsNobodyElseWaiting: a tool that has failed and now asks somebody
+// something works again, for all others too, whether or not she ever answers.
+func TestWhoIsAskedKeepsNobodyElseWaiting(t *testing.T) {
+	t.Parallel()
+	var s sometimes
+	s.now(say("application/json", okAnswer))
+	c, target := client(t, Limits{Failures: 2, Rest: 50 * time.Millisecond}), targetAt(serve(t, fake(s.answer)).URL, ProtocolMCP)
+	require.NoError(t, ask(t, c, target, Ask{Method: "m"}))
+	s.now(status(500, ""))
+	for range 2 {
+		require.Error(t, ask(t, c, target, Ask{Method: "m"}))
+	}
+	s.now(func(w http.ResponseWriter, r *http.Request, _ json.RawMessage) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		_, _ = io.WriteString(w, "data: {\"jsonrpc\":\"2.0\",\"id\":\"q\",\"method\":\"elicitation/create\",\"params\":{\"message\":\"Who?\"}}\n\n")
+		w.(http.Flusher).Flush()
+		<-r.Context().Done()
+	})
+	asked := make(chan struct{}, 1)
+	ctx, leave := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	silent := &Talk{Can: Everything, Who: "carol", Answer: func(ctx context.Context, _ string, _ json.RawMessage) (json.RawMessage, error) {
+		asked <- struct{}{}
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}}
+	var pass *Pass
+	require.Eventually(t, func() (admitted bool) {
+		var err error
+		pass, err = c.Admit(ctx, target, 0)
+		return err == nil
+	}, 10*time.Second, 5*time.Millisecond, "it is the one probe")
+	go func() {
+		defer pass.Done()
+		_, err := pass.Call(ctx, Ask{Method: "m", Talk: silent})
+		ended <- err
+	}()
+	<-asked
+	s.now(say("application/json", okAnswer))
+	require.NoError(t, ask(t, c, target, Ask{Method: "m"}))
+	leave()
+	require.Error(t, <-ended)
+	require.NoError(t, ask(t, c, target, Ask{Method: "m"}))
 }

@@ -8,7 +8,8 @@ import (
 
 // Members walks over the members of a JSON object in their order without
 // decoding any. data must be valid JSON; false says that it is no object. A key
-// is given as it is written, between its quotes.
+// is given as it stands between its quotes, without escapes that it does not need:
+// however it was written, it is compared as what its readers take it for.
 func Members(data []byte, visit func(key, value []byte)) bool {
 	i := skipSpace(data, 0)
 	if i == len(data) || data[i] != '{' {
@@ -17,7 +18,7 @@ func Members(data []byte, visit func(key, value []byte)) bool {
 	i = skipSpace(data, i+1)
 	for i < len(data) && data[i] != '}' {
 		keyEnd := skipValue(data, i)
-		key := data[i+1 : keyEnd-1]
+		key := spelled(data[i+1 : keyEnd-1])
 		i = skipSpace(data, skipSpace(data, keyEnd)+1) // over the colon
 		end := skipValue(data, i)
 		visit(key, data[i:end])
@@ -55,6 +56,15 @@ func plainKey(key []byte) []byte {
 		return key
 	}
 	return []byte(plain)
+}
+
+// spelled is a key as it is written without needless escapes.
+func spelled(key []byte) []byte {
+	if bytes.IndexByte(key, '\\') < 0 {
+		return key
+	}
+	text := appendText(nil, string(plainKey(key)))
+	return text[1 : len(text)-1]
 }
 
 func skipSpace(data []byte, i int) int {

@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"net/http"
 
+	"github.com/gin-gonic/gin"
 	"golang.org/x/sync/errgroup"
 
+	"uaol/providers/api"
 	"uaol/providers/upstream"
 	"uaol/services"
 )
@@ -16,9 +18,9 @@ import (
 const batches = "2025-03-26"
 
 const (
-	mostInBatch  = 100
+	mostInBatch  = 25
 	batchAtOnce  = 8
-	batchNeither = "A batch holds 1 to 100 messages, and initialize comes alone"
+	batchNeither = "A batch holds 1 to 25 messages, and initialize comes alone"
 )
 
 // isBatch reports whether a body holds several messages of a client that may send them.
@@ -28,13 +30,18 @@ func isBatch(r *http.Request, body []byte) bool {
 }
 
 // batch answers a body of several messages with all their answers. While they are under
-// way nothing can be told or asked.
-func (h *Handler) batch(to http.ResponseWriter, r *http.Request, caller services.Caller, shelf shelf, body []byte) {
+// way nothing can be told or asked. Each counts as a request of its own.
+func (h *Handler) batch(c *gin.Context, caller services.Caller, shelf shelf, body []byte) {
+	to, r := c.Writer, c.Request
 	var bodies []json.RawMessage
 	whole := newReply(to, r)
 	defer whole.close()
 	if err := json.Unmarshal(body, &bodies); err != nil || len(bodies) == 0 || len(bodies) > mostInBatch {
 		whole.fail(invalidRequest(batchNeither))
+		return
+	}
+	if err := api.CountMore(c, len(bodies)-1); err != nil {
+		api.Fail(c, err)
 		return
 	}
 	answers := make([]collected, len(bodies))

@@ -29,7 +29,7 @@ func TestBatches(t *testing.T) {
 
 	require.Equal(t, http.StatusAccepted, c.post(t, `[{"jsonrpc":"2.0","method":"notifications/initialized"}]`, nil).status)
 	newer := http.Header{"Mcp-Protocol-Version": {"2025-11-25"}}
-	many := "[" + strings.Repeat(`{"jsonrpc":"2.0","id":1,"method":"ping"},`, 100) + `{"jsonrpc":"2.0","id":1,"method":"ping"}]`
+	many := "[" + strings.Repeat(`{"jsonrpc":"2.0","id":1,"method":"ping"},`, 25) + `{"jsonrpc":"2.0","id":1,"method":"ping"}]`
 	for name, refused := range map[string]rpc{
 		"another version": c.post(t, three, newer), "none": c.post(t, `[]`, nil), "too many": c.post(t, many, nil),
 	} {
@@ -40,4 +40,14 @@ func TestBatches(t *testing.T) {
 	require.NoError(t, json.Unmarshal([]byte(got.body), &answers), got.body)
 	require.Equal(t, "-32600", rpc{object: answers[0]}.at("error.code"))
 	require.Equal(t, "-32600", rpc{object: answers[1]}.at("error.code"))
+}
+
+// TestBatchesCount as many requests as they hold messages.
+func TestBatchesCount(t *testing.T) {
+	t.Parallel()
+	b := limited(t, "20")
+	c := raw{b.user(t), "/mcp"}
+	ten := "[" + strings.Repeat(`{"jsonrpc":"2.0","id":1,"method":"ping"},`, 9) + `{"jsonrpc":"2.0","id":1,"method":"ping"}]`
+	statuses := []int{c.post(t, ten, nil).status, c.post(t, ten, nil).status, c.post(t, ten, nil).status}
+	require.Equal(t, []int{http.StatusOK, http.StatusOK, http.StatusTooManyRequests}, statuses)
 }

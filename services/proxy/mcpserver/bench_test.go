@@ -59,6 +59,14 @@ func setup(t testing.TB, start func(testing.TB, world.Settings) *world.World) *b
 
 func together(t testing.TB) *bench { return setup(t, world.Together) }
 
+// limited is a UAOL whose callers may make so many requests a minute.
+func limited(t testing.TB, requests string) *bench {
+	return setup(t, func(t testing.TB, s world.Settings) *world.World {
+		s["RATE_LIMIT_PER_MINUTE"] = requests
+		return world.Together(t, s)
+	})
+}
+
 // register registers a tool and has it approved.
 func (b *bench) register(t testing.TB, name, url string, price int) (id, slug string) {
 	t.Helper()

@@ -86,6 +86,25 @@ func (m *Mail) post(ctx context.Context, address string, body []byte) error {
 	return m.letters.put(ctx, address, m.ring.Seal(body, "mcp letter/"+address))
 }
 
+// keep delivers a letter that may be asked for again: it lies there besides.
+func (m *Mail) keep(ctx context.Context, address string, body []byte) error {
+	err := m.letters.put(ctx, address, m.ring.Seal(body, "mcp letter/"+address))
+	if err == nil {
+		m.hand(address, body)
+	}
+	return err
+}
+
+// lies gives the letter that lies at an address, if there is one.
+func (m *Mail) lies(ctx context.Context, address string) (body []byte, found bool, err error) {
+	letters, err := m.letters.lying(ctx, []string{address})
+	if err != nil || len(letters) == 0 {
+		return nil, false, err
+	}
+	body, err = m.ring.Open(letters[0].Body, "mcp letter/"+address)
+	return body, err == nil, err
+}
+
 // hand gives a letter to somebody who waits in this process.
 func (m *Mail) hand(address string, body []byte) bool {
 	m.mu.Lock()

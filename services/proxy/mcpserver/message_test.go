@@ -2,6 +2,7 @@ package mcpserver
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -51,9 +52,24 @@ func TestResultsAreSpliced(t *testing.T) {
 		`{}`: `{"_meta":{"uaol/credits":3,"uaol/call":"00000000-0000-0000-0000-000000000000"}}`,
 		`{"content":[],"_meta":{"a":1,"uaol/credits":9}}`:                                                             `{"_meta":{"uaol/credits":3,"uaol/call":"00000000-0000-0000-0000-000000000000","a":1},"content":[]}`,
 		`{"resultType":"complete","_meta":{"io.modelcontextprotocol/serverInfo":{"name":"x"}},"structuredContent":7}`: `{"_meta":{"uaol/credits":3,"uaol/call":"00000000-0000-0000-0000-000000000000"},"structuredContent":7}`,
+		// What it says in our place, however it writes that:
+		`{"\u005fmeta":{"uaol\/credits":0,"uaol\/call":"x","uaol/job":"y","b\/c":2}}`: `{"_meta":{"uaol/credits":3,"uaol/call":"00000000-0000-0000-0000-000000000000","b/c":2}}`,
 	} {
-		require.JSONEq(t, want, string(finished(json.RawMessage(result), false, "complete", call)))
+		got := string(finished(json.RawMessage(result), false, "complete", call))
+		require.JSONEq(t, want, got)
+		require.Equal(t, 1, strings.Count(got, "uaol"+"/call")+strings.Count(got, `uaol\/call`), got)
 	}
 	modern := finished(json.RawMessage(`{"content":[],"resultType":"x"}`), true, "complete", nil)
 	require.JSONEq(t, `{"resultType":"complete","_meta":{"io.modelcontextprotocol/serverInfo":`+serverInfo+`},"content":[]}`, string(modern))
+}
+
+// TestKeysAreWhatTheyMean, however a client's JSON writes them.
+func TestKeysAreWhatTheyMean(t *testing.T) {
+	t.Parallel()
+	m, fault := readMessage([]byte(`{"jsonrpc":"2.0","id":1,"\u006dethod":"tools/call","params":{"name":"a","_meta":{"uaol\/maxCredits":1,"uaol\/idempotencyKey":"k","io.modelcontextprotocol\/protocolVersion":"2026-07-28"}}}`))
+	require.Nil(t, fault)
+	require.Equal(t, "tools/call", m.method)
+	require.EqualValues(t, 1, *m.params.meta.maxCredits)
+	require.Equal(t, "k", m.params.meta.key)
+	require.Equal(t, stateless, m.params.meta.version)
 }

@@ -245,7 +245,7 @@ func (p *parking) say(address string, is news) bool {
 	text := mustJSON(is)
 	for {
 		ctx, cancel := context.WithTimeout(p.endpoint.ctx, parkRenew)
-		err := p.endpoint.mail.post(ctx, address, text)
+		err := p.endpoint.mail.keep(ctx, address, text)
 		cancel()
 		if err == nil {
 			return true
@@ -284,11 +284,14 @@ func (p *parking) rejoin(ctx context.Context, r round, answers json.RawMessage, 
 			return is, json.Unmarshal(text, &is)
 		case <-alive.C:
 			there, err := p.endpoint.repository.parked(ctx, r.Parked)
-			if err != nil || there {
+			if err != nil {
 				continue
 			}
-			found, err := p.endpoint.mail.letters.lying(ctx, []string{address}) // its last word
-			if err == nil && len(found) == 0 {
+			text, found, err := p.endpoint.mail.lies(ctx, address) // somebody else may have waited for it too
+			switch {
+			case err == nil && found:
+				return is, json.Unmarshal(text, &is)
+			case err == nil && !there:
 				return is, lost()
 			}
 		case <-ctx.Done():

@@ -257,5 +257,15 @@ func (s chosen) find(ctx context.Context, caller services.Caller, name string) (
 			return tool, own, nil
 		}
 	}
+	for _, c := range s.profile.Tools {
+		for method, called := range c.Names {
+			if c.Tool != registry.Workflows || called != name {
+				continue
+			}
+			if _, err := s.workflows.find(ctx, caller, method); err != nil { // it may be called otherwise by now
+				return laid{}, "", err
+			}
+		}
+	}
 	return laid{}, "", unknownMethod(name)
 }

@@ -144,6 +144,15 @@ func TestRoundsComeToTheOtherReplica(t *testing.T) {
 		got := one.modern(t, "tools/call", object{"name": tool, "requestState": again.at("result.requestState"), "inputResponses": answers}, nil)
 		require.Equal(t, "accept Bob", got.at("result.content.0.text"), got.body)
 		require.Equal(t, "complete", got.at("result.resultType"))
+		if tool == "old__ask" { // the other one makes a call of each round
+			// An answer that was lost on the way is had again, wherever the client comes.
+			for _, lost := range []raw{one, other} {
+				same := lost.modern(t, "tools/call", object{"name": tool, "requestState": again.at("result.requestState"), "inputResponses": answers}, nil)
+				require.Equal(t, got.at("result"), same.at("result"), same.body)
+				same = lost.modern(t, "tools/call", object{"name": tool, "requestState": state, "inputResponses": answers}, nil)
+				require.Equal(t, "input_required", same.at("result.resultType"), "that round brought another: %s", same.body)
+			}
+		}
 	}
 	require.Equal(t, "9986", credits(t, user))
 }

@@ -91,6 +91,11 @@ func (q *request) introduced() *upstream.RPCError {
 		return invalidRequest("This protocol has no answers from clients")
 	}
 	version := header.Get(versionHeader)
+	for _, name := range []string{versionHeader, methodHeader, nameHeader} {
+		if len(header.Values(name)) > 1 { // others on the way may read another one
+			return &upstream.RPCError{Code: mcp.CodeHeaderMismatch, Message: "The header " + name + " comes more than once"}
+		}
+	}
 	switch {
 	case q.id == nil: // what notifications say of themselves is not laid down
 		q.version = stateless

@@ -45,7 +45,7 @@ func spliced(result json.RawMessage, modern bool, kind string, own []byte) []byt
 	whole = append(append(whole, `"_meta":{`...), own...)
 	upstream.Members(rest, func(key, value []byte) {
 		switch string(key) {
-		case metaServer, metaCredits, metaCall:
+		case metaServer, metaCredits, metaCall, metaJob:
 			return
 		}
 		if whole[len(whole)-1] != '{' {

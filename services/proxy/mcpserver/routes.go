@@ -99,7 +99,7 @@ func (h *Handler) post(c *gin.Context, caller services.Caller, shelf shelf) {
 		return
 	}
 	if isBatch(c.Request, body) {
-		h.batch(c.Writer, c.Request, caller, shelf, body)
+		h.batch(c, caller, shelf, body)
 		return
 	}
 	m, fault := readMessage(body)

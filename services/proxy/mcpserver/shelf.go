@@ -137,6 +137,11 @@ func (s *everything) find(ctx context.Context, caller services.Caller, name stri
 	if own, ok := tool.own(name); ok {
 		return tool, own, nil
 	}
+	if slug == registry.Workflows { // which may be called otherwise by now
+		if _, err := s.workflows.find(ctx, caller, rest); err != nil {
+			return laid{}, "", err
+		}
+	}
 	return laid{}, "", unknownMethod(name)
 }
 

@@ -123,6 +123,7 @@ func TestWhoMayCome(t *testing.T) {
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, b.world.Gateway+"/mcp", nil)
 	require.NoError(t, err)
 	request.Header = user.Header.Clone()
+	request.Header.Set("X-Uaol-Origin", "x") // which only a gateway of ours may say
 	request.Host = "rebound.example.com"
 	response, err := world.HTTP.Do(request)
 	require.NoError(t, err)

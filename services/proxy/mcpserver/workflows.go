@@ -33,6 +33,7 @@ type whose struct{ organization, account uuid.UUID }
 type runnables struct {
 	offer registry.Offer
 	by    map[string]jobs.Runnable
+	alike map[string][]string // names that several come to: what these are called instead
 }
 
 // workflowsFor is how long a change of a workflow, or of its price, may go unnoticed in
@@ -83,6 +84,9 @@ func (w *workflows) find(ctx context.Context, caller services.Caller, method str
 		return jobs.Runnable{}, err
 	}
 	found, ok := mine.by[method]
+	if several := mine.alike[method]; !ok && several != nil {
+		return jobs.Runnable{}, services.Errorf(services.NotFound, "Several workflows have names that come to %s; they are called %s", method, strings.Join(several, ", "))
+	}
 	if !ok {
 		return jobs.Runnable{}, unknownMethod(registry.MethodName(registry.Workflows, method))
 	}
@@ -98,6 +102,7 @@ func laidOut(found []jobs.Runnable, organization uuid.UUID) runnables {
 	mine := runnables{
 		offer: registry.Offer{Slug: registry.Workflows, Name: "Workflows", Organization: organization, Pinned: true},
 		by:    make(map[string]jobs.Runnable, len(found)),
+		alike: map[string][]string{},
 	}
 	mine.offer.Prices = make(map[string]int64, len(found))
 	times := map[string]int{}
@@ -107,12 +112,10 @@ func laidOut(found []jobs.Runnable, organization uuid.UUID) runnables {
 	sum := sha256.New()
 	for _, w := range found {
 		name := wordsOf(w.Name)
-		if times[name] > 1 || name == "" {
-			id := w.ID.String()
-			name = strings.Trim(name[:min(len(name), mostWords-len(id[:8])-1)]+"-"+id[:8], "-")
-		}
-		if _, taken := mine.by[name]; taken {
-			continue
+		if words := name; times[words] > 1 || words == "" {
+			id := w.ID.String()[idsOwn:]
+			name = strings.Trim(words[:min(len(words), mostWords-len(id)-1)]+"-"+id, "-")
+			mine.alike[words] = append(mine.alike[words], name)
 		}
 		mine.by[name] = w
 		mine.offer.Prices[name] = w.Cost
@@ -124,6 +127,10 @@ func laidOut(found []jobs.Runnable, organization uuid.UUID) runnables {
 	mine.offer.Digest = hex.EncodeToString(sum.Sum(nil))
 	return mine
 }
+
+// idsOwn is where the part of an id begins that it shares with no other: before it are the
+// time and the lane.
+const idsOwn = 24
 
 // mostWords is what a method's name may have with the short name before it.
 const mostWords = 64 - len(registry.Workflows) - len("__")

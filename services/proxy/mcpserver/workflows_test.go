@@ -101,12 +101,14 @@ func TestWorkflowsNames(t *testing.T) {
 		}
 		return all
 	}
-	require.ElementsMatch(t, []string{"a-b-" + one[:8], "a-b-" + two[:8], odd[:8], strings.Repeat("x", 54)}, names())
-	got, err := session.CallTool(t.Context(), &mcp.CallToolParams{Name: "workflow__a-b-" + two[:8]})
+	require.ElementsMatch(t, []string{"a-b-" + one[24:], "a-b-" + two[24:], odd[24:], strings.Repeat("x", 54)}, names())
+	got, err := session.CallTool(t.Context(), &mcp.CallToolParams{Name: "workflow__a-b-" + two[24:]})
 	require.NoError(t, err)
 	require.Contains(t, textOf(t, got), "2")
+	_, err = session.CallTool(t.Context(), &mcp.CallToolParams{Name: "workflow__a-b"})
+	require.ErrorContains(t, err, "a-b-"+one[24:])
 
-	answer := user.Do(t, http.MethodPost, "/profiles", object{"name": "mine", "tools": []object{{"tool": "workflow", "methods": []string{odd[:8]}, "names": object{odd[:8]: "japan"}}}})
+	answer := user.Do(t, http.MethodPost, "/profiles", object{"name": "mine", "tools": []object{{"tool": "workflow", "methods": []string{odd[24:]}, "names": object{odd[24:]: "japan"}}}})
 	require.Equal(t, http.StatusCreated, answer.Status, answer)
 	mine := connect(t, user, "/mcp/p/mine", sessions, nil)
 	listed, err := mine.ListTools(t.Context(), nil)
