@@ -86,16 +86,18 @@ var accesses = map[string]access{
 	"GET /auth/oidc/callback":                    {own: "302", foreign: "302"},
 
 	// Programs that are let in: who asks for it shows what OAuth has for that
-	"GET /.well-known/oauth-protected-resource":                   {own: everybody, foreign: everybody},
-	"GET /.well-known/oauth-protected-resource/mcp":               {own: everybody, foreign: everybody},
-	"GET /.well-known/oauth-protected-resource/mcp/{kind}/{part}": {own: everybody, foreign: everybody},
-	"GET /.well-known/oauth-authorization-server":                 {own: everybody, foreign: everybody},
-	"GET /oauth/authorize":                                        {own: "400", foreign: "400"}, // it names no program
-	"POST /oauth/sign-in":                                         {own: "403", foreign: "403"}, // no page was shown
-	"POST /oauth/authorize":                                       {own: "403", foreign: "403"},
-	"POST /oauth/token":                                           {own: "400", foreign: "400"}, // no form
-	"POST /oauth/revoke":                                          {own: "400", foreign: "400"},
-	"POST /oauth/register":                                        {own: "400", foreign: "400", body: says(object{})},
+	"GET /.well-known/oauth-protected-resource":                          {own: everybody, foreign: everybody},
+	"GET /.well-known/oauth-protected-resource/mcp":                      {own: everybody, foreign: everybody},
+	"GET /.well-known/oauth-protected-resource/mcp/{kind}/{part}":        {own: everybody, foreign: everybody},
+	"GET /.well-known/oauth-protected-resource/mcp/search":               {own: everybody, foreign: everybody},
+	"GET /.well-known/oauth-protected-resource/mcp/{kind}/{part}/search": {own: everybody, foreign: everybody},
+	"GET /.well-known/oauth-authorization-server":                        {own: everybody, foreign: everybody},
+	"GET /oauth/authorize":                                               {own: "400", foreign: "400"}, // it names no program
+	"POST /oauth/sign-in":                                                {own: "403", foreign: "403"}, // no page was shown
+	"POST /oauth/authorize":                                              {own: "403", foreign: "403"},
+	"POST /oauth/token":                                                  {own: "400", foreign: "400"}, // no form
+	"POST /oauth/revoke":                                                 {own: "400", foreign: "400"},
+	"POST /oauth/register":                                               {own: "400", foreign: "400", body: says(object{})},
 
 	// Keys of model providers
 	"GET /api-keys":                    {own: accounts, foreign: accounts},

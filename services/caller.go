@@ -93,7 +93,7 @@ type Credentials struct {
 	Foreign      bool   // Authorization is there, in a scheme that is not ours
 	Guest        bool   // the route takes guests: make one when nothing else is given
 	Resource     string // the URL of the protected resource that is asked for; "" where the route is none
-	Family       string // the URL that Resource is at or below: what was given for it counts there too
+	Family       string // the URL that Resource is at or below: what was given for it, or between the two, counts there too
 }
 
 // Origin is where a request comes from.

@@ -50,7 +50,7 @@ const errUnlinked = "Nobody here is known as this account of %s; sign in with it
 // verifyForeign is for tokens of an issuer that the operator accepts. Whoever it says
 // that it is must have signed in here with it; scopes are those that it names.
 func (s *Service) verifyForeign(ctx context.Context, in VerifyRequest, organization *uuid.UUID) (Verified, error) {
-	said, err := s.issuers.Verify(ctx, in.Bearer, in.Resource, in.Family)
+	said, err := s.issuers.Verify(ctx, in.Bearer, oauth.Covering(in.Resource, in.Family)...)
 	if err != nil {
 		return Verified{}, err
 	}
@@ -68,7 +68,7 @@ func (s *Service) verifyForeign(ctx context.Context, in VerifyRequest, organizat
 	return verified, err
 }
 
-// byAccessToken finds the account of a token that was given for a resource. The role
+// byAccessToken finds the account of a token that was given for a resource, or above it. The role
 // is of the membership in which it was given: it does not count again for somebody who
 // left and came back.
 func (r *Repository) byAccessToken(ctx context.Context, in VerifyRequest) (credential, error) {
@@ -82,8 +82,8 @@ func (r *Repository) byAccessToken(ctx context.Context, in VerifyRequest) (crede
 		LEFT JOIN uaol_auth.members m
 			ON m.account_id = a.account_id AND m.organization_id = g.organization_id AND g.created_at >= m.created_at
 		WHERE t.hash = $1 AND t.kind = 'access' AND t.expires_at > now() AND s.expires_at > now()
-			AND g.resource IN ($2::text, $3::text)`,
-		keyHash(in.Bearer), in.Resource, in.Family)
+			AND g.resource = any($2::text[])`,
+		keyHash(in.Bearer), oauth.Covering(in.Resource, in.Family))
 }
 
 // byIdentity finds the account that a provider's identity is linked with.

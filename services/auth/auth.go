@@ -31,7 +31,7 @@ type VerifyRequest struct {
 	Organization string `json:"organization,omitempty"` // for whom; "" for the key's or the personal one
 	Address      string `json:"address,omitempty"`      // the client's
 	Resource     string `json:"resource,omitempty"`     // the protected resource that is asked for: tokens given for it count
-	Family       string `json:"family,omitempty"`       // the one that this is at or below: so do those
+	Family       string `json:"family,omitempty"`       // the one that this is at or below: so do those, and what is between
 }
 
 // Verified is whose credentials they were.

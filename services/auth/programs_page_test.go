@@ -57,6 +57,18 @@ func TestThePageIsClosed(t *testing.T) {
 	require.Equal(t, 2, strings.Count(signIn.text, "<label"))
 }
 
+// TestAProgramWithoutAName is shown by where it is sent to.
+func TestAProgramWithoutAName(t *testing.T) {
+	t.Parallel()
+	w := openTown(t)
+	w.made(t, "ada@example.com")
+	p := w.registered(t, map[string]any{"client_name": nil, "redirect_uris": []string{"https://app.example.com/back", callback}})
+	v := w.visitor(t)
+	consent := v.signIn(v.open(p.request(oauth2.GenerateVerifier())), "ada@example.com", "correct horse")
+	require.Contains(t, consent.text, "<strong>app.example.com</strong> wants to use UAOL")
+	require.Contains(t, consent.text, "nobody has checked")
+}
+
 // TestStrangersWordsStayText: names, states and addresses show as they were written.
 func TestStrangersWordsStayText(t *testing.T) {
 	t.Parallel()

@@ -507,7 +507,11 @@ func TestRegistration(t *testing.T) {
 	}
 	for body, code := range map[string]string{
 		`{`: "invalid_client_metadata", `[]`: "invalid_client_metadata", ``: "invalid_client_metadata",
-		`{"redirect_uris":["http://localhost/x"]}`:                                                                  "invalid_client_metadata",
+		`{"client_name":" ","redirect_uris":["http://localhost/x"]}`: "invalid_client_metadata",
+		`{"redirect_uris":["https://%E2%80%AE.example.com/x"]}`:      "invalid_client_metadata",
+		`{}`:                             "invalid_redirect_uri",
+		`{"redirect_uris":["http://["]}`: "invalid_redirect_uri",
+		`{"redirect_uris":["cursor://callback"]}`:                                                                   "invalid_redirect_uri",
 		`{"client_name":"` + strings.Repeat("x", 101) + `","redirect_uris":["http://localhost/x"]}`:                 "invalid_client_metadata",
 		`{"client_name":"x\u202ey","redirect_uris":["http://localhost/x"]}`:                                         "invalid_client_metadata",
 		`{"client_name":"x\ny","redirect_uris":["http://localhost/x"]}`:                                             "invalid_client_metadata",
@@ -539,6 +543,9 @@ func TestRegistration(t *testing.T) {
 	require.NotEmpty(t, body["client_secret"])
 	require.InDelta(t, 0, body["client_secret_expires_at"], 0)
 	require.NotContains(t, body, "logo_uri")
+	got = register(`{"redirect_uris":["https://app.example.com:8443/x","http://localhost/x"]}`)
+	require.Equal(t, http.StatusCreated, got.status, got.text)
+	require.Equal(t, "app.example.com", got.json(t)["client_name"], "it has no name, and is shown by its first address")
 
 	// An address may not fill the table, and what nobody uses goes.
 	last := got.status

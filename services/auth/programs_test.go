@@ -145,12 +145,13 @@ func TestMetadataOfResources(t *testing.T) {
 	w := openTown(t)
 	for path, resource := range map[string]string{
 		"": "", "/mcp": "/mcp", "/mcp/p/mine": "/mcp/p/mine", "/mcp/t/0199c0de-0000-7000-8000-000000000001": "/mcp/t/0199c0de-0000-7000-8000-000000000001",
+		"/mcp/search": "/mcp/search", "/mcp/p/mine/search": "/mcp/p/mine/search", "/mcp/p/search": "/mcp/p/search",
 	} {
 		got := send(t, plain(), http.MethodGet, w.url+"/.well-known/oauth-protected-resource"+path, "")
 		require.Equal(t, http.StatusOK, got.status, got.text)
 		require.Equal(t, w.url+resource, got.json(t)["resource"])
 	}
-	for _, path := range []string{"/jobs", "/mcp/x/mine", "/mcp/p", "/mcp/p/a%22b", "/mcp/p/-x"} {
+	for _, path := range []string{"/jobs", "/mcp/x/mine", "/mcp/p", "/mcp/p/a%22b", "/mcp/p/-x", "/mcp/search/x", "/mcp/t/mine/search", "/mcp/p/-x/search", "/mcp/p/mine/search/search", "/mcp/p/mine/x"} {
 		got := send(t, plain(), http.MethodGet, w.url+"/.well-known/oauth-protected-resource"+path, "")
 		require.Equal(t, http.StatusNotFound, got.status, path)
 	}
@@ -185,12 +186,16 @@ func TestATokenIsForOneResource(t *testing.T) {
 	tool := "/mcp/t/0199c0de-0000-7000-8000-000000000001"
 	p.resource = w.url + tool
 	one := p.letIn(t, ada).AccessToken
+	p.resource = w.url + "/mcp/search"
+	search := p.letIn(t, ada).AccessToken
+	p.resource = w.url + "/mcp/p/mine/search"
+	partSearch := p.letIn(t, ada).AccessToken
 	_, limited, err := w.service.AddKey(t.Context(), ada.Account.Caller(), KeyRequest{Name: "jobs", Scopes: []string{"jobs:write"}})
 	require.NoError(t, err)
 	_, fitting, err := w.service.AddKey(t.Context(), ada.Account.Caller(), KeyRequest{Name: "mcp", Scopes: []string{"mcp:write"}})
 	require.NoError(t, err)
 
-	tokens := map[string]string{"whole": whole, "part": part, "tool": one, "session": ada.Token, "key": ada.Key, "key for it": fitting, "key for jobs": limited, "nonsense": "uat_nonsense"}
+	tokens := map[string]string{"whole": whole, "part": part, "tool": one, "search": search, "part's search": partSearch, "session": ada.Token, "key": ada.Key, "key for it": fitting, "key for jobs": limited, "nonsense": "uat_nonsense"}
 	for _, test := range []struct {
 		path string
 		open map[string]int // all others are refused with 401
@@ -199,6 +204,10 @@ func TestATokenIsForOneResource(t *testing.T) {
 		{"/mcp/p/mine", map[string]int{"whole": 200, "part": 200, "session": 200, "key": 200, "key for it": 200, "key for jobs": 403}},
 		{"/mcp/p/m%69ne", map[string]int{"whole": 200, "part": 200, "session": 200, "key": 200, "key for it": 200, "key for jobs": 403}},
 		{"/mcp/p/others", map[string]int{"whole": 200, "session": 200, "key": 200, "key for it": 200, "key for jobs": 403}},
+		{"/mcp/search", map[string]int{"whole": 200, "search": 200, "session": 200, "key": 200, "key for it": 200, "key for jobs": 403}},
+		{"/mcp/p/mine/search", map[string]int{"whole": 200, "part": 200, "part's search": 200, "session": 200, "key": 200, "key for it": 200, "key for jobs": 403}},
+		{"/mcp/p/others/search", map[string]int{"whole": 200, "session": 200, "key": 200, "key for it": 200, "key for jobs": 403}},
+		{"/mcp/p/search", map[string]int{"whole": 200, "session": 200, "key": 200, "key for it": 200, "key for jobs": 403}},
 		{tool, map[string]int{"whole": 200, "tool": 200, "session": 200, "key": 200, "key for it": 200, "key for jobs": 403}},
 		{"/mcpx", map[string]int{"session": 200, "key": 200, "key for it": 403, "key for jobs": 403}},
 		{"/auth/keys", map[string]int{"session": 400, "key": 400, "key for it": 403, "key for jobs": 403}}, // a key needs a name

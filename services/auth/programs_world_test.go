@@ -38,6 +38,8 @@ func protected() []api.Operation {
 		api.Get("/mcp", "The whole resource", tell, api.Resource("/mcp")),
 		api.Post("/mcp/t/{toolId}", "One tool", tell, api.Resource("/mcp")),
 		api.Post("/mcp/p/{profile}", "One profile", tell, api.Resource("/mcp")),
+		api.Post("/mcp/search", "Search in the whole", tell, api.Resource("/mcp")),
+		api.Post("/mcp/p/{profile}/search", "Search in one profile", tell, api.Resource("/mcp")),
 		api.Post("/mcpx", "No part of it", tell),
 	}
 }

@@ -3,6 +3,7 @@ package oauth
 import (
 	"context"
 	"encoding/json"
+	"net/url"
 	"slices"
 	"time"
 
@@ -30,10 +31,7 @@ const maxRedirects = 20
 
 // client judges it.
 func (m metadata) client() (Client, *Refusal) {
-	name, ok := shownName(m.Name)
 	switch {
-	case !ok:
-		return Client{}, refuse(codeInvalidMetadata, "client_name must be a line of at most 100 characters")
 	case len(m.Redirects) == 0 || len(m.Redirects) > maxRedirects:
 		return Client{}, refuse(codeInvalidRedirect, "redirect_uris must have from 1 to %d addresses", maxRedirects)
 	case len(m.GrantTypes) > 0 && !slices.Contains(m.GrantTypes, grantCode):
@@ -48,7 +46,24 @@ func (m metadata) client() (Client, *Refusal) {
 			return Client{}, refuse(codeInvalidRedirect, "redirect_uris[%d] %s", i, fault)
 		}
 	}
+	name, ok := shownName(m.Name)
+	if !ok {
+		return Client{}, refuse(codeInvalidMetadata, "client_name must be a line of at most 100 characters")
+	}
 	return Client{Name: name, Redirects: m.Redirects, Method: m.Method, Refreshes: slices.Contains(m.GrantTypes, grantRefresh)}, nil
+}
+
+// orHost is a name, or of a program that has none where it is sent to: RFC 7591 leaves
+// the name out where it pleases, and people must be shown something.
+func orHost(name string, redirects []string) string {
+	if name != "" || len(redirects) == 0 {
+		return name
+	}
+	u, err := url.Parse(redirects[0])
+	if err != nil {
+		return ""
+	}
+	return u.Hostname()
 }
 
 // Registered is a program with the only copy of its secret: RFC 7591, section 3.2.1.
@@ -85,6 +100,7 @@ func (s *Service) Register(ctx context.Context, text []byte) (Registered, error)
 	if said.Method == "" {
 		said.Method = methodBasic // what the RFC takes for granted
 	}
+	said.Name = orHost(said.Name, said.Redirects)
 	client, refusal := said.client()
 	if refusal != nil {
 		return Registered{}, refusal

@@ -8,7 +8,8 @@ import (
 )
 
 // Family is the path of the protected resource. What lies below it are parts of it,
-// which tokens may be for alone: one tool's, at /t/, and one profile's, at /p/.
+// which tokens may be for alone: one tool's, at /t/, one profile's, at /p/, and what only
+// searches, in the whole or in a profile, at /search.
 const Family = "/mcp"
 
 // Scope is the only one there is: that which keys need to use the resource. Listing
@@ -28,7 +29,20 @@ func Known(scopes []string) string {
 	return ""
 }
 
-var partForm = regexp.MustCompile(`^(/[tp]/[A-Za-z0-9][A-Za-z0-9_-]{0,99})?$`)
+var partForm = regexp.MustCompile(`^(/t/[A-Za-z0-9][A-Za-z0-9_-]{0,99}|(/p/[A-Za-z0-9][A-Za-z0-9_-]{0,99})?(/search)?)$`)
+
+// Covering are the resources for which a token may be given that counts at one: it and
+// those that it is below, up to the family's.
+func Covering(resource, family string) []string {
+	all := []string{resource}
+	for above := resource; strings.HasPrefix(above, family+"/"); {
+		above = above[:strings.LastIndexByte(above, '/')]
+		if partForm.MatchString(above[len(family):]) {
+			all = append(all, above)
+		}
+	}
+	return all
+}
 
 // resourceOf is a resource indicator (RFC 8707) in the spelling that tokens have it in;
 // false when it is not of ours. Without one the whole resource is meant, and so it is by

@@ -13,6 +13,8 @@ func TestResourceOf(t *testing.T) {
 		for said, want := range map[string]string{
 			"": "/mcp", base: "/mcp", base + "/": "/mcp", base + "/mcp": "/mcp", base + "/mcp/": "/mcp", base + "/mcp/p/a-b_C9": "/mcp/p/a-b_C9",
 			base + "/mcp/t/0199c0de-0000-7000-8000-000000000001": "/mcp/t/0199c0de-0000-7000-8000-000000000001",
+			base + "/mcp/search": "/mcp/search", base + "/mcp/search/": "/mcp/search", base + "/mcp/p/a/search": "/mcp/p/a/search", base + "/mcp/p/search": "/mcp/p/search",
+			base + "/mcp/t/a/search": "-", base + "/mcp/search/a": "-", base + "/mcp/search/search": "-", base + "/mcp/p/a/search/search": "-", base + "/mcp/searchx": "-", base + "/search": "-",
 			base + "/mcp/p": "-", base + "/mcp/x/a": "-", base + "/mcp/p/a/b": "-", base + "/mcp/p/-": "-", base + "/mcp/p/a%20b": "-", base + "/mcp/p/%61": "-",
 			base + "/mcp#x": "-", base + "/mcp#": "-", base + "/mcp?x": "-", base + "/mcp?": "-", base + "/jobs": "-", base + "/MCP": "-", base + "x/mcp": "-", base + "//mcp": "-",
 			"https://evil.example.com/mcp": "-", "/mcp": "-", "mcp": "-", "ftp://uaol.example.com/mcp": "-", "https:///mcp": "-", "https://u@uaol.example.com/mcp": "-",

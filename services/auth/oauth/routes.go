@@ -37,7 +37,9 @@ func (h *Handler) Operations() []api.Operation {
 	return []api.Operation{
 		api.Get(api.ResourceMetadata, "Where to get a token for /mcp (RFC 9728)", h.wholeServer, open),
 		api.Get(api.ResourceMetadata+Family, "Where to get a token for /mcp (RFC 9728)", h.resource, open),
+		api.Get(api.ResourceMetadata+Family+"/search", "Where to get a token for /mcp/search (RFC 9728)", h.search, open),
 		api.Get(api.ResourceMetadata+Family+"/{kind}/{part}", "Where to get a token for a part of /mcp (RFC 9728)", h.part, open),
+		api.Get(api.ResourceMetadata+Family+"/{kind}/{part}/search", "Where to get a token for the search in a part of /mcp (RFC 9728)", h.partSearch, open),
 		api.Get("/.well-known/oauth-authorization-server", "How to ask for tokens (RFC 8414)", h.server, open),
 
 		api.Raw(http.MethodGet, authorizePath, "The page on which somebody lets a program in", h.show, open),
@@ -60,6 +62,10 @@ func (h *Handler) resource(ctx context.Context, _ services.Caller, _ *struct{}) 
 	return h.service.Resource(ctx, Family)
 }
 
+func (h *Handler) search(ctx context.Context, _ services.Caller, _ *struct{}) (ProtectedResource, error) {
+	return h.service.Resource(ctx, Family+"/search")
+}
+
 type partInput struct {
 	Kind string `path:"kind" doc:"t for a tool, p for a profile"`
 	Part string `path:"part"`
@@ -67,6 +73,10 @@ type partInput struct {
 
 func (h *Handler) part(ctx context.Context, _ services.Caller, in *partInput) (ProtectedResource, error) {
 	return h.service.Resource(ctx, Family+"/"+in.Kind+"/"+in.Part)
+}
+
+func (h *Handler) partSearch(ctx context.Context, _ services.Caller, in *partInput) (ProtectedResource, error) {
+	return h.service.Resource(ctx, Family+"/"+in.Kind+"/"+in.Part+"/search")
 }
 
 func (h *Handler) server(ctx context.Context, _ services.Caller, _ *struct{}) (AuthorizationServer, error) {
