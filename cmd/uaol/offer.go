@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -73,6 +74,15 @@ func (o *offering) offer(cmd *cobra.Command, remote remoteFlags, name string) er
 		all = append(all, one)
 	}
 	t := newTerminal(cmd)
+	if !o.takeAway && !o.print && o.profile+o.tool != "" {
+		for _, one := range all {
+			if err := o.look(cmd, remote, one.key); isAbsent(err) {
+				return err
+			} else if err != nil {
+				fmt.Fprintf(t.err, "%s: whether there is %s was not checked: %s.\n", one.client.Title, cmp.Or(o.profile, o.tool), err)
+			}
+		}
+	}
 	for _, one := range all {
 		if err := o.offerTo(t, one, entry.Name); err != nil {
 			return err
@@ -118,6 +128,41 @@ func (o *offering) prepare(name string, entry desktop.Entry) (one offered, err e
 	}
 	one.key = one.client.Env(one.file, entry.Name, "UAOL_API_KEY")
 	return one, nil
+}
+
+const looking = 5 * time.Second
+
+// look asks the server that an entry with a key leads to, if it runs, for what was chosen.
+func (o *offering) look(cmd *cobra.Command, flags remoteFlags, key string) error {
+	ctx, cancel := context.WithTimeout(cmd.Context(), looking)
+	defer cancel()
+	env, remote, err := flags.settings()
+	if err != nil {
+		return err
+	}
+	if env.Source("UAOL_API_KEY") == ".env" {
+		key = cmp.Or(key, remote.Key)
+	}
+	var c *client
+	if remote.Key = key; remote.URL != "" {
+		c, err = named(remote)
+	} else {
+		here, failed := newLocal(cmd, env)
+		if failed != nil {
+			return failed
+		}
+		if c, err = here.running(ctx, key); err == nil && c == nil {
+			err = errNoServer
+		}
+	}
+	switch {
+	case err != nil:
+		return err
+	case o.profile != "":
+		return c.steady().hasProfile(ctx, o.profile)
+	}
+	_, err = c.steady().find(ctx, o.tool)
+	return err
 }
 
 func (o *offering) offerTo(t terminal, one offered, name string) error {
