@@ -34,11 +34,11 @@ The server is the one that UAOL_URL names, with the key in UAOL_API_KEY. Without
 them it is the one of the data directory on this machine (UAOL_DATA_DIR, .uaol in
 the current directory), as operator@localhost or with the key in UAOL_API_KEY: a
 profile is found with a key of its organization alone. When none runs there, the
-first request starts one, which belongs to no client: it listens on a free
-port of this machine alone, logs to server/log in the data directory, is used by all others that come ("uaol mcp" and other commands), and ends once none of
-them has used it for UAOL_MCP_LINGER (10 minutes); jobs and schedules then wait for
-the next one. "uaol serve" on the same data directory takes its place; its clients
-go on there.
+first request starts one, which belongs to no client: it listens on a free port of
+this machine alone, logs to server/log in the data directory, is used by all others
+that come ("uaol mcp" and other commands), and ends once none of them has used it for
+UAOL_MCP_LINGER (10 minutes); jobs and schedules then wait for the next one. "uaol
+serve" on the same data directory takes its place; its clients go on there.
 
 Any number may be started at once, in any order, and killed. When the server goes
 away meanwhile, another one is found or started, and the client's session goes on:
