@@ -3,6 +3,7 @@ package bridge
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -47,6 +48,9 @@ const (
 // Patience is how long a request waits for a server, at most; clients wait a minute.
 const Patience = 50 * time.Second
 
+// soon is how long a request that no server has got waits before people are told.
+const soon = 3 * time.Second
+
 // Run carries messages until the client's side ends or ctx does.
 func (b *Bridge) Run(ctx context.Context) error {
 	own, cancel := context.WithCancel(context.WithoutCancel(ctx))
@@ -83,11 +87,13 @@ type running struct {
 	pending map[string]*pending // requests without an answer, by their ids
 	quiet   chan struct{}       // closed when there is none any more; nil where nobody waits for that
 	mirrors map[string][]upstream.Mirror
+	waiting bool // people have been told so
 }
 
 // pending is a request that waits for its answer.
 type pending struct {
 	*message
+	in     *batch
 	ctx    context.Context
 	cancel context.CancelFunc
 
@@ -145,12 +151,24 @@ func (r *running) write(text []byte) {
 
 // take takes a client's message.
 func (r *running) take(line []byte) {
+	if r.isBatch(line) {
+		r.takeAll(line)
+		return
+	}
 	m, ok := read(line)
 	switch {
 	case !ok:
 		r.write(failure(nil, notJSON))
 	case m.isRequest():
-		r.begin(m)
+		r.begin(m, nil)
+	default:
+		r.takeOne(m)
+	}
+}
+
+// takeOne takes what needs no answer.
+func (r *running) takeOne(m *message) {
+	switch {
 	case m.method == cancelled:
 		r.giveUp(m)
 	default:
@@ -158,9 +176,9 @@ func (r *running) take(line []byte) {
 	}
 }
 
-// begin carries a request, beside all others.
-func (r *running) begin(m *message) {
-	p := &pending{message: m}
+// begin carries a request, beside all others; in is the batch that it came in, or nil.
+func (r *running) begin(m *message, in *batch) {
+	p := &pending{message: m, in: in}
 	p.ctx, p.cancel = context.WithCancel(r.ctx)
 	r.mu.Lock()
 	r.pending[string(m.id)] = p
@@ -177,6 +195,9 @@ func (r *running) begin(m *message) {
 
 func (r *running) end(p *pending) {
 	p.cancel()
+	if p.in != nil {
+		r.done(p.in)
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.pending[string(p.id)] == p {
@@ -225,7 +246,11 @@ func (r *running) answer(p *pending, text []byte) {
 	p.mu.Lock()
 	gone := p.cancelled
 	p.mu.Unlock()
-	if !gone && p.ctx.Err() == nil {
+	switch {
+	case gone || p.ctx.Err() != nil:
+	case p.in != nil:
+		p.in.add(text)
+	default:
 		r.write(text)
 	}
 }
@@ -280,14 +305,40 @@ func (r *running) leave() {
 	all.Wait()
 }
 
+// late tells people what a request waits for, once until the server has answered.
+func (r *running) late(p *pending) {
+	p.mu.Lock()
+	arrived := p.delivery != nil && p.delivery.perhaps()
+	p.mu.Unlock()
+	r.mu.Lock()
+	told := r.waiting || arrived
+	r.waiting = r.waiting || !arrived
+	r.mu.Unlock()
+	if told {
+		return
+	}
+	r.ways.mu.Lock()
+	server := cmp.Or(r.ways.last, "the server")
+	r.ways.mu.Unlock()
+	r.Say("no answer from %s yet; a request waits for it up to %s", server, Patience)
+}
+
+// reached is told that the server has answered.
+func (r *running) reached() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.waiting = false
+}
+
 // ways keeps the way to the endpoint.
 type ways struct {
 	ctx    context.Context
 	attach func(ctx context.Context, start bool) (*Way, error)
 	flight singleflight.Group
 
-	mu  sync.Mutex
-	now *Way
+	mu   sync.Mutex
+	now  *Way
+	last string // URL
 }
 
 func (w *ways) known() *Way {
@@ -317,7 +368,7 @@ func (w *ways) of(ctx context.Context, failed *Way, start bool) (*Way, error) {
 		way, err := w.attach(ctx, start)
 		if err == nil {
 			w.mu.Lock()
-			w.now = way
+			w.now, w.last = way, way.URL
 			w.mu.Unlock()
 		}
 		return way, err

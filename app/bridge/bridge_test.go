@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
@@ -225,6 +226,8 @@ func TestRefusals(t *testing.T) {
 		{401, `{"success":false,"error":{"code":"AUTHENTICATION_ERROR","message":"who"}}`, 401, "who (the server does not know the API key; set UAOL_API_KEY)", "AUTHENTICATION_ERROR"},
 		{413, `{"jsonrpc":"2.0","error":{"code":-32600,"message":"too large"}}`, -32600, "too large", ""},
 		{400, `{"jsonrpc":"2.0","id":9,"error":{"code":-32022,"message":"v","data":{"code":"x"}}}`, -32022, "v", "x"},
+		{400, `{"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"The id must be a text"}}`, -32600, "The id must be a text", ""},
+		{200, `{"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"odd"}}`, -32600, "odd", ""},
 		{502, `<html>`, 502, "Something that is not UAOL answered with status 502", "UNAVAILABLE"},
 		{307, ``, 307, "Something that is not UAOL answered with status 307", "UNAVAILABLE"},
 		{200, `{"ok":true}`, 502, "Something that is not UAOL answered with status 502", "UNAVAILABLE"},
@@ -238,6 +241,84 @@ func TestRefusals(t *testing.T) {
 		require.Equal(t, c.message, message, c.body)
 		require.Equal(t, c.word, word, c.body)
 	}
+}
+
+// TestPeopleAreToldWhatTheServerSaid of what needs no answer.
+func TestPeopleAreToldWhatTheServerSaid(t *testing.T) {
+	t.Parallel()
+	e := play(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusBadRequest)
+		_, _ = w.Write([]byte(`{"jsonrpc":"2.0","error":{"code":-32600,"message":"The message is neither a request nor an answer"}}`))
+	})
+	r := bridged(t, func(int) string { return e.URL })
+	r.send(`{"jsonrpc":"2.0"}`)
+	require.Equal(t, "a message of the client could not be passed on: The message is neither a request nor an answer", await(t, r.said))
+}
+
+// TestWaitingIsTold once, while requests wait for a server that does not answer.
+func TestWaitingIsTold(t *testing.T) {
+	t.Parallel()
+	gone, e := play(t, nil), play(t, nil)
+	gone.Close()
+	var back atomic.Bool
+	r := bridged(t, func(int) string {
+		if back.Load() {
+			return e.URL
+		}
+		return gone.URL
+	})
+	r.send(`{"jsonrpc":"2.0","id":1,"method":"ping"}`)
+	r.send(`{"jsonrpc":"2.0","id":2,"method":"ping"}`)
+	began := time.Now()
+	require.Equal(t, "no answer from "+gone.URL+" yet; a request waits for it up to 50s", await(t, r.said))
+	require.Less(t, time.Since(began), 10*time.Second)
+	back.Store(true)
+	r.line()
+	r.line()
+	require.Empty(t, r.said, "and no more")
+}
+
+// TestBatches pass in sessions of the version that has them, each message on its own.
+func TestBatches(t *testing.T) {
+	t.Parallel()
+	version := "2025-03-26"
+	e := play(t, func(w http.ResponseWriter, r *http.Request) {
+		if methodOf(r) == initialize {
+			result(w, r, `{"protocolVersion":"`+version+`"}`)
+			return
+		}
+		result(w, r, `{}`)
+	})
+	r := bridged(t, func(int) string { return e.URL })
+	const two = `[{"jsonrpc":"2.0","id":1,"method":"ping"},{"jsonrpc":"2.0","method":"notifications/x"},7,{"jsonrpc":"2.0","id":2,"method":"tools/list"},{"jsonrpc":"2.0","id":3,"method":"initialize"}]`
+	r.send(two)
+	require.Contains(t, r.line(), "-32700", "without a session there are none")
+	r.send(`{"jsonrpc":"2.0","id":0,"method":"initialize"}`)
+	r.line()
+	r.send(two)
+	var answers []struct {
+		ID     any
+		Result any
+		Error  struct{ Code int }
+	}
+	require.NoError(t, json.Unmarshal([]byte(r.line()), &answers))
+	got := map[string]int{}
+	for _, a := range answers {
+		got[fmt.Sprint(a.ID)] = a.Error.Code
+	}
+	require.Equal(t, map[string]int{"1": 0, "2": 0, "3": -32600, "<nil>": -32700}, got)
+	require.Len(t, answers, 4)
+	e.await(t, "notifications/x", 1)
+	for _, line := range []string{`[]`, `[` + strings.Repeat("1,", 100) + `1]`} {
+		r.send("%s", line)
+		_, code, _, _ := r.fault()
+		require.EqualValues(t, -32600, code)
+	}
+	version = "2025-06-18"
+	r.send(`{"jsonrpc":"2.0","id":0,"method":"initialize"}`)
+	r.line()
+	r.send(two)
+	require.Contains(t, r.line(), "-32700", "later versions have none")
 }
 
 // TestKeysThatChange: who is not known any more asks with the key that there is by then.

@@ -30,6 +30,7 @@ type params struct {
 // Versions and methods that are treated in a way of their own.
 const (
 	stateless  = "2026-07-28"
+	batches    = "2025-03-26" // in whose sessions several messages may come at once
 	initialize = "initialize"
 	listen     = "subscriptions/listen"
 	listTools  = "tools/list"

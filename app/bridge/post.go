@@ -27,6 +27,8 @@ const (
 
 // ask sends a request until it is answered, as far as sending it again is right.
 func (r *running) ask(p *pending) {
+	late := time.AfterFunc(soon, func() { r.late(p) })
+	defer late.Stop()
 	var failed *Way
 	mended := map[int]bool{}
 	for until, pause := time.Now().Add(Patience), firstPause; ; pause = min(2*pause, lastPause) {
@@ -150,6 +152,7 @@ func (r *running) exchange(ctx context.Context, way *Way, m *message, d *deliver
 		return err
 	}
 	defer func() { _ = response.Body.Close() }()
+	r.reached()
 	if response.StatusCode < 200 || response.StatusCode > 299 {
 		return refusalOf(response)
 	}
@@ -164,6 +167,9 @@ func (r *running) exchange(ctx context.Context, way *Way, m *message, d *deliver
 			return err
 		}
 		a, ok := readAnswer(body)
+		if ok && a.fault != nil && string(a.id) == "null" { // of a message whose id could not be read
+			return &refusal{status: response.StatusCode, body: body, rpc: a}
+		}
 		if !ok || a.method != "" || !bytes.Equal(a.id, m.id) {
 			return &refusal{status: http.StatusBadGateway, body: body}
 		}
@@ -269,7 +275,13 @@ type refusal struct {
 	rpc    answer // in JSON-RPC; none where it is not
 }
 
-func (e *refusal) Error() string { return api.MessageOf(api.ReadError(e.status, e.body)) }
+func (e *refusal) Error() string {
+	var fault upstream.RPCError
+	if e.rpc.fault != nil && json.Unmarshal(e.rpc.fault, &fault) == nil && fault.Message != "" {
+		return fault.Message
+	}
+	return api.MessageOf(api.ReadError(e.status, e.body))
+}
 
 const longestRefusal = 1 << 20
 

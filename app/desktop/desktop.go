@@ -53,9 +53,12 @@ type Entry struct {
 	Env     map[string]string
 }
 
-// ours are the variables of an entry that its writing sets or takes away; others in it
-// are somebody's own.
-var ours = []string{"UAOL_DATA_DIR", "UAOL_ENV_FILE", "UAOL_URL", "UAOL_API_KEY"}
+// key is the variable of an entry that people set themselves as well.
+const key = "UAOL_API_KEY"
+
+// ours are the variables of an entry that its writing sets, and takes away but for the key;
+// others in it are somebody's own.
+var ours = []string{"UAOL_DATA_DIR", "UAOL_ENV_FILE", "UAOL_URL", key}
 
 // File is a client's configuration, as it is and as it will be.
 type File struct {
@@ -111,7 +114,19 @@ func followed(path string) (string, error) {
 	return "", fmt.Errorf("%s is a link that leads in a circle", path)
 }
 
-// Put writes an entry into the configuration. What else an entry of that name has stays.
+// Env gives what the environment of an entry says, "" for what it does not.
+func (c Client) Env(f *File, entry, variable string) string {
+	d, err := parse(f.Now)
+	if err != nil {
+		return ""
+	}
+	value, _ := d.get(c.key, entry, "env", variable)
+	text, _ := value.(string)
+	return text
+}
+
+// Put writes an entry into the configuration. What else an entry of that name has stays,
+// and so does its key where no other is given: without one it would act as somebody else.
 func (c Client) Put(f *File, entry Entry) error {
 	return c.edit(f, func(d *document) error {
 		env := members{}
@@ -135,7 +150,9 @@ func (c Client) Put(f *File, entry Entry) error {
 		}
 		for _, name := range ours {
 			if entry.Env[name] == "" {
-				d.remove(c.key, entry.Name, "env", name)
+				if name != key {
+					d.remove(c.key, entry.Name, "env", name)
+				}
 				continue
 			}
 			if err := d.set(entry.Env[name], c.key, entry.Name, "env", name); err != nil {

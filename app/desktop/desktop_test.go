@@ -148,7 +148,7 @@ var cases = map[string]struct{ client, is, want string }{
 }`, `{
   "mcpServers": {
     "uaol": {
-      "env": {"PATH": "/opt/bin", "UAOL_DATA_DIR": "/home/ada/a & b/.uaol"},
+      "env": {"PATH": "/opt/bin", "UAOL_API_KEY": "uaol_x", "UAOL_DATA_DIR": "/home/ada/a & b/.uaol"},
       "disabled": true,
       "command": "/usr/local/bin/uaol",
       "args": ["mcp"]
@@ -176,6 +176,21 @@ func TestEntriesAreMerged(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestKeysStay that people have put into an entry, until another is given.
+func TestKeysStay(t *testing.T) {
+	t.Parallel()
+	claude := client(t, "claude")
+	const is = `{"mcpServers":{"uaol":{"command":"x","args":[],"env":{"UAOL_API_KEY":"old","TZ":"UTC"}}}}`
+	for given, want := range map[string]string{"": "old", "new": "new"} {
+		with := entry
+		with.Env = map[string]string{"UAOL_URL": "https://uaol.example.com", "UAOL_API_KEY": given}
+		f := &File{Now: []byte(edited(t, is, func(f *File) error { return claude.Put(f, with) }))}
+		require.Equal(t, want, claude.Env(f, "uaol", "UAOL_API_KEY"))
+		require.Equal(t, "UTC", claude.Env(f, "uaol", "TZ"))
+		require.Equal(t, "https://uaol.example.com", claude.Env(f, "uaol", "UAOL_URL"))
 	}
 }
 

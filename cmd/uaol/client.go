@@ -257,7 +257,40 @@ func (c *client) find(ctx context.Context, name string) (tool, error) {
 			}
 		}
 	}
-	return found, fmt.Errorf("there is no tool %s; `uaol tools list` shows those there are", name)
+	return found, absentError(fmt.Sprintf("there is no tool %s; `uaol tools list` shows those there are", name))
+}
+
+// absentError says that what was named is not there.
+type absentError string
+
+func (e absentError) Error() string { return string(e) }
+
+// isAbsent reports whether a server has said that what was named is not there.
+func isAbsent(err error) bool {
+	var absent absentError
+	return errors.As(err, &absent) || statusOf(err) == http.StatusNotFound
+}
+
+// hasProfile says who it is that has no profile of a name.
+func (c *client) hasProfile(ctx context.Context, name string) error {
+	err := c.do(ctx, http.MethodGet, "/profiles/"+url.PathEscape(name), nil, nil)
+	if !isAbsent(err) {
+		return err
+	}
+	var me struct {
+		Email string `json:"email"`
+	}
+	if c.do(ctx, http.MethodGet, "/auth/me", nil, &me) != nil || me.Email == "" {
+		me.Email = "whose key this is"
+	}
+	return absentError(fmt.Sprintf("%s has no profile %s; set UAOL_API_KEY to a key of the account that made it", me.Email, name))
+}
+
+// steady is a client whose key goes to this server alone, wherever that sends it.
+func (c *client) steady() *client {
+	own := *c
+	own.http.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &own
 }
 
 // waiting is the admins' queue.

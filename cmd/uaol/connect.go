@@ -67,8 +67,8 @@ directory of this machine or with the server that UAOL_URL names. It is written 
 the client's own file, after that was copied to a name with the time beside it; what
 else stands there stays as it is, with its comments. No key is written unless
 --with-key says so: put UAOL_API_KEY into the entry's env, or into the file that its
-UAOL_ENV_FILE names. --print shows what would be written, --remove takes it out again.
-The client has to be started anew.`,
+UAOL_ENV_FILE names. A key in the entry stays when this is done again. --print shows what
+would be written, --remove takes it out again. The client has to be started anew.`,
 		Example: `  uaol connect http://localhost:3001/mcp
   uaol connect -- npx -y @modelcontextprotocol/server-memory
   uaol connect --env GITHUB_TOKEN --price 2 --yes -- github-mcp-server stdio

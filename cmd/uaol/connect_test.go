@@ -204,6 +204,32 @@ func TestCommandsJoinTheServerThatRuns(t *testing.T) {
 	}
 }
 
+// TestProfilesAreTheirMakersAlone: whoever has none of a name is told who they are, before
+// a client's file is written.
+func TestProfilesAreTheirMakersAlone(t *testing.T) {
+	t.Parallel()
+	home := openHome(t)
+	program := startProgram(t, filepath.Join(home, ".uaol"), "HOME="+home)
+	uaol(t, home, "connect", "--yes", "--name", "Greeter", "--env", asGreeter+"=1", "--", self(t))
+	program.do(t, adminKey, http.MethodPost, "/profiles", `{"name":"desk","tools":[{"tool":"greeter"}]}`, nil)
+	const nobodys = "operator@localhost has no profile desk; set UAOL_API_KEY to a key of the account that made it"
+	file := filepath.Join(home, ".cursor", "mcp.json")
+	for _, c := range [][]string{{"--profile", "desk", nobodys}, {"--tool", "nope", "there is no tool nope"}} {
+		_, said, err := try(t, home, nil, "connect", "--client", "cursor", c[0], c[1])
+		require.Error(t, err)
+		require.Contains(t, said, c[2])
+		require.NoFileExists(t, file)
+	}
+	_, err := tryMCP(t, home, oldEra, nil, "--profile", "desk")
+	require.ErrorContains(t, err, nobodys)
+	key := []string{"UAOL_API_KEY=" + adminKey}
+	_, said, err := try(t, home, key, "connect", "--client", "cursor", "--profile", "desk", "--with-key")
+	require.NoError(t, err, said)
+	require.Empty(t, said)
+	require.Contains(t, string(contents(t, file)), adminKey)
+	require.Equal(t, []string{"greeter__greet"}, serveMCP(t, home, oldEra, key, "--profile", "desk").names(t))
+}
+
 // writeDown changes what a server has written down of where it listens.
 func writeDown(t *testing.T, home, url string) {
 	t.Helper()

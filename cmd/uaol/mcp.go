@@ -32,13 +32,13 @@ it into their configuration.
 
 The server is the one that UAOL_URL names, with the key in UAOL_API_KEY. Without
 them it is the one of the data directory on this machine (UAOL_DATA_DIR, .uaol in
-the current directory), as operator@localhost or with the key in UAOL_API_KEY. When
-none runs there, the first request starts one, which belongs to no client: it listens
-on a free port of this machine alone, logs to server/log in the data directory, is
-used by all others that come ("uaol mcp" and other commands), and ends once none of
-them has used it for UAOL_MCP_LINGER (10 minutes); jobs and schedules then wait for
-the next one. "uaol serve" on the same data directory takes its place; its clients
-go on there.
+the current directory), as operator@localhost or with the key in UAOL_API_KEY: a
+profile is found with a key of its organization alone. When none runs there, the
+first request starts one, which belongs to no client: it listens on a free port of
+this machine alone, logs to server/log in the data directory, is used by all others
+that come ("uaol mcp" and other commands), and ends once none of them has used it for
+UAOL_MCP_LINGER (10 minutes); jobs and schedules then wait for the next one. "uaol
+serve" on the same data directory takes its place; its clients go on there.
 
 Any number may be started at once, in any order, and killed. When the server goes
 away meanwhile, another one is found or started, and the client's session goes on:
@@ -47,7 +47,7 @@ nobody knows whether it was made is answered with the error OUTCOME_UNKNOWN.
 
 Nothing but messages goes to standard output. It ends with its input, or on SIGTERM.`,
 		Example: `  uaol mcp
-  uaol mcp --profile desk
+  UAOL_API_KEY=… uaol mcp --profile desk
   uaol mcp --tool everything
   UAOL_URL=https://uaol.example.com UAOL_API_KEY=… uaol mcp`,
 		Args: cobra.NoArgs,
@@ -100,9 +100,12 @@ func (in *serving) serve(cmd *cobra.Command) error {
 
 // way is how a server's endpoint is reached.
 func (in *serving) way(ctx context.Context, c *client) (*bridge.Way, error) {
-	path := "/mcp"
+	path, c := "/mcp", c.steady()
 	switch {
 	case in.profile != "":
+		if err := c.hasProfile(ctx, in.profile); isAbsent(err) { // of all else the endpoint tells
+			return nil, err
+		}
 		path += "/p/" + url.PathEscape(in.profile)
 	case in.tool != "":
 		found, err := c.find(ctx, in.tool)
@@ -114,7 +117,5 @@ func (in *serving) way(ctx context.Context, c *client) (*bridge.Way, error) {
 	if in.search {
 		path += "/search"
 	}
-	plain := c.http
-	plain.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse } // the key is for this server alone
-	return &bridge.Way{URL: c.base + path, Header: http.Header{"X-Api-Key": {c.key}}, HTTP: &plain}, nil
+	return &bridge.Way{URL: c.base + path, Header: http.Header{"X-Api-Key": {c.key}}, HTTP: &c.http}, nil
 }

@@ -312,7 +312,7 @@ func TestBridgeCarriesEverything(t *testing.T) {
 			_, err := tryMCP(t, home, era, nil, "--tool", "nothing")
 			require.ErrorContains(t, err, "there is no tool nothing")
 			_, err = tryMCP(t, home, era, nil, "--profile", "nothing")
-			require.ErrorContains(t, err, "Profile not found")
+			require.ErrorContains(t, err, "operator@localhost has no profile nothing; set UAOL_API_KEY")
 			one := serveMCP(t, home, era, nil, "--tool", "helper")
 			require.Equal(t, []string{"ask", "echo", "wait"}, one.names(t))
 			desk := serveMCP(t, filepath.Join(home, "elsewhere"), era, []string{"UAOL_URL=" + program.base, "UAOL_API_KEY=" + key}, "--profile", "desk")

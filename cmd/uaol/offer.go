@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -64,39 +65,108 @@ func (o *offering) offer(cmd *cobra.Command, remote remoteFlags, name string) er
 	if err != nil {
 		return err
 	}
-	var clients []desktop.Client
+	var all []offered
 	for _, name := range o.clients {
-		client, err := desktop.Find(name)
+		one, err := o.prepare(name, entry)
 		if err != nil {
 			return err
 		}
-		clients = append(clients, client)
+		all = append(all, one)
 	}
 	t := newTerminal(cmd)
-	for _, client := range clients {
-		if err := o.offerTo(t, client, entry); err != nil {
+	if !o.takeAway && !o.print && o.profile+o.tool != "" {
+		for _, one := range all {
+			if err := o.look(cmd, remote, one.key); isAbsent(err) {
+				return err
+			} else if err != nil {
+				fmt.Fprintf(t.err, "%s: whether there is %s was not checked: %s.\n", one.client.Title, cmp.Or(o.profile, o.tool), err)
+			}
+		}
+	}
+	for _, one := range all {
+		if err := o.offerTo(t, one, entry.Name); err != nil {
 			return err
 		}
 	}
-	if keyless && !o.takeAway {
-		fmt.Fprintf(t.err, "It has no key of %s yet: put UAOL_API_KEY into its env there, or do this again with --with-key.\n", entry.Env["UAOL_URL"])
+	if o.takeAway {
+		return nil
+	}
+	for _, one := range all {
+		switch {
+		case one.key == "" && keyless:
+			fmt.Fprintf(t.err, "%s: it has no key of %s yet: put UAOL_API_KEY into its env there, or do this again with --with-key.\n", one.client.Title, entry.Env["UAOL_URL"])
+		case one.key != "" && one.moved && !o.withKey:
+			fmt.Fprintf(t.err, "%s: the UAOL_API_KEY in its env stays, and goes to another server now; --with-key gives it another.\n", one.client.Title)
+		}
 	}
 	return nil
 }
 
-func (o *offering) offerTo(t terminal, client desktop.Client, entry desktop.Entry) error {
-	file, err := client.Open()
-	if err != nil {
-		return err
+// offered is a client's file as it will be.
+type offered struct {
+	client desktop.Client
+	file   *desktop.File
+	key    string // in the entry
+	moved  bool   // the entry named another server
+}
+
+func (o *offering) prepare(name string, entry desktop.Entry) (one offered, err error) {
+	if one.client, err = desktop.Find(name); err != nil {
+		return one, err
+	}
+	if one.file, err = one.client.Open(); err != nil {
+		return one, err
 	}
 	if o.takeAway {
-		err = client.Remove(file, entry.Name)
-	} else {
-		err = client.Put(file, entry)
+		return one, one.client.Remove(one.file, entry.Name)
 	}
+	for _, variable := range []string{"UAOL_URL", "UAOL_DATA_DIR"} {
+		one.moved = one.moved || one.client.Env(one.file, entry.Name, variable) != entry.Env[variable]
+	}
+	if err := one.client.Put(one.file, entry); err != nil {
+		return one, err
+	}
+	one.key = one.client.Env(one.file, entry.Name, "UAOL_API_KEY")
+	return one, nil
+}
+
+const looking = 5 * time.Second
+
+// look asks the server that an entry with a key leads to, if it runs, for what was chosen.
+func (o *offering) look(cmd *cobra.Command, flags remoteFlags, key string) error {
+	ctx, cancel := context.WithTimeout(cmd.Context(), looking)
+	defer cancel()
+	env, remote, err := flags.settings()
 	if err != nil {
 		return err
 	}
+	if env.Source("UAOL_API_KEY") == ".env" {
+		key = cmp.Or(key, remote.Key)
+	}
+	var c *client
+	if remote.Key = key; remote.URL != "" {
+		c, err = named(remote)
+	} else {
+		here, failed := newLocal(cmd, env)
+		if failed != nil {
+			return failed
+		}
+		if c, err = here.running(ctx, key); err == nil && c == nil {
+			err = errNoServer
+		}
+	}
+	switch {
+	case err != nil:
+		return err
+	case o.profile != "":
+		return c.steady().hasProfile(ctx, o.profile)
+	}
+	_, err = c.steady().find(ctx, o.tool)
+	return err
+}
+
+func (o *offering) offerTo(t terminal, one offered, name string) error {
+	client, file := one.client, one.file
 	if o.print {
 		_, err := t.out.Write(file.Now)
 		return err
@@ -109,9 +179,9 @@ func (o *offering) offerTo(t terminal, client desktop.Client, entry desktop.Entr
 	if err != nil {
 		return err
 	}
-	what := fmt.Sprintf("%s: %s is in %s now", client.Title, entry.Name, shown(file.Path))
+	what := fmt.Sprintf("%s: %s is in %s now", client.Title, name, shown(file.Path))
 	if o.takeAway {
-		what = fmt.Sprintf("%s: %s is in %s no more", client.Title, entry.Name, shown(file.Path))
+		what = fmt.Sprintf("%s: %s is in %s no more", client.Title, name, shown(file.Path))
 	}
 	if backup != "" {
 		what += "; what it was is in " + shown(backup)
