@@ -168,12 +168,11 @@ func (r *running) take(line []byte) {
 
 // takeOne takes what needs no answer.
 func (r *running) takeOne(m *message) {
-	switch {
-	case m.method == cancelled:
+	if m.method == cancelled {
 		r.giveUp(m)
-	default:
-		go r.tell(m)
+		return
 	}
+	go r.tell(m)
 }
 
 // begin carries a request, beside all others; in is the batch that it came in, or nil.

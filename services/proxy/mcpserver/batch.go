@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"net/http"
 
-	"github.com/gin-gonic/gin"
 	"golang.org/x/sync/errgroup"
 
 	"uaol/providers/api"
@@ -31,8 +30,7 @@ func isBatch(r *http.Request, body []byte) bool {
 
 // batch answers a body of several messages with all their answers. While they are under
 // way nothing can be told or asked. Each counts as a request of its own.
-func (h *Handler) batch(c *gin.Context, caller services.Caller, shelf shelf, body []byte) {
-	to, r := c.Writer, c.Request
+func (h *Handler) batch(to http.ResponseWriter, r *http.Request, count func(more int) error, caller services.Caller, shelf shelf, body []byte) {
 	var bodies []json.RawMessage
 	whole := newReply(to, r)
 	defer whole.close()
@@ -40,8 +38,8 @@ func (h *Handler) batch(c *gin.Context, caller services.Caller, shelf shelf, bod
 		whole.fail(invalidRequest(batchNeither))
 		return
 	}
-	if err := api.CountMore(c, len(bodies)-1); err != nil {
-		api.Fail(c, err)
+	if err := count(len(bodies) - 1); err != nil {
+		whole.failWith(api.StatusOf(err), faultOf(err, nil))
 		return
 	}
 	answers := make([]collected, len(bodies))

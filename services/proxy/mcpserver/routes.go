@@ -99,7 +99,8 @@ func (h *Handler) post(c *gin.Context, caller services.Caller, shelf shelf) {
 		return
 	}
 	if isBatch(c.Request, body) {
-		h.batch(c, caller, shelf, body)
+		count := func(more int) error { return api.CountMore(c, more) }
+		h.batch(c.Writer, c.Request, count, caller, shelf, body)
 		return
 	}
 	m, fault := readMessage(body)
