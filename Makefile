@@ -100,7 +100,7 @@ replicas: ## MCP clients of both eras at two replicas, each of which is killed: 
 costs: ## processors, write-ahead log and bytes that each kind of operation takes (docs/scale.md)
 	UAOL_FLEET_MINUTES=0.5 $(FLEET) -run TestCosts ./fleet
 
-compare: ## MCP's conformance suite and calls of a tool through UAOL, other gateways that can be had here, and a naive one: a table, and all that was measured in compare-results (UAOL_COMPARE_RESULTS); 40 minutes, and as long once to get them
+compare: ## MCP's conformance suite and calls of a tool through UAOL, other gateways that can be had here, and a naive one: a table, and all that was measured in compare-results (UAOL_COMPARE_RESULTS); a quarter of an hour, and up to forty minutes more once to get them
 	UAOL_COMPARE_PEERS=1 UAOL_COMPARE_SUITE=1 UAOL_COMPARE_TURN=$(or $(UAOL_COMPARE_TURN),2) UAOL_COMPARE_ROUNDS=$(or $(UAOL_COMPARE_ROUNDS),10) \
 	UAOL_COMPARE_RESULTS=$(or $(UAOL_COMPARE_RESULTS),$(CURDIR)/compare-results) $(GO) test -C bench -count=1 -v -timeout 3h ./compare
 

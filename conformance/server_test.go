@@ -39,7 +39,9 @@ func TestServer(t *testing.T) {
 				return []string{"--url", address}
 			})
 			t.Run("calls went the way that calls go", func(t *testing.T) { p.wentTheUsualWay(t, tool, called[e.Revision]) })
-			t.Run("what was not approved is not there", func(t *testing.T) { p.holdsToItsPins(t, address, e) })
+			if e == suite.Latest { // no scenario of the other changes the list
+				t.Run("what was not approved is not there", func(t *testing.T) { p.holdsToItsPins(t, address, e) })
+			}
 		})
 	}
 }
@@ -171,9 +173,6 @@ func (p place) hasReceipt(t *testing.T, call string, price int64) {
 // holdsToItsPins: the suite has had the server list a method more, which nobody approved.
 func (p place) holdsToItsPins(t *testing.T, address string, e suite.Edition) {
 	const transient = "__transient_tool_for_list_changed"
-	if e != suite.Latest {
-		t.Skip("no scenario of this revision changes the list")
-	}
 	client := world.New(address).With("Accept", "application/json, text/event-stream").With("Mcp-Protocol-Version", e.Revision)
 	meta := object{"io.modelcontextprotocol/protocolVersion": e.Revision, "io.modelcontextprotocol/clientCapabilities": object{}}
 	list := client.With("Mcp-Method", "tools/list").Do(t, http.MethodPost, "", object{"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": object{"_meta": meta}})

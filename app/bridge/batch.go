@@ -5,14 +5,8 @@ import (
 	"encoding/json"
 	"sync"
 
-	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
-
 	"uaol/providers/upstream"
 )
-
-const mostInBatch = 100 // as the endpoint has it
-
-var noBatch = upstream.RPCError{Code: jsonrpc.CodeInvalidRequest, Message: "A batch holds 1 to 100 messages, and initialize comes alone"}
 
 // batch is a line of several messages. Each goes its own way, so that one may be given up
 // or sent again without the others; their answers are one line again.
@@ -29,8 +23,8 @@ func (r *running) isBatch(line []byte) bool {
 
 func (r *running) takeAll(line []byte) {
 	var parts []json.RawMessage
-	if err := json.Unmarshal(line, &parts); err != nil || len(parts) == 0 || len(parts) > mostInBatch {
-		r.write(failure(nil, noBatch))
+	if err := json.Unmarshal(line, &parts); err != nil || len(parts) == 0 || len(parts) > upstream.MostInBatch {
+		r.write(failure(nil, upstream.NoBatch))
 		return
 	}
 	b := &batch{open: 1} // until all are under way
@@ -40,7 +34,7 @@ func (r *running) takeAll(line []byte) {
 		case !ok:
 			b.add(failure(nil, notJSON))
 		case m.method == initialize:
-			b.add(failure(m.id, noBatch))
+			b.add(failure(m.id, upstream.NoBatch))
 		case m.isRequest():
 			b.begin()
 			r.begin(m, b)

@@ -19,7 +19,7 @@ func (g Guards) admit(op *Operation) gin.HandlerFunc {
 		c.Request = c.Request.WithContext(services.WithOrigin(c.Request.Context(), g.origin(c.Request, c.ClientIP())))
 		caller, err := g.limited(c, op)
 		if err == nil {
-			if g.Limit != nil {
+			if g.Limit != nil && op.resource != "" { // where a request may hold several
 				c.Set(limitKey, func() error { return g.Limit(c, caller) })
 			}
 			c.Request = c.Request.WithContext(services.WithCaller(c.Request.Context(), caller))

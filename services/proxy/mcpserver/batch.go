@@ -16,11 +16,7 @@ import (
 // one body.
 const batches = "2025-03-26"
 
-const (
-	mostInBatch  = 25
-	batchAtOnce  = 8
-	batchNeither = "A batch holds 1 to 25 messages, and initialize comes alone"
-)
+const batchAtOnce = 8
 
 // isBatch reports whether a body holds several messages of a client that may send them.
 func isBatch(r *http.Request, body []byte) bool {
@@ -34,8 +30,8 @@ func (h *Handler) batch(to http.ResponseWriter, r *http.Request, count func(more
 	var bodies []json.RawMessage
 	whole := newReply(to, r)
 	defer whole.close()
-	if err := json.Unmarshal(body, &bodies); err != nil || len(bodies) == 0 || len(bodies) > mostInBatch {
-		whole.fail(invalidRequest(batchNeither))
+	if err := json.Unmarshal(body, &bodies); err != nil || len(bodies) == 0 || len(bodies) > upstream.MostInBatch {
+		whole.fail(&upstream.NoBatch)
 		return
 	}
 	if err := count(len(bodies) - 1); err != nil {
@@ -52,7 +48,7 @@ func (h *Handler) batch(to http.ResponseWriter, r *http.Request, count func(more
 			part.streams, part.only = false, false
 			m, fault := readMessage(text)
 			if part.id = m.id; m.method == "initialize" {
-				fault = invalidRequest(batchNeither)
+				fault = &upstream.NoBatch
 			}
 			h.serve(r, caller, shelf, part, m, fault)
 			return nil

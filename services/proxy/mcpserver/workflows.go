@@ -128,8 +128,8 @@ func laidOut(found []jobs.Runnable, organization uuid.UUID) runnables {
 	return mine
 }
 
-// idsOwn is where the part of an id begins that it shares with no other: before it are the
-// time and the lane.
+// idsOwn is where 48 bits of an id begin that are chance alone: at its front are its shard
+// and the time, which ids of one day share.
 const idsOwn = 24
 
 // mostWords is what a method's name may have with the short name before it.
