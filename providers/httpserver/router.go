@@ -172,6 +172,9 @@ func access(log *zap.Logger) gin.HandlerFunc {
 		if route == "/health" || route == "/livez" || route == "/readyz" {
 			return
 		}
+		if api.IsWithin(c.Request.Context()) && c.Writer.Status() < http.StatusInternalServerError {
+			return
+		}
 		status, level := c.Writer.Status(), zap.InfoLevel
 		if slow(c.Writer) {
 			status = http.StatusRequestTimeout

@@ -31,7 +31,7 @@ var Module = fx.Module("gateway",
 	logging.Named("gateway"),
 	config.For[speech.Config](), config.For[chat.Config](),
 	fx.Provide(fx.Private, places, NewUpstreams, NewHandler, voice, speech.NewHandler, chat.NewService, chat.NewHandler),
-	fx.Provide(routes, page, rates),
+	fx.Provide(routes, pages, rates),
 )
 
 // Remote is empty: no service ever calls the gateway.
@@ -82,13 +82,6 @@ func rates(meter billing.Meter, lifecycle fx.Lifecycle) limits.Rates {
 	p := newPlans(meter)
 	lifecycle.Append(fx.StopHook(p.Close))
 	return p
-}
-
-func page() httpserver.Extra {
-	return httpserver.Extra{Mount: func(engine *gin.Engine) {
-		engine.GET("/", servePage)
-		engine.HEAD("/", servePage)
-	}}
 }
 
 // refuse answers like any unknown path.

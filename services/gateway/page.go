@@ -1,35 +1,37 @@
 package gateway
 
 import (
-	_ "embed"
 	"mime"
+	"net/http"
 	"strconv"
 	"strings"
 
 	"github.com/gin-gonic/gin"
+	"go.uber.org/zap"
 
-	pages "uaol/providers/page"
+	"uaol/providers/httpserver"
+	"uaol/services/gateway/console"
 )
 
-//go:embed page.html
-var pageFrame string
+// pages mounts the console, and leads browsers there.
+func pages(cfg httpserver.Config, identity httpserver.Identity, log *zap.Logger) httpserver.Extra {
+	return httpserver.Extra{Mount: func(engine *gin.Engine) {
+		serve := gin.WrapH(console.New(engine, cfg.Public, identity.Version, log))
+		engine.Any(console.Prefix, serve)
+		engine.Any(console.Prefix+"/*page", serve)
+		engine.GET("/", lead)
+		engine.HEAD("/", lead)
+	}}
+}
 
-//go:embed page.css
-var pageStyle string
-
-//go:embed page.js
-var pageScript string
-
-var thePage = pages.New(pageFrame, pageStyle, pageScript)
-
-// servePage answers browsers; for everybody else / is an unknown path.
-func servePage(c *gin.Context) {
+// lead sends browsers to the console; for everybody else / is an unknown path.
+func lead(c *gin.Context) {
 	c.Writer.Header().Add("Vary", "Accept")
 	if !wantsHTML(c.Request.Header.Values("Accept")) {
 		refuse(c)
 		return
 	}
-	thePage.ServeHTTP(c.Writer, c.Request)
+	c.Redirect(http.StatusFound, console.Prefix)
 }
 
 // wantsHTML is true only for those who name HTML, as browsers do; */* is what

@@ -1,0 +1,127 @@
+// What all pages do. Nothing here knows what a page is about: pages say with attributes
+// what they want of it.
+import { drawPlots } from './plots.js';
+
+const all = (selector, within = document) => [...within.querySelectorAll(selector)];
+const told = document.getElementById('told');
+document.documentElement.dataset.scripts = 'on';
+
+/** says something to who does not see it */
+export const tell = text => { told.textContent = text; };
+
+// <time>: how long ago, as long as that is easier to read than the date.
+const relative = new Intl.RelativeTimeFormat('en', { numeric: 'auto', style: 'short' });
+const units = [['second', 60], ['minute', 60], ['hour', 24], ['day', 7], ['week', 4.35], ['month', 12], ['year', Infinity]];
+function ago(moment) {
+  let past = (moment - Date.now()) / 1000;
+  if (Math.abs(past) < 3) return 'now';
+  for (const [unit, many] of units) {
+    if (Math.abs(past) < many) return relative.format(Math.round(past), unit);
+    past /= many;
+  }
+}
+function times(within = document) {
+  for (const time of all('time[datetime]:not([data-exact])', within)) {
+    const text = ago(Date.parse(time.dateTime));
+    if (time.textContent !== text) time.textContent = text;
+  }
+}
+setInterval(times, 5000);
+
+// [data-live]: the server sends the part again whenever it has changed. A hidden page does
+// without, because browsers open only a few connections to a server.
+function live(place) {
+  let source, over = false;
+  const stop = () => { source?.close(); source = undefined; };
+  const start = () => {
+    if (source || over || document.hidden) return;
+    source = new EventSource(place.dataset.live);
+    source.onmessage = event => {
+      place.removeAttribute('data-stale');
+      morph(place, event.data);
+    };
+    source.addEventListener('over', () => { over = true; stop(); });
+    source.onerror = () => place.setAttribute('data-stale', '');
+  };
+  document.addEventListener('visibilitychange', () => document.hidden ? stop() : start());
+  addEventListener('pagehide', stop);
+  addEventListener('pageshow', start);
+  start();
+}
+
+/** changes what is in a place into html; focus, what is open and what was typed stay */
+export function morph(place, html) {
+  globalThis.Idiomorph.morph(place, html, {
+    morphStyle: 'innerHTML',
+    callbacks: {
+      beforeNodeMorphed: (old, now) => {
+        if (old.nodeType !== Node.ELEMENT_NODE) return true;
+        if (old.hasAttribute('data-keep')) return false;
+        if (old.tagName === 'DETAILS' && now.tagName === 'DETAILS') now.open = old.open;
+        if (old === document.activeElement && 'value' in old) return false;
+        return true;
+      },
+      beforeAttributeUpdated: (name, node) => !(name === 'open' && node.tagName === 'DETAILS'),
+    },
+  });
+  ready(place);
+}
+
+function ready(within) {
+  times(within);
+  drawPlots(within);
+  document.dispatchEvent(new CustomEvent('console:ready', { detail: within }));
+}
+
+document.addEventListener('click', async event => {
+  const copy = event.target.closest('[data-copy]');
+  if (copy) {
+    const text = copy.parentElement.querySelector('pre, input, output').textContent || copy.parentElement.querySelector('input')?.value;
+    try { await navigator.clipboard.writeText(text); } catch { return tell('It could not be copied: select it and copy it by hand.'); }
+    copy.textContent = 'Copied';
+    tell('Copied');
+    setTimeout(() => { copy.textContent = 'Copy'; }, 1500);
+  }
+});
+
+// [data-send]: a choice that is sent as soon as it is made.
+document.addEventListener('change', event => {
+  if (event.target.matches('[data-send]')) event.target.form.requestSubmit();
+});
+
+// [data-sure]: what can't be undone is asked about first.
+const sure = document.getElementById('sure');
+document.addEventListener('submit', event => {
+  const form = event.target, question = event.submitter?.dataset.sure ?? form.dataset.sure;
+  if (!question || form.dataset.asked) return;
+  event.preventDefault();
+  event.stopImmediatePropagation();
+  document.getElementById('sure-text').textContent = question;
+  sure.returnValue = 'no';
+  sure.showModal();
+  sure.onclose = () => {
+    if (sure.returnValue !== 'yes') return;
+    form.dataset.asked = 'yes';
+    form.requestSubmit(event.submitter);
+    delete form.dataset.asked;
+  };
+}, true);
+
+// What was sent is not sent again while it is under way.
+document.addEventListener('submit', event => {
+  const button = event.submitter;
+  if (!event.defaultPrevented && button && !event.target.hasAttribute('hx-post')) setTimeout(() => { button.disabled = true; });
+});
+addEventListener('pageshow', () => { for (const button of all('button:disabled')) button.disabled = false; });
+
+// [data-enter]: a form that is only there for who has no scripts.
+for (const form of all('form[data-enter]')) form.requestSubmit();
+
+document.addEventListener('htmx:afterSwap', event => {
+  ready(event.detail.target);
+  const said = event.detail.target.querySelector('[role=status], [role=alert]');
+  if (said) tell(said.textContent.trim());
+});
+
+ready(document);
+for (const place of all('[data-live]')) live(place);

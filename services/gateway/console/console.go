@@ -1,0 +1,288 @@
+package console
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/klauspost/compress/gzhttp"
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+
+	"uaol/providers/api"
+	"uaol/services"
+)
+
+// Prefix is where the console is.
+const Prefix = "/console"
+
+// Console is the pages.
+type Console struct {
+	api     *http.Client
+	public  string // the URL under which clients reach us; "" for what each calls us
+	version string
+	log     *zap.Logger
+	streams streams
+	handler http.Handler
+}
+
+// New makes the console of what handler answers: the process's router.
+func New(handler http.Handler, public, version string, log *zap.Logger) *Console {
+	c := &Console{api: client(handler), public: public, version: version, log: log}
+	_, _ = templates(), assets() // here and not at the first visit
+	mux := http.NewServeMux()
+	for _, one := range c.routes() {
+		mux.Handle(one.pattern, c.serve(one))
+	}
+	mux.HandleFunc("GET "+assetPrefix, serveAsset)
+	mux.HandleFunc(Prefix+"/", func(w http.ResponseWriter, r *http.Request) {
+		v := c.visit(w, r)
+		v.failed(services.Errorf(services.NotFound, "There is no page at %s", r.URL.Path))
+	})
+	cross := http.NewCrossOriginProtection()
+	cross.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c.visit(w, r).failed(services.Errorf(services.Forbidden, "This came from a page of another site, and was not done").WithCode("CROSS_ORIGIN"))
+	}))
+	c.handler = guarded(cross.Handler(compress(mux)))
+	return c
+}
+
+// compress leaves streams as they are: each would keep a compressor of its own.
+var compress = compressing("text/html", "text/css", "text/javascript", "image/svg+xml")
+
+func compressing(types ...string) func(http.Handler) http.HandlerFunc {
+	wrap, err := gzhttp.NewWrapper(gzhttp.ContentTypes(types))
+	if err != nil {
+		panic(err) // types that are none
+	}
+	return wrap
+}
+
+// ServeHTTP implements http.Handler.
+func (c *Console) ServeHTTP(w http.ResponseWriter, r *http.Request) { c.handler.ServeHTTP(w, r) }
+
+// policy lets a page use what comes from its own origin, and no inline code or style at
+// all: whatever text got into it would be just text.
+var policy = strings.Join([]string{
+	"default-src 'none'", "script-src 'self'", "style-src 'self'", "img-src 'self' data:", "connect-src 'self'",
+	"media-src 'self'", "frame-src 'self'", "manifest-src 'self'", "base-uri 'none'", "form-action 'self'", "frame-ancestors 'none'",
+}, "; ")
+
+func guarded(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Content-Security-Policy", policy)
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("X-Frame-Options", "DENY")
+		h.Set("Referrer-Policy", "same-origin") // with none at all, browsers would not say where forms come from
+		h.Set("Cross-Origin-Opener-Policy", "same-origin")
+		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+		h.Set("Permissions-Policy", "camera=(), geolocation=(), payment=()")
+		h.Set("Cache-Control", "no-store")
+		next.ServeHTTP(w, r)
+	})
+}
+
+// access says who may see a page.
+type access int
+
+const (
+	members access = iota // who has signed in
+	guests                // guests too
+	anybody
+)
+
+// route is one page, or one thing that a form does.
+type route struct {
+	pattern string // of http.ServeMux
+	access  access
+	page    func(*visit) (view, error) // GET
+	act     func(*visit) error         // POST
+}
+
+func see(path string, page func(*visit) (view, error)) route {
+	return route{pattern: "GET " + Prefix + path, page: page}
+}
+
+func do(path string, act func(*visit) error) route {
+	return route{pattern: "POST " + Prefix + path, act: act}
+}
+
+func (r route) forGuests() route {
+	r.access = guests
+	return r
+}
+
+func (r route) forAnybody() route {
+	r.access = anybody
+	return r
+}
+
+func (c *Console) visit(w http.ResponseWriter, r *http.Request) *visit {
+	return &visit{console: c, w: w, r: r, ctx: counted(r), session: c.session(r)}
+}
+
+// maxForm is how much a form may hold that has no files, in bytes.
+const maxForm = api.MaxJSON
+
+func (c *Console) serve(one route) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		v := c.visit(w, r)
+		if err := v.enter(one.access); err != nil {
+			v.failed(err)
+			return
+		}
+		if one.act != nil {
+			if !strings.HasPrefix(r.Header.Get("Content-Type"), "multipart/") {
+				r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+			}
+			if err := v.sameOrganization(one.access); err != nil {
+				v.failed(err)
+			} else if err := one.act(v); err != nil {
+				v.failed(err)
+			}
+			return
+		}
+		if strings.HasPrefix(r.Header.Get("Accept"), "text/event-stream") {
+			v.live(one.page)
+			return
+		}
+		shown, err := one.page(v)
+		if err == nil {
+			err = v.render(shown)
+		}
+		if err != nil && !errors.Is(err, errAnswered) {
+			v.failed(err)
+		}
+	})
+}
+
+// errAnswered is from pages that have answered by themselves, such as by a redirect.
+var errAnswered = errors.New("answered")
+
+// errSignIn sends somebody to where one signs in.
+var errSignIn = services.Errorf(services.Unauthenticated, "Please sign in")
+
+// enter finds out who visits, and whether they may see what is for such as access says.
+func (v *visit) enter(access access) error {
+	if access == anybody {
+		return nil
+	}
+	if !v.session.known() || access == members && v.session.token == "" {
+		return errSignIn
+	}
+	err := v.know()
+	if isKind(err, services.Forbidden) && v.session.organization != "" {
+		// They are no longer in the organisation that they looked at last.
+		v.console.keep(v.w, v.r, organizationCookie, "", 0)
+		v.session.organization = ""
+		err = v.know()
+	}
+	return err
+}
+
+// sameOrganization refuses what a form says that was made for another organisation than
+// the one that is looked at now: the browser went there in another tab.
+func (v *visit) sameOrganization(access access) error {
+	made := v.form("for") + v.asked("for") // forms with files have it in their address
+	if access == anybody || made == v.who.Organization.ID {
+		return nil
+	}
+	return services.Errorf(services.Conflict, "You are looking at another organisation now than this page was made for, so nothing was done. Go back, look again, and repeat it if you still mean it").
+		WithCode("OTHER_ORGANIZATION")
+}
+
+// failed tells what went wrong, and what to do next.
+func (v *visit) failed(err error) {
+	if v.r.Context().Err() != nil {
+		return // nobody listens
+	}
+	if isKind(err, services.Unauthenticated) {
+		v.signIn(err)
+		return
+	}
+	if status := api.StatusOf(err); status >= http.StatusInternalServerError {
+		v.console.log.Warn("page", zap.String("path", v.r.URL.Path), zap.String("request", services.RequestID(v.r.Context())), zap.Error(err))
+	}
+	shown := view{Template: "error", Title: "That did not work", Status: api.StatusOf(err), Data: problemOf(err)}
+	if renderErr := v.render(shown); renderErr != nil {
+		v.console.log.Error("page", zap.Error(renderErr))
+		http.Error(v.w, api.MessageOf(err), api.StatusOf(err))
+	}
+}
+
+// signIn sends the browser to where one signs in, and back here afterwards.
+func (v *visit) signIn(err error) {
+	c := v.console
+	said := ""
+	if v.session.token != "" && !errors.Is(err, errSignIn) {
+		c.keep(v.w, v.r, tokenCookie, "", 0)
+		said = "Your sign-in has ended. Please sign in again."
+	}
+	back := ""
+	if v.r.Method == http.MethodGet && v.r.Header.Get("HX-Request") == "" {
+		back = v.r.URL.RequestURI()
+	}
+	_ = v.to(path(some("next", back), "console", "sign-in"), said)
+}
+
+// who is who looks.
+type who struct {
+	Email         string
+	Admin         bool // of the platform
+	Guest         bool
+	Credits       string
+	Tier          string
+	Organization  organization   // that is looked at
+	Organizations []organization // that they are in
+}
+
+type organization struct {
+	ID       string `json:"id"`
+	Name     string `json:"name"`
+	Role     string `json:"role"`
+	Personal bool   `json:"personal"`
+}
+
+// Manages reports whether the visitor decides about the organisation.
+func (w who) Manages() bool { return w.Organization.Role == "admin" || w.Organization.Role == "owner" }
+
+// Writes reports whether the visitor may change and spend anything.
+func (w who) Writes() bool { return w.Guest || w.Organization.Role != "viewer" }
+
+func (v *visit) know() error {
+	if v.session.token == "" {
+		v.who = who{Guest: true, Organization: organization{Personal: true, Role: "owner"}}
+		return nil
+	}
+	var me struct {
+		Email   string `json:"email"`
+		Tier    string `json:"subscriptionTier"`
+		Credits string `json:"credits"`
+		Admin   bool   `json:"admin"`
+	}
+	var organizations []organization
+	err := together(
+		func() error { return v.get("/auth/me", &me) },
+		func() error { return v.get("/organizations?limit=200", &organizations) },
+	)
+	if err != nil {
+		return err
+	}
+	v.who = who{Email: me.Email, Admin: me.Admin, Credits: me.Credits, Tier: me.Tier, Organizations: organizations}
+	for _, o := range organizations {
+		if o.ID == v.session.organization || v.session.organization == "" && o.Personal {
+			v.who.Organization = o
+		}
+	}
+	return nil
+}
+
+// together does several things at once, and gives the first error.
+func together(things ...func() error) error {
+	var group errgroup.Group
+	for _, thing := range things {
+		group.Go(thing)
+	}
+	return group.Wait()
+}

@@ -1,0 +1,171 @@
+package console
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"net/http"
+	"sync"
+	"time"
+
+	"uaol/providers/api"
+	"uaol/services"
+)
+
+const (
+	// lively is how often a part of a page is rendered again at most.
+	lively = 100 * time.Millisecond
+	// liveFor is how long one stream goes on; the browser then begins another, which may
+	// be at another replica.
+	liveFor = 30 * time.Minute
+	// mostLive bounds how many pages one visitor keeps live in this process.
+	mostLive = 30
+)
+
+// live sends a page's block "live" as a server-sent event now and whenever it has changed.
+func (v *visit) live(pageOf func(*visit) (view, error)) {
+	leave, err := v.console.streams.enter(v.session.token + v.session.guest)
+	if err != nil {
+		v.failed(err)
+		return
+	}
+	defer leave()
+	ctx, cancel := context.WithTimeout(v.r.Context(), liveFor)
+	defer cancel()
+	stream := api.NewStream(v.w, v.r)
+	defer stream.Close()
+	go stream.Beat(ctx)
+	var (
+		told   [sha256.Size]byte
+		events <-chan struct{}
+	)
+	for {
+		shown, err := pageOf(v)
+		if err != nil { // it says so when the page is opened again
+			_ = stream.Write([]byte("event: over\ndata:\n\n"))
+			return
+		}
+		text, err := v.livePart(shown)
+		if err != nil {
+			v.failed(err)
+			return
+		}
+		if sum := sha256.Sum256(text); sum != told {
+			told = sum
+			if stream.Write(event(text)) != nil {
+				return
+			}
+		}
+		if shown.Over {
+			_ = stream.Write([]byte("event: over\ndata:\n\n"))
+			return
+		}
+		if events == nil && shown.Follow != "" {
+			events = v.follow(ctx, shown.Follow)
+		}
+		if !wait(ctx, api.Stopping(v.r.Context()), shown.Every, events) {
+			return
+		}
+	}
+}
+
+// wait returns after a while or upon an event, though not too soon; false when the
+// stream is to end.
+func wait(ctx, stopping context.Context, every time.Duration, events <-chan struct{}) bool {
+	soonest := time.NewTimer(lively)
+	defer soonest.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-stopping.Done():
+		return false
+	case <-soonest.C:
+	}
+	latest := time.NewTimer(max(every, lively) - lively)
+	defer latest.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-stopping.Done():
+		return false
+	case <-latest.C:
+		return true
+	case <-events:
+		return true
+	}
+}
+
+func (v *visit) livePart(shown view) ([]byte, error) {
+	var out bytes.Buffer
+	one, known := templates()[shown.Template]
+	if !known {
+		return nil, services.Errorf(services.Internal, "There is no template %s", shown.Template)
+	}
+	if err := one.ExecuteTemplate(&out, "live", v.page(shown)); err != nil {
+		return nil, services.Errorf(services.Internal, "This page can't be shown").Because(err)
+	}
+	return out.Bytes(), nil
+}
+
+// event writes a text out as the data of one event.
+func event(text []byte) []byte {
+	var out bytes.Buffer
+	for line := range bytes.Lines(text) {
+		out.WriteString("data: ")
+		out.Write(bytes.TrimRight(line, "\r\n"))
+		out.WriteByte('\n')
+	}
+	out.WriteByte('\n')
+	return out.Bytes()
+}
+
+// follow tells of each event of a stream of the API, or of several at once, until that ends.
+func (v *visit) follow(ctx context.Context, stream string) <-chan struct{} {
+	events := make(chan struct{}, 1)
+	answer, err := v.request(api.Within(ctx), http.MethodGet, stream, nil, http.Header{"Accept": {"text/event-stream"}})
+	if err != nil || answer.StatusCode != http.StatusOK {
+		if err == nil {
+			_ = answer.Body.Close()
+		}
+		return events // the page goes on by its clock
+	}
+	go func() {
+		defer answer.Body.Close()
+		buffer := make([]byte, 4<<10)
+		for {
+			if _, err := answer.Body.Read(buffer); err != nil {
+				return
+			}
+			select {
+			case events <- struct{}{}:
+			default: // one is waiting to be seen
+			}
+		}
+	}()
+	return events
+}
+
+// streams counts the pages that are live, by their visitors.
+type streams struct {
+	mu   sync.Mutex
+	open map[string]int
+}
+
+func (s *streams) enter(visitor string) (leave func(), err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.open[visitor] >= mostLive {
+		return nil, services.Errorf(services.Limited, "Too many pages are open at once; close some of them")
+	}
+	if s.open == nil {
+		s.open = map[string]int{}
+	}
+	s.open[visitor]++
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.open[visitor]--; s.open[visitor] == 0 {
+			delete(s.open, visitor)
+		}
+	}, nil
+}

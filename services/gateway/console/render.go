@@ -1,0 +1,188 @@
+package console
+
+import (
+	"bytes"
+	"crypto/rand"
+	"embed"
+	"errors"
+	"fmt"
+	"html/template"
+	"io/fs"
+	"strings"
+	"sync"
+	"time"
+
+	"uaol/providers/api"
+	"uaol/services"
+)
+
+//go:embed templates
+var templateFiles embed.FS
+
+// templates are the pages' own, each with the frame and the parts that all share.
+// They are read when the console is made, and not by commands that show no pages.
+var templates = sync.OnceValue(func() map[string]*template.Template { return parse(templateFiles) })
+
+// parse reads templates/page/*.html, each together with all of templates/*.html.
+func parse(files fs.FS) map[string]*template.Template {
+	shared := template.Must(template.New("").Funcs(functions).ParseFS(files, "templates/*.html"))
+	names, err := fs.Glob(files, "templates/page/*.html")
+	if err != nil {
+		panic(err)
+	}
+	pages := make(map[string]*template.Template, len(names))
+	for _, name := range names {
+		one := template.Must(template.Must(shared.Clone()).ParseFS(files, name))
+		pages[strings.TrimSuffix(strings.TrimPrefix(name, "templates/page/"), ".html")] = one
+	}
+	return pages
+}
+
+// view is a page to be shown.
+type view struct {
+	Template string // templates/page/<it>.html, which defines "main"
+	Title    string
+	Section  string // of the navigation
+	Data     any
+	Status   int // 200 if it is 0
+	// A page with a block "live" may keep itself up to date: every so often, and whenever
+	// an event comes from this stream of the API.
+	Every  time.Duration
+	Follow string
+	Over   bool // nothing will change any more
+}
+
+// page is what templates see.
+type page struct {
+	view
+	Who     who
+	Theme   string
+	Said    string
+	Here    string // the page's own address
+	Base    string // the address that the browser knows us by
+	Version string
+}
+
+// page completes a view.
+func (v *visit) page(shown view) page {
+	return page{
+		view: shown, Who: v.who, Theme: v.session.theme, Here: v.r.URL.RequestURI(),
+		Base: v.console.base(v.r), Version: v.console.version,
+	}
+}
+
+// render writes a page, or, to htmx, that part of it which is called like the place that
+// it is for. A place without a part of its own gets the whole.
+func (v *visit) render(shown view) error {
+	one, known := templates()[shown.Template]
+	if !known {
+		return services.Errorf(services.Internal, "There is no template %s", shown.Template)
+	}
+	p := v.page(shown)
+	name := "frame"
+	if target := v.r.Header.Get("HX-Target"); target != "" && v.r.Header.Get("HX-Request") != "" {
+		switch {
+		case one.Lookup(target) != nil:
+			name = target
+		case shown.Template == "error":
+			name = "problem"
+		}
+	}
+	if name == "frame" {
+		p.Said = v.console.said(v.w, v.r)
+	}
+	var out bytes.Buffer
+	if err := one.ExecuteTemplate(&out, name, p); err != nil {
+		return services.Errorf(services.Internal, "This page can't be shown").Because(err)
+	}
+	v.w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	v.w.Header().Add("Vary", "HX-Request, HX-Target")
+	if shown.Status != 0 {
+		v.w.WriteHeader(shown.Status)
+	}
+	_, _ = v.w.Write(out.Bytes()) // whoever left does not mind
+	return nil
+}
+
+// problem is what an error page says.
+type problem struct {
+	Message string
+	Code    string
+	Faults  map[string]string
+	Next    advice
+}
+
+func problemOf(err error) problem {
+	return problem{Message: api.MessageOf(err), Code: api.CodeOf(err), Faults: faultsOf(err), Next: adviceFor(err)}
+}
+
+// advice is what to do next.
+type advice struct {
+	Text string
+	Page string // that helps; "" for none
+	Name string // of that page
+}
+
+func adviceFor(err error) advice {
+	var e *services.Error
+	code := api.CodeOf(err)
+	switch {
+	case isKind(err, services.Insufficient):
+		return advice{"There are not enough credits for this.", Prefix + "/credits", "See credits, caps and how to get more"}
+	case isKind(err, services.Forbidden):
+		return advice{"Who manages the organisation can change your role or a key's scopes.", Prefix + "/members", "See who that is"}
+	case isKind(err, services.Limited):
+		return advice{"Wait a little, then try again: requests are limited per minute.", "", ""}
+	case isKind(err, services.NotFound):
+		return advice{"It may have been removed, or belong to another organisation: switch at the top left.", Prefix, "Go to the overview"}
+	case isKind(err, services.Unavailable, services.Timeout):
+		return advice{"A part of the server can't be reached just now. What was sent may be sent again.", Prefix, "See what runs"}
+	case code == "API_KEY_REQUIRED" || code == "MODEL_KEY_MISSING":
+		return advice{"Models are asked with a key of yours.", Prefix + "/keys", "Store a provider's key"}
+	case isKind(err, services.Unconfigured):
+		return advice{"An operator has to set this up first; `uaol config` lists all settings.", "", ""}
+	case errors.As(err, &e) && e.Kind == services.Internal:
+		return advice{"This is a fault of the server. The request's id helps whoever looks into it.", "", ""}
+	}
+	return advice{"Go back, correct what is named here, and try again.", "", ""}
+}
+
+// newOnce makes a form's key: the API takes what is sent with it twice for one thing.
+func newOnce() string { return rand.Text() }
+
+// functions are what templates can use. Texts are escaped by html/template alone.
+var functions = template.FuncMap{
+	"asset":     assetPath,
+	"once":      newOnce,
+	"credits":   creditsText,
+	"thousands": thousandsOf,
+	"plural":    plural,
+	"tone":      tone,
+	"json":      indented,
+	"compact":   compacted,
+	"text":      textOf,
+	"duration":  durationText,
+	"took":      tookText,
+	"bytes":     bytesText,
+	"short":     shortened,
+	"join":      strings.Join,
+	"lower":     strings.ToLower,
+	"stamp":     func(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) },
+	"when":      func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") },
+	"field":     func(name string) string { return "body." + name },
+	"dict":      pairs,
+	"list":      func(items ...any) []any { return items },
+}
+
+// pairs makes a map of names and values, for parts that need several.
+func pairs(items ...any) (map[string]any, error) {
+	made := map[string]any{}
+	for i := 0; i+1 < len(items); i += 2 {
+		name, ok := items[i].(string)
+		if !ok {
+			return nil, fmt.Errorf("%v is no name", items[i])
+		}
+		made[name] = items[i+1]
+	}
+	return made, nil
+}

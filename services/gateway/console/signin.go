@@ -1,0 +1,255 @@
+package console
+
+import (
+	"crypto/rand"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"uaol/providers/api"
+	"uaol/services"
+)
+
+func signInRoutes() []route {
+	return []route{
+		see("/sign-in", signInPage).forAnybody(),
+		do("/sign-in", signIn).forAnybody(),
+		do("/register", register).forAnybody(),
+		do("/guest", beGuest).forAnybody(),
+		see("/enter", enterPage).forAnybody(),
+		do("/enter", enter).forAnybody(),
+		see("/sign-in/with/{provider}", beginProvider).forAnybody(),
+		see("/sign-in/{state}/auth/callback", endProvider).forAnybody(),
+		do("/sign-out", signOut).forAnybody(),
+		do("/organization", switchOrganization).forGuests(),
+		do("/theme", chooseTheme).forAnybody(),
+	}
+}
+
+type signInData struct {
+	Next      string
+	Providers []provider
+	Email     string
+	Mode      string // "" to sign in, register to make an account
+	Problem   string
+	Faults    map[string]string
+}
+
+type provider struct {
+	Name       string `json:"provider"`
+	Configured bool   `json:"configured"`
+}
+
+// Title is what people call the provider.
+func (p provider) Title() string {
+	switch p.Name {
+	case "google":
+		return "Google"
+	case "outlook":
+		return "Microsoft"
+	case "icloud":
+		return "Apple"
+	}
+	return "single sign-on"
+}
+
+func signInPage(v *visit) (view, error) { return v.signInView(signInData{Mode: v.asked("mode")}) }
+
+func (v *visit) signInView(data signInData) (view, error) {
+	var providers []provider
+	nobody := *v
+	nobody.session = session{}
+	if err := nobody.get("/auth/oauth-config", &providers); err != nil {
+		return view{}, err
+	}
+	for _, p := range providers {
+		if p.Configured {
+			data.Providers = append(data.Providers, p)
+		}
+	}
+	data.Next = ownPage(v.form("next") + v.asked("next"))
+	status := 0
+	if data.Problem != "" {
+		status = http.StatusUnprocessableEntity
+	}
+	title := "Sign in"
+	if data.Mode == "register" {
+		title = "Make an account"
+	}
+	return view{Template: "sign-in", Title: title, Data: data, Status: status}, nil
+}
+
+// ownPage is a page of the console to go to, whatever was asked for.
+func ownPage(asked string) string {
+	u, err := url.Parse(asked)
+	if err != nil || u.IsAbs() || u.Host != "" || u.User != nil || strings.ContainsAny(asked, "\\\x00\r\n") ||
+		u.Path != Prefix && !strings.HasPrefix(u.Path, Prefix+"/") || strings.HasPrefix(u.Path, Prefix+"/sign-") {
+		return Prefix
+	}
+	return u.RequestURI()
+}
+
+// signIn takes an e-mail address and a password, or an API key alone.
+func signIn(v *visit) error {
+	body := map[string]string{"email": strings.TrimSpace(v.form("email")), "password": v.form("password")}
+	if key := strings.TrimSpace(v.form("key")); key != "" {
+		body = map[string]string{"apiKey": key}
+	}
+	return v.begin(body, signInData{Email: body["email"]})
+}
+
+// begin signs somebody in, or shows the page again with what is wrong.
+func (v *visit) begin(credentials map[string]string, again signInData) error {
+	var made struct {
+		Token string `json:"token"`
+	}
+	nobody := *v
+	nobody.session = session{theme: v.session.theme}
+	if err := nobody.send(http.MethodPost, "/auth/login", credentials, &made); err != nil {
+		return v.again(err, again)
+	}
+	v.signedIn(made.Token)
+	return v.to(ownPage(v.form("next")), "")
+}
+
+func (v *visit) again(err error, data signInData) error {
+	if api.StatusOf(err) >= http.StatusInternalServerError {
+		return err
+	}
+	data.Problem, data.Faults = api.MessageOf(err), faultsOf(err)
+	shown, viewErr := v.signInView(data)
+	if viewErr != nil {
+		return viewErr
+	}
+	return v.render(shown)
+}
+
+// signedIn lets the browser keep the token of a sign-in.
+func (v *visit) signedIn(token string) {
+	c := v.console
+	c.keep(v.w, v.r, tokenCookie, token, max(lifeOf(token), time.Minute))
+	c.keep(v.w, v.r, guestCookie, "", 0)
+	c.keep(v.w, v.r, organizationCookie, "", 0)
+}
+
+func register(v *visit) error {
+	again := signInData{Email: strings.TrimSpace(v.form("email")), Mode: "register"}
+	body := map[string]string{"email": again.Email, "password": v.form("password")}
+	if v.form("password") == "" {
+		again.Problem, again.Faults = "A password is needed to sign in here again", map[string]string{"body.password": "must not be empty"}
+		shown, err := v.signInView(again)
+		if err != nil {
+			return err
+		}
+		return v.render(shown)
+	}
+	if invitation := strings.TrimSpace(v.form("invitation")); invitation != "" {
+		body["invitation"] = invitation
+	}
+	var made struct {
+		Token string `json:"token"`
+	}
+	asGuest := *v // what a guest has made stays theirs
+	asGuest.session.token = ""
+	if err := asGuest.send(http.MethodPost, "/auth/register", body, &made); err != nil {
+		return v.again(err, again)
+	}
+	v.signedIn(made.Token)
+	return v.to(ownPage(v.form("next")), "Welcome. Your account is ready, with a month's credits.")
+}
+
+// beGuest lets the API make a guest, whom the browser is from then on.
+func beGuest(v *visit) error {
+	nobody := *v
+	nobody.session = session{}
+	answer, err := nobody.request(v.ctx, http.MethodGet, "/jobs?limit=1", nil, http.Header{})
+	if err != nil {
+		return unavailable(err)
+	}
+	guest := answer.Header.Get(api.GuestHeader)
+	if _, err := read(answer); err != nil {
+		return v.again(err, signInData{})
+	}
+	if guest == "" {
+		return services.Errorf(services.Forbidden, "Guests are not welcome here")
+	}
+	v.console.keep(v.w, v.r, guestCookie, guest, guestLife)
+	v.console.keep(v.w, v.r, tokenCookie, "", 0)
+	v.console.keep(v.w, v.r, organizationCookie, "", 0)
+	return v.to(Prefix, "You are a guest for a day. Make an account to keep what you do here.")
+}
+
+// enterPage asks before a one-time link is used: programs that look at links must not
+// use them up.
+func enterPage(v *visit) (view, error) {
+	return view{Template: "enter", Title: "Sign in by link", Data: v.asked("link")}, nil
+}
+
+func enter(v *visit) error {
+	return v.begin(map[string]string{"link": v.form("link")}, signInData{})
+}
+
+// beginProvider sends the browser to a provider. What it comes back to has a secret of
+// this browser's in its path, so that nobody is signed in by somebody else's link.
+func beginProvider(v *visit) (view, error) {
+	state := rand.Text()
+	v.console.keep(v.w, v.r, beganCookie, state, beganLife)
+	query := some("return_to", Prefix+"/sign-in/"+state, "guest", v.session.guest)
+	http.Redirect(v.w, v.r, path(query, "auth", v.r.PathValue("provider")), http.StatusSeeOther)
+	return view{}, errAnswered
+}
+
+func endProvider(v *visit) (view, error) {
+	began := v.console.cookie(v.r, beganCookie)
+	v.console.keep(v.w, v.r, beganCookie, "", 0)
+	if began == "" || began != v.r.PathValue("state") {
+		return v.signInView(signInData{Problem: "This sign-in is over, or did not begin in this browser; please begin again"})
+	}
+	token := v.asked("token")
+	if token == "" {
+		return v.signInView(signInData{Problem: v.asked("error")})
+	}
+	v.signedIn(token)
+	http.Redirect(v.w, v.r, Prefix, http.StatusSeeOther)
+	return view{}, errAnswered
+}
+
+func signOut(v *visit) error {
+	if v.session.token != "" {
+		_ = v.send(http.MethodPost, "/auth/logout", nil, nil) // one that has ended is over too
+	}
+	for _, name := range []string{tokenCookie, guestCookie, organizationCookie} {
+		v.console.keep(v.w, v.r, name, "", 0)
+	}
+	return v.to(Prefix+"/sign-in", "You are signed out.")
+}
+
+func switchOrganization(v *visit) error {
+	to := v.form("to")
+	for _, o := range v.who.Organizations {
+		if o.ID != to {
+			continue
+		}
+		if o.Personal {
+			to = ""
+		}
+		v.console.keep(v.w, v.r, organizationCookie, to, keepsLooks)
+		back := ownPage(v.form("back"))
+		if parts := strings.Split(back, "/"); len(parts) > 3 { // one thing of the other organisation
+			back = strings.Join(parts[:3], "/")
+		}
+		back, _, _ = strings.Cut(back, "?")
+		return v.to(back, "")
+	}
+	return services.Errorf(services.NotFound, "You are in no such organisation")
+}
+
+func chooseTheme(v *visit) error {
+	theme := v.form("theme")
+	if theme != "light" && theme != "dark" {
+		theme = ""
+	}
+	v.console.keep(v.w, v.r, themeCookie, theme, keepsLooks)
+	return v.to(ownPage(v.form("back")), "")
+}
