@@ -228,6 +228,7 @@ func (v *visit) signIn(err error) {
 
 // who is who looks.
 type who struct {
+	Account       string // its id
 	Email         string
 	Admin         bool // of the platform
 	Guest         bool
@@ -256,6 +257,7 @@ func (v *visit) know() error {
 		return nil
 	}
 	var me struct {
+		ID      string `json:"id"`
 		Email   string `json:"email"`
 		Tier    string `json:"subscriptionTier"`
 		Credits string `json:"credits"`
@@ -269,11 +271,14 @@ func (v *visit) know() error {
 	if err != nil {
 		return err
 	}
-	v.who = who{Email: me.Email, Admin: me.Admin, Credits: me.Credits, Tier: me.Tier, Organizations: organizations}
+	v.who = who{Account: me.ID, Email: me.Email, Admin: me.Admin, Credits: me.Credits, Tier: me.Tier, Organizations: organizations}
 	for _, o := range organizations {
 		if o.ID == v.session.organization || v.session.organization == "" && o.Personal {
 			v.who.Organization = o
 		}
+	}
+	if v.who.Organization.ID == "" && len(organizations) == 1 { // a key's, which reaches no other
+		v.who.Organization = organizations[0]
 	}
 	return nil
 }

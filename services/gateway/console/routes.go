@@ -7,5 +7,10 @@ func (c *Console) routes() []route {
 	return slices.Concat(
 		signInRoutes(),
 		overviewRoutes(),
+		creditsRoutes(),
+		keyRoutes(),
+		accountRoutes(),
+		memberRoutes(),
+		fileRoutes(),
 	)
 }
