@@ -1,6 +1,7 @@
 package console
 
 import (
+	"crypto/rand"
 	"errors"
 	"net/http"
 	"strings"
@@ -119,7 +120,7 @@ func (r route) forAnybody() route {
 }
 
 func (c *Console) visit(w http.ResponseWriter, r *http.Request) *visit {
-	return &visit{console: c, w: w, r: r, ctx: counted(r), session: c.session(r)}
+	return &visit{console: c, w: w, r: r, ctx: counted(r), session: c.session(r), seed: rand.Text()}
 }
 
 // maxForm is how much a form may hold that has no files, in bytes.

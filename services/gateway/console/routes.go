@@ -7,5 +7,8 @@ func (c *Console) routes() []route {
 	return slices.Concat(
 		signInRoutes(),
 		overviewRoutes(),
+		jobRoutes(),
+		workflowRoutes(),
+		scheduleRoutes(),
 	)
 }

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -159,3 +161,6 @@ func remarshal(value, into any) error {
 	}
 	return json.Unmarshal(text, into)
 }
+
+// sorted are the names of a map, in their order.
+func sorted[V any](all map[string]V) []string { return slices.Sorted(maps.Keys(all)) }
