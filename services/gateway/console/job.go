@@ -53,7 +53,7 @@ func (s step) Tone() string {
 }
 
 // Found reports whether the step has a result.
-func (s step) Found() bool { return len(s.Result) > 0 && string(s.Result) != "null" }
+func (s step) Found() bool { return says(s.Result) }
 
 // Decides reports whether somebody is waited for.
 func (s step) Decides() bool {

@@ -167,6 +167,7 @@ var functions = template.FuncMap{
 	"json":      indented,
 	"compact":   compacted,
 	"text":      textOf,
+	"says":      says,
 	"duration":  durationText,
 	"took":      tookText,
 	"bytes":     bytesText,

@@ -93,9 +93,9 @@ func newSchedule(v *visit) (view, error) {
 		if err := v.get(path(nil, "schedules", id), &s); err != nil {
 			return view{}, err
 		}
-		t = timetable{ID: s.ID, Cron: s.Cron, TimeZone: s.TimeZone, Missed: s.Missed, Workflow: s.Workflow, Input: indented(s.Input)}
-		if string(s.Input) == "null" {
-			t.Input = ""
+		t = timetable{ID: s.ID, Cron: s.Cron, TimeZone: s.TimeZone, Missed: s.Missed, Workflow: s.Workflow}
+		if says(s.Input) {
+			t.Input = indented(s.Input)
 		}
 	}
 	return v.scheduleForm(t)

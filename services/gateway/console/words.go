@@ -97,6 +97,9 @@ func compacted(value json.RawMessage) string {
 	return out.String()
 }
 
+// says reports whether there is a value.
+func says(value json.RawMessage) bool { return len(value) > 0 && string(value) != "null" }
+
 // textOf is what an optional text says.
 func textOf(value *string) string {
 	if value == nil {

@@ -140,7 +140,10 @@ func newWorkflow(v *visit) (view, error) {
 		if err := v.get(path(nil, "jobs", v.asked("job")), &j); err != nil {
 			return view{}, err
 		}
-		e.Text, e.Input = indented(j.Definition), indented(j.Input)
+		e.Text = indented(j.Definition)
+		if says(j.Input) {
+			e.Input = indented(j.Input)
+		}
 	case v.asked("template") != "":
 		var templates []gapped
 		if err := v.get("/workflows/templates", &templates); err != nil {
