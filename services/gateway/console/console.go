@@ -32,7 +32,7 @@ func New(handler http.Handler, public, version string, log *zap.Logger) *Console
 	c := &Console{api: client(handler), public: public, version: version, log: log}
 	_, _ = templates(), assets() // here and not at the first visit
 	mux := http.NewServeMux()
-	for _, one := range c.routes() {
+	for _, one := range routes() {
 		mux.Handle(one.pattern, c.serve(one))
 	}
 	mux.HandleFunc("GET "+assetPrefix, serveAsset)
