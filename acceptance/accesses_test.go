@@ -155,6 +155,7 @@ var accesses = map[string]access{
 	"POST /proxy/{toolId}/call":                                 {own: members, foreign: members, body: says(object{"method": "echo", "params": object{"text": "x"}})},
 	"GET /proxy/{toolId}/tools":                                 {own: accounts, foreign: accounts},
 	"GET /proxy/calls":                                          {own: accounts, foreign: accounts},
+	"GET /proxy/calls/statistics":                               {own: accounts, foreign: accounts},
 	// Made by the owner, whose calls admins see; the platform's see all
 	"GET /proxy/calls/{callId}": {own: "401 401 404 404 200 200 200", foreign: "401 401 404 404 404 404 200"},
 
