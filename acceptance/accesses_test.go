@@ -43,6 +43,7 @@ var accesses = map[string]access{
 	"POST /auth/register": {own: "201", foreign: "201", fresh: true,
 		body: func(*testing.T, *organization) any { return object{"email": email()} }},
 	"POST /auth/login":                           {own: "401", foreign: "401", body: says(object{})},
+	"POST /auth/links":                           {own: "401 401 201 201 201 201 201", foreign: "401 401 201 201 201 201 201"},
 	"POST /auth/logout":                          {own: accounts, foreign: accounts, fresh: true},
 	"GET /auth/me":                               {own: accounts, foreign: accounts},
 	"GET /auth/api-key":                          {own: accounts, foreign: accounts},
