@@ -1,6 +1,7 @@
 package console
 
 import (
+	"crypto/rand"
 	"errors"
 	"net/http"
 	"strings"
@@ -31,7 +32,7 @@ func New(handler http.Handler, public, version string, log *zap.Logger) *Console
 	c := &Console{api: client(handler), public: public, version: version, log: log}
 	_, _ = templates(), assets() // here and not at the first visit
 	mux := http.NewServeMux()
-	for _, one := range c.routes() {
+	for _, one := range routes() {
 		mux.Handle(one.pattern, c.serve(one))
 	}
 	mux.HandleFunc("GET "+assetPrefix, serveAsset)
@@ -98,6 +99,8 @@ type route struct {
 	access  access
 	page    func(*visit) (view, error) // GET
 	act     func(*visit) error         // POST
+	// wherever says that a form does the same whatever organisation is looked at by now.
+	wherever bool
 }
 
 func see(path string, page func(*visit) (view, error)) route {
@@ -113,13 +116,18 @@ func (r route) forGuests() route {
 	return r
 }
 
+func (r route) fromWherever() route {
+	r.wherever = true
+	return r
+}
+
 func (r route) forAnybody() route {
 	r.access = anybody
 	return r
 }
 
 func (c *Console) visit(w http.ResponseWriter, r *http.Request) *visit {
-	return &visit{console: c, w: w, r: r, ctx: counted(r), session: c.session(r)}
+	return &visit{console: c, w: w, r: r, ctx: counted(r), session: c.session(r), seed: rand.Text()}
 }
 
 // maxForm is how much a form may hold that has no files, in bytes.
@@ -136,7 +144,7 @@ func (c *Console) serve(one route) http.Handler {
 			if !strings.HasPrefix(r.Header.Get("Content-Type"), "multipart/") {
 				r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 			}
-			if err := v.sameOrganization(one.access); err != nil {
+			if err := v.sameOrganization(one); err != nil {
 				v.failed(err)
 			} else if err := one.act(v); err != nil {
 				v.failed(err)
@@ -183,9 +191,9 @@ func (v *visit) enter(access access) error {
 
 // sameOrganization refuses what a form says that was made for another organisation than
 // the one that is looked at now: the browser went there in another tab.
-func (v *visit) sameOrganization(access access) error {
+func (v *visit) sameOrganization(to route) error {
 	made := v.form("for") + v.asked("for") // forms with files have it in their address
-	if access == anybody || made == v.who.Organization.ID {
+	if to.access == anybody || to.wherever || made == v.who.Organization.ID {
 		return nil
 	}
 	return services.Errorf(services.Conflict, "You are looking at another organisation now than this page was made for, so nothing was done. Go back, look again, and repeat it if you still mean it").

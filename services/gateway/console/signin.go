@@ -22,7 +22,7 @@ func signInRoutes() []route {
 		see("/sign-in/with/{provider}", beginProvider).forAnybody(),
 		see("/sign-in/{state}/auth/callback", endProvider).forAnybody(),
 		do("/sign-out", signOut).forAnybody(),
-		do("/organization", switchOrganization).forGuests(),
+		do("/organization", switchOrganization).forGuests().fromWherever(),
 		do("/theme", chooseTheme).forAnybody(),
 	}
 }
