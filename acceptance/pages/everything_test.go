@@ -2,6 +2,7 @@ package pages
 
 import (
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -38,6 +39,24 @@ func everywhere(t *testing.T, b *bundle, u person, word string) map[string]place
 		"/console/schedules":                     {"/console/schedules", "@daily"},
 		"/console/schedules/new":                 {"/console/schedules/new", "Timetable"},
 		"/console/schedules/{schedule}":          {"/console/schedules/" + ids["schedule"], "Next runs"},
+		"/console/credits":                       {"/console/credits", "Left to spend"},
+		"/console/credits/usage.csv":             {"", ""},
+		"/console/credits/history":               {"/console/credits/history", "Charged"},
+		"/console/credits/caps":                  {"/console/credits/caps", "Set a cap"},
+		"/console/credits/plans":                 {"/console/credits/plans", "Enterprise"},
+		"/console/keys":                          {"/console/keys", "Make a key"},
+		"/console/account":                       {"/console/account", "Sign-ins"},
+		"/console/account/export":                {"", ""},
+		"/console/members":                       {"/console/members", "Make an organisation"},
+		"/console/members/organizations":         {"/console/members/organizations", "Join one"},
+		"/console/members/join":                  {"/console/members/join?invitation=" + url.QueryEscape(word), "Join an organisation"},
+		"/console/members/programs":              {"/console/members/programs", "Make an organisation"},
+		"/console/members/log":                   {"/console/members/log", "key.create"},
+		"/console/files":                         {"/console/files", word},
+		"/console/files/search":                  {"/console/files/search?q=" + url.QueryEscape(word), "A question, or words"},
+		"/console/files/{file}":                  {"/console/files/" + ids["file"], word},
+		"/console/files/{file}/content":          {"", ""},
+		"/console/files/{file}/text":             {"", ""},
 	}
 }
 
@@ -57,6 +76,11 @@ func (b *bundle) fill(t *testing.T, u person, word string) map[string]string {
 	planned := u.Do(t, http.MethodPost, "/schedules", object{"cron": "@daily", "workflow_id": ids["workflow"], "input": object{"said": word}})
 	require.Equal(t, http.StatusCreated, planned.Status, planned)
 	ids["schedule"] = planned.Text("data.schedule_id")
+	key := u.Do(t, http.MethodPost, "/auth/keys", object{"name": string([]rune(word)[:min(len([]rune(word)), 90)]), "scopes": []string{"jobs:read"}})
+	require.Equal(t, http.StatusCreated, key.Status, key)
+	stored := u.Do(t, http.MethodPost, "/storage/upload", object{"filename": word, "contentType": "text/plain", "data": []byte(word)})
+	require.Equal(t, http.StatusOK, stored.Status, stored)
+	ids["file"] = stored.Text("data.fileId")
 	return ids
 }
 

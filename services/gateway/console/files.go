@@ -42,6 +42,26 @@ func (f storedFile) Type() string {
 	return name
 }
 
+// kinds are what people call types, by a part of their names; the first that fits counts.
+var kinds = [][2]string{
+	{"pdf", "PDF"}, {"wordprocessingml", "Word"}, {"msword", "Word"}, {"spreadsheetml", "Excel"}, {"ms-excel", "Excel"},
+	{"presentationml", "PowerPoint"}, {"ms-powerpoint", "PowerPoint"}, {"opendocument", "OpenDocument"}, {"epub", "e-book"}, {"rtf", "RTF"},
+	{"rfc822", "mail"}, {"markdown", "Markdown"}, {"csv", "CSV"}, {"html", "web page"}, {"json", "JSON"}, {"xml", "XML"}, {"text/plain", "text"},
+}
+
+// Kind is what people call the file's type.
+func (f storedFile) Kind() string {
+	for _, k := range kinds {
+		if strings.Contains(f.Type(), k[0]) {
+			return k[1]
+		}
+	}
+	if name, is := strings.CutPrefix(f.Type(), "image/"); is {
+		return strings.ToUpper(name) + " image"
+	}
+	return f.Type()
+}
+
 // Shows reports whether the browser can show the file by itself.
 func (f storedFile) Shows() bool { return showable[f.Type()] }
 

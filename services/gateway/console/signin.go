@@ -140,7 +140,7 @@ func (v *visit) signedIn(token string) {
 }
 
 func register(v *visit) error {
-	again := signInData{Email: strings.TrimSpace(v.form("email")), Mode: "register"}
+	again := signInData{Email: strings.TrimSpace(v.form("email")), Mode: "register", Invitation: v.form("invitation")}
 	body := map[string]string{"email": again.Email, "password": v.form("password")}
 	if v.form("password") == "" {
 		again.Problem, again.Faults = "A password is needed to sign in here again", map[string]string{"body.password": "must not be empty"}
@@ -162,7 +162,28 @@ func register(v *visit) error {
 		return v.again(err, again)
 	}
 	v.signedIn(made.Token)
+	if body["invitation"] != "" {
+		return v.welcomeMember(made.Token)
+	}
 	return v.to(ownPage(v.form("next")), "Welcome. Your account is ready, with a month's credits.")
+}
+
+// welcomeMember shows somebody who has registered with an invitation where that has led
+// them: it is used up by then. One to the platform alone leads nowhere.
+func (v *visit) welcomeMember(token string) error {
+	asMember := *v
+	asMember.session = session{token: token}
+	var organizations []organization
+	if err := asMember.get("/organizations", &organizations); err != nil {
+		return err
+	}
+	for _, o := range organizations {
+		if !o.Personal {
+			v.lookAt(o.ID)
+			return v.to(membersPath, "Welcome. Your account is ready, and you are in "+o.Name+" as "+o.Role+".")
+		}
+	}
+	return v.to(Prefix, "Welcome. Your account is ready, with a month's credits.")
 }
 
 // beGuest lets the API make a guest, whom the browser is from then on.
