@@ -297,6 +297,7 @@ var accesses = map[string]access{
 	"POST /documents/search":                          {own: everybody, foreign: everybody, body: says(object{"query": "words"})},
 	"GET /documents/{fileId}":                         {own: "404 404 200 200 200 200 200", foreign: "404"},
 	"GET /documents/{fileId}/text":                    {own: "404 404 200 200 200 200 200", foreign: "404"},
+	"GET /documents/{fileId}/passages":                {own: "404 404 200 200 200 200 200", foreign: "404"},
 	"GET /documents/{fileId}/events":                  {own: "404 404 200 200 200 200 200", foreign: "404"},
 	"POST /documents/{fileId}/read":                   {own: "404 404 403 200 200 200 200", foreign: "404 404 403 404 404 404 404"},
 	"GET /chat/conversations":                         {own: everybody, foreign: everybody},

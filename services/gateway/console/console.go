@@ -99,6 +99,8 @@ type route struct {
 	access  access
 	page    func(*visit) (view, error) // GET
 	act     func(*visit) error         // POST
+	// wherever says that a form does the same whatever organisation is looked at by now.
+	wherever bool
 }
 
 func see(path string, page func(*visit) (view, error)) route {
@@ -111,6 +113,11 @@ func do(path string, act func(*visit) error) route {
 
 func (r route) forGuests() route {
 	r.access = guests
+	return r
+}
+
+func (r route) fromWherever() route {
+	r.wherever = true
 	return r
 }
 
@@ -137,7 +144,7 @@ func (c *Console) serve(one route) http.Handler {
 			if !strings.HasPrefix(r.Header.Get("Content-Type"), "multipart/") {
 				r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 			}
-			if err := v.sameOrganization(one.access); err != nil {
+			if err := v.sameOrganization(one); err != nil {
 				v.failed(err)
 			} else if err := one.act(v); err != nil {
 				v.failed(err)
@@ -184,9 +191,9 @@ func (v *visit) enter(access access) error {
 
 // sameOrganization refuses what a form says that was made for another organisation than
 // the one that is looked at now: the browser went there in another tab.
-func (v *visit) sameOrganization(access access) error {
+func (v *visit) sameOrganization(to route) error {
 	made := v.form("for") + v.asked("for") // forms with files have it in their address
-	if access == anybody || made == v.who.Organization.ID {
+	if to.access == anybody || to.wherever || made == v.who.Organization.ID {
 		return nil
 	}
 	return services.Errorf(services.Conflict, "You are looking at another organisation now than this page was made for, so nothing was done. Go back, look again, and repeat it if you still mean it").
@@ -229,6 +236,7 @@ func (v *visit) signIn(err error) {
 
 // who is who looks.
 type who struct {
+	Account       string // its id
 	Email         string
 	Admin         bool // of the platform
 	Guest         bool
@@ -257,6 +265,7 @@ func (v *visit) know() error {
 		return nil
 	}
 	var me struct {
+		ID      string `json:"id"`
 		Email   string `json:"email"`
 		Tier    string `json:"subscriptionTier"`
 		Credits string `json:"credits"`
@@ -270,11 +279,14 @@ func (v *visit) know() error {
 	if err != nil {
 		return err
 	}
-	v.who = who{Email: me.Email, Admin: me.Admin, Credits: me.Credits, Tier: me.Tier, Organizations: organizations}
+	v.who = who{Account: me.ID, Email: me.Email, Admin: me.Admin, Credits: me.Credits, Tier: me.Tier, Organizations: organizations}
 	for _, o := range organizations {
 		if o.ID == v.session.organization || v.session.organization == "" && o.Personal {
 			v.who.Organization = o
 		}
+	}
+	if v.who.Organization.ID == "" && len(organizations) == 1 { // a key's, which reaches no other
+		v.who.Organization = organizations[0]
 	}
 	return nil
 }

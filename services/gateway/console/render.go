@@ -137,6 +137,14 @@ func adviceFor(err error) advice {
 	var e *services.Error
 	code := api.CodeOf(err)
 	switch {
+	case code == "SPEND_CAP_EXCEEDED":
+		return advice{"Who manages the organisation can raise or remove the cap.", capsPath, "See the caps"}
+	case code == "QUOTA_EXCEEDED":
+		return advice{"That is as much as the plan brings.", plansPath, "See the plans"}
+	case code == notSelling:
+		return advice{"Who runs this server has not set payments up.", plansPath, "See the plans"}
+	case code == "SIGN_IN_AGAIN":
+		return advice{"Sign out, sign in again, and repeat it within ten minutes.", "", ""}
 	case isKind(err, services.Insufficient):
 		return advice{"There are not enough credits for this.", Prefix + "/credits", "See credits, caps and how to get more"}
 	case isKind(err, services.Forbidden):

@@ -13,6 +13,11 @@ func routes() []route {
 		jobRoutes(),
 		workflowRoutes(),
 		scheduleRoutes(),
+		creditsRoutes(),
+		keyRoutes(),
+		accountRoutes(),
+		memberRoutes(),
+		fileRoutes(),
 	)
 }
 

@@ -22,7 +22,7 @@ func signInRoutes() []route {
 		see("/sign-in/with/{provider}", beginProvider).forAnybody(),
 		see("/sign-in/{state}/auth/callback", endProvider).forAnybody(),
 		do("/sign-out", signOut).forAnybody(),
-		do("/organization", switchOrganization).forGuests(),
+		do("/organization", switchOrganization).forGuests().fromWherever(),
 		do("/theme", chooseTheme).forAnybody(),
 	}
 }
@@ -32,8 +32,11 @@ type signInData struct {
 	Providers []provider
 	Email     string
 	Mode      string // "" to sign in, register to make an account
-	Problem   string
-	Faults    map[string]string
+	// Invitation is what a link to one has brought, which register needs where not
+	// everybody may.
+	Invitation string
+	Problem    string
+	Faults     map[string]string
 }
 
 type provider struct {
@@ -69,6 +72,9 @@ func (v *visit) signInView(data signInData) (view, error) {
 		}
 	}
 	data.Next = ownPage(v.form("next") + v.asked("next"))
+	if next, err := url.Parse(data.Next); err == nil && next.Path == joinPath {
+		data.Invitation = next.Query().Get("invitation")
+	}
 	status := 0
 	if data.Problem != "" {
 		status = http.StatusUnprocessableEntity
