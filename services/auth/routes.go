@@ -120,7 +120,12 @@ func (h *Handler) logout(ctx context.Context, caller services.Caller, _ *struct{
 	return api.Done("Logged out successfully"), h.service.Logout(ctx, caller)
 }
 
-func (h *Handler) me(ctx context.Context, caller services.Caller, _ *struct{}) (api.Data[userBody], error) {
+type meBody struct {
+	userBody
+	Admin bool `json:"admin,omitempty" doc:"a platform admin"`
+}
+
+func (h *Handler) me(ctx context.Context, caller services.Caller, _ *struct{}) (api.Data[meBody], error) {
 	balance, err := h.service.Me(ctx, caller)
-	return api.OK(newUserBody(caller, balance)), err
+	return api.OK(meBody{userBody: newUserBody(caller, balance), Admin: caller.Admin()}), err
 }
