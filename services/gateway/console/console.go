@@ -229,6 +229,7 @@ func (v *visit) signIn(err error) {
 
 // who is who looks.
 type who struct {
+	ID            string // of the account
 	Email         string
 	Admin         bool // of the platform
 	Guest         bool
@@ -257,6 +258,7 @@ func (v *visit) know() error {
 		return nil
 	}
 	var me struct {
+		ID      string `json:"id"`
 		Email   string `json:"email"`
 		Tier    string `json:"subscriptionTier"`
 		Credits string `json:"credits"`
@@ -270,7 +272,7 @@ func (v *visit) know() error {
 	if err != nil {
 		return err
 	}
-	v.who = who{Email: me.Email, Admin: me.Admin, Credits: me.Credits, Tier: me.Tier, Organizations: organizations}
+	v.who = who{ID: me.ID, Email: me.Email, Admin: me.Admin, Credits: me.Credits, Tier: me.Tier, Organizations: organizations}
 	for _, o := range organizations {
 		if o.ID == v.session.organization || v.session.organization == "" && o.Personal {
 			v.who.Organization = o

@@ -14,6 +14,7 @@ import (
 
 	"uaol/providers/api"
 	"uaol/services"
+	"uaol/services/gateway/console/lines"
 )
 
 //go:embed templates
@@ -168,6 +169,9 @@ var functions = template.FuncMap{
 	"compact":   compacted,
 	"text":      textOf,
 	"says":      says,
+	"price":     priceText,
+	"reveal":    lines.Reveal,
+	"scope":     scopeText,
 	"duration":  durationText,
 	"took":      tookText,
 	"bytes":     bytesText,
