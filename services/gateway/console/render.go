@@ -14,6 +14,7 @@ import (
 
 	"uaol/providers/api"
 	"uaol/services"
+	"uaol/services/gateway/console/lines"
 )
 
 //go:embed templates
@@ -176,6 +177,9 @@ var functions = template.FuncMap{
 	"compact":   compacted,
 	"text":      textOf,
 	"says":      says,
+	"price":     priceText,
+	"reveal":    lines.Reveal,
+	"scope":     scopeText,
 	"duration":  durationText,
 	"took":      tookText,
 	"bytes":     bytesText,

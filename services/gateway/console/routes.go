@@ -10,6 +10,7 @@ func routes() []route {
 	return slices.Concat(
 		signInRoutes(),
 		overviewRoutes(),
+		toolRoutes(),
 		jobRoutes(),
 		workflowRoutes(),
 		scheduleRoutes(),
