@@ -43,6 +43,7 @@ var accesses = map[string]access{
 	"POST /auth/register": {own: "201", foreign: "201", fresh: true,
 		body: func(*testing.T, *organization) any { return object{"email": email()} }},
 	"POST /auth/login":                           {own: "401", foreign: "401", body: says(object{})},
+	"POST /auth/links":                           {own: "401 401 201 201 201 201 201", foreign: "401 401 201 201 201 201 201"},
 	"POST /auth/logout":                          {own: accounts, foreign: accounts, fresh: true},
 	"GET /auth/me":                               {own: accounts, foreign: accounts},
 	"GET /auth/api-key":                          {own: accounts, foreign: accounts},
@@ -155,6 +156,7 @@ var accesses = map[string]access{
 	"POST /proxy/{toolId}/call":                                 {own: members, foreign: members, body: says(object{"method": "echo", "params": object{"text": "x"}})},
 	"GET /proxy/{toolId}/tools":                                 {own: accounts, foreign: accounts},
 	"GET /proxy/calls":                                          {own: accounts, foreign: accounts},
+	"GET /proxy/calls/statistics":                               {own: accounts, foreign: accounts},
 	// Made by the owner, whose calls admins see; the platform's see all
 	"GET /proxy/calls/{callId}": {own: "401 401 404 404 200 200 200", foreign: "401 401 404 404 404 404 200"},
 
@@ -229,6 +231,7 @@ var accesses = map[string]access{
 		return body
 	}},
 	"GET /workflows/templates":                       {own: accounts, foreign: accounts},
+	"POST /workflows/check":                          {own: everybody, foreign: everybody, body: says(object{})},
 	"GET /workflows/{workflowId}":                    {own: accounts, foreign: nothingThere},
 	"PUT /workflows/{workflowId}":                    {own: members, foreign: "401 401 403 404 404 404 404", body: says(object{"description": "x"})},
 	"DELETE /workflows/{workflowId}":                 {own: members, foreign: "401 401 403 404 404 404 404"},

@@ -31,7 +31,7 @@ func setup(t *testing.T, settings world.Settings) *bundle {
 		t.Skip("browsers take their time")
 	}
 	tools := world.StartTools(t, "127.0.0.1")
-	all := world.Settings{"TOOL_EGRESS_ALLOW": tools.Host(), "RATE_LIMIT_PER_MINUTE": "100000"}
+	all := world.Settings{"TOOL_EGRESS_ALLOW": "127.0.0.1", "RATE_LIMIT_PER_MINUTE": "100000"}
 	for name, value := range settings {
 		all[name] = value
 	}
@@ -54,6 +54,15 @@ func (b *bundle) somebody(t *testing.T) person {
 	require.Equal(t, http.StatusCreated, made.Status, made)
 	key := made.Text("data.user.apiKey")
 	return person{Client: world.New(b.world.Gateway).As(key), email: email, password: password, key: key}
+}
+
+// signedIn is somebody who has made an account in the browser, with the usual password.
+func (b *bundle) signedIn(t *testing.T, email string) person {
+	t.Helper()
+	anybody := world.New(b.world.Gateway)
+	token := anybody.Do(t, http.MethodPost, "/auth/login", object{"email": email, "password": password}).Text("data.token")
+	require.NotEmpty(t, token)
+	return person{Client: anybody.As(token), email: email, password: password}
 }
 
 // admin is the platform's.
@@ -85,7 +94,13 @@ func (b *bundle) enter(t *testing.T, p person) *browser.Tab {
 // tool makes p a tool of the bundle's MCP server (methods echo and fails), approved.
 func (b *bundle) tool(t *testing.T, p person, name string, price int) (id string) {
 	t.Helper()
-	made := p.Do(t, http.MethodPost, "/tools", object{"name": name, "gateway_url": b.tools.URL + "/mcp", "credit_cost_per_call": price})
+	return b.toolAt(t, p, b.tools.URL+"/mcp", name, price)
+}
+
+// toolAt makes p a tool of the MCP server at an address of this machine, approved.
+func (b *bundle) toolAt(t *testing.T, p person, url, name string, price int) (id string) {
+	t.Helper()
+	made := p.Do(t, http.MethodPost, "/tools", object{"name": name, "gateway_url": url, "credit_cost_per_call": price})
 	require.Equal(t, http.StatusCreated, made.Status, made)
 	id = made.Text("data.tool_id")
 	approved := b.admin().Do(t, http.MethodPost, "/tools/"+id+"/approve", nil)

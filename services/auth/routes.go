@@ -38,7 +38,9 @@ func (h *Handler) operations() []api.Operation {
 	return append(h.signInOperations(), []api.Operation{
 		api.Post("/auth/register", "Make an account", h.register, api.Bare("/register"), api.Allow(api.Public),
 			api.Status(http.StatusCreated), api.Says("body.email", "Email is required"), api.Audited("account.register")),
-		api.Post("/auth/login", "Get a token for an API key or a password", h.login, api.Bare("/login"), api.Allow(api.Public), api.Audited("session.begin")),
+		api.Post("/auth/login", "Get a token for an API key, a password or a sign-in link", h.login, api.Bare("/login"), api.Allow(api.Public), api.Audited("session.begin")),
+		api.Post("/auth/links", "Make a link by which whoever has it signs in once as this account, within 10 minutes; its secret is shown only here", h.link,
+			api.Bare("/links"), api.Account(), api.Status(http.StatusCreated), api.Audited("link.create")),
 		api.Post("/auth/logout", "End the session of this token", h.logout, api.Bare("/logout"), api.Account(), api.AnyKey(), api.Audited("session.end")),
 		api.Get("/auth/me", "Who is calling", h.me, api.Bare("/me"), api.Account(), api.AnyKey()),
 
@@ -104,6 +106,7 @@ type loginInput struct {
 		APIKey   string `json:"apiKey,omitempty" maxLength:"1024"`
 		Email    string `json:"email,omitempty" maxLength:"254"`
 		Password string `json:"password,omitempty" maxLength:"1024"`
+		Link     string `json:"link,omitempty" maxLength:"200" doc:"the secret of a link of POST /auth/links; it is used up"`
 	}
 }
 
@@ -112,15 +115,35 @@ type tokenBody struct {
 }
 
 func (h *Handler) login(ctx context.Context, _ services.Caller, in *loginInput) (api.Data[tokenBody], error) {
+	if in.Body.Link != "" && in.Body.APIKey == "" {
+		token, err := h.service.LoginByLink(ctx, in.Body.Link)
+		return api.OK(tokenBody{Token: token}), err
+	}
 	token, err := h.service.Login(ctx, in.Body.APIKey, in.Body.Email, in.Body.Password)
 	return api.OK(tokenBody{Token: token}), err
+}
+
+type signInLinkBody struct {
+	Secret    string        `json:"secret" doc:"signs in once, at POST /auth/login; shown only this once"`
+	ExpiresAt services.Time `json:"expiresAt"`
+	URL       string        `json:"url" doc:"the console's page that signs in with it"`
+}
+
+func (h *Handler) link(ctx context.Context, caller services.Caller, _ *struct{}) (api.Data[signInLinkBody], error) {
+	link, err := h.service.Link(ctx, caller)
+	return api.OK(signInLinkBody{Secret: link.Secret, ExpiresAt: link.ExpiresAt, URL: link.URL(h.consents.Base(ctx))}), err
 }
 
 func (h *Handler) logout(ctx context.Context, caller services.Caller, _ *struct{}) (api.Message, error) {
 	return api.Done("Logged out successfully"), h.service.Logout(ctx, caller)
 }
 
-func (h *Handler) me(ctx context.Context, caller services.Caller, _ *struct{}) (api.Data[userBody], error) {
+type meBody struct {
+	userBody
+	Admin bool `json:"admin,omitempty" doc:"a platform admin"`
+}
+
+func (h *Handler) me(ctx context.Context, caller services.Caller, _ *struct{}) (api.Data[meBody], error) {
 	balance, err := h.service.Me(ctx, caller)
-	return api.OK(newUserBody(caller, balance)), err
+	return api.OK(meBody{userBody: newUserBody(caller, balance), Admin: caller.Admin()}), err
 }

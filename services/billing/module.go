@@ -39,9 +39,9 @@ type FrontendConfig struct {
 	Frontend string `env:"FRONTEND_URL" envDefault:"http://localhost:8080" want:"an http or https URL without query; several separated by commas" doc:"where sign-in leads back to, at /auth/callback, tools' consents, at /tools/consent, and payments, at /billing; of several, separated by commas, the first is the default and ?return_to= chooses another"`
 }
 
-func newPayments(cfg payments.Config, frontend FrontendConfig, pool *pgxpool.Pool, paid *Paid, lifecycle fx.Lifecycle) *payments.Service {
+func newPayments(cfg payments.Config, frontend FrontendConfig, server httpserver.Config, pool *pgxpool.Pool, paid *Paid, lifecycle fx.Lifecycle) *payments.Service {
 	first, _, _ := strings.Cut(frontend.Frontend, ",")
-	service := payments.New(cfg, strings.TrimSpace(first), pool, paid)
+	service := payments.New(cfg, payments.Pages{Frontend: strings.TrimSpace(first), Public: server.Public}, pool, paid)
 	lifecycle.Append(fx.StopHook(service.Close))
 	return service
 }

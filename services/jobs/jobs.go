@@ -48,6 +48,9 @@ type Job struct {
 	RetryCount   int             `json:"retry_count" db:"retry_count"`
 	CreatedAt    services.Time   `json:"created_at" db:"created_at"`
 	UpdatedAt    services.Time   `json:"updated_at" db:"updated_at"`
+
+	// Of one job that is asked for, not of lists.
+	Input json.RawMessage `json:"input,omitempty" db:"-" doc:"what {{input}} stands for"`
 }
 
 // StepState is one step of a job as far as it has come.
@@ -58,6 +61,7 @@ type StepState struct {
 	ToolID    uuid.UUID       `json:"tool_id"`
 	Version   int64           `json:"tool_version"`
 	Action    string          `json:"action"`
+	DependsOn []string        `json:"depends_on,omitempty" doc:"what it waits for, said or not; not of items"`
 	Price     int64           `json:"credits"`
 	Status    Status          `json:"status"`
 	Attempt   int             `json:"attempt"`

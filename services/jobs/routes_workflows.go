@@ -17,6 +17,7 @@ func (h *Handler) workflowOperations() []api.Operation {
 		api.Get("/workflows", "Saved workflows, newest first", h.workflows),
 		api.Post("/workflows", "Save a workflow, of a definition or of a template", h.saveWorkflow, api.Status(http.StatusCreated)),
 		api.Get("/workflows/templates", "Templates that workflows are made of", h.templates),
+		api.Post("/workflows/check", "What a job of a definition would be, or what is wrong with it; nothing is made", h.check, api.Allow(api.Guest), api.Reads()),
 		api.Get("/workflows/{workflowId}", "One workflow, with what its newest version says", h.workflow),
 		api.Put("/workflows/{workflowId}", "Change a workflow: another definition makes a new version", h.changeWorkflow),
 		api.Delete("/workflows/{workflowId}", "Archive a workflow: its jobs stay, and nothing new begins", h.archiveWorkflow),
@@ -42,6 +43,11 @@ func (h *Handler) saveWorkflow(ctx context.Context, caller services.Caller, in *
 
 func (h *Handler) templates(context.Context, services.Caller, *struct{}) (api.Page[Template], error) {
 	return api.List(Templates(), ""), nil
+}
+
+func (h *Handler) check(ctx context.Context, caller services.Caller, in *struct{ Body CheckRequest }) (api.Data[Checked], error) {
+	found, err := h.service.Check(ctx, caller, in.Body)
+	return api.OK(found), err
 }
 
 func (h *Handler) workflow(ctx context.Context, caller services.Caller, in *workflowInput) (api.Data[Workflow], error) {

@@ -45,6 +45,9 @@ type Schedule struct {
 	CreatedAt  services.Time   `json:"created_at" db:"created_at"`
 	UpdatedAt  services.Time   `json:"updated_at" db:"updated_at"`
 
+	// Of one that is asked for, not of lists.
+	Next []services.Time `json:"next_moments,omitempty" db:"-" doc:"next_at and the four after it"`
+
 	Organization uuid.UUID  `json:"-" db:"organization_id"`
 	Key          *uuid.UUID `json:"-" db:"key_id"`
 	AsOf         *time.Time `json:"-" db:"as_of"`
@@ -111,7 +114,27 @@ func (s *Service) Schedule(ctx context.Context, caller services.Caller, id uuid.
 	if services.Is(err, services.NotFound) {
 		err = errNoSchedule
 	}
+	if err == nil {
+		found.Next, err = found.moments()
+	}
 	return found, err
+}
+
+const momentsShown = 5
+
+// moments are the next ones of a schedule that is enabled.
+func (s *Schedule) moments() (next []services.Time, err error) {
+	if !s.Enabled || s.NextAt == nil {
+		return nil, nil
+	}
+	table, err := cron.Parse(s.Cron, s.TimeZone)
+	if err != nil {
+		return nil, err
+	}
+	for at := s.NextAt.Time; !at.IsZero() && len(next) < momentsShown; at = table.Next(at) {
+		next = append(next, services.Time{Time: at})
+	}
+	return next, nil
 }
 
 // ChangeSchedule changes a schedule, which from then on acts as the caller: nobody

@@ -48,7 +48,9 @@ func (s *Service) Get(ctx context.Context, caller services.Caller, id uuid.UUID)
 	if err != nil {
 		return Job{}, err
 	}
-	return shown[0], nil
+	asked, err := s.repository.requestOf(ctx, row)
+	shown[0].Input = asked.Input
+	return shown[0], err
 }
 
 func (s *Service) find(ctx context.Context, caller services.Caller, id uuid.UUID) (jobRow, error) {

@@ -73,6 +73,7 @@ func (s *Service) states(job jobRow, rows []stepRow) ([]StepState, error) {
 	var states []StepState
 	for i := range definition.Steps {
 		state := stateOf(&definition.Steps[i], frozen[i])
+		state.DependsOn = dependenciesOf(definition, i)
 		if job.Status.Ended() {
 			if state.Status = Skipped; job.Status == Cancelled {
 				state.Status = Cancelled
@@ -116,7 +117,7 @@ func (s *Service) state(job jobRow, row stepRow) (StepState, error) {
 func (s StepState) with(row stepRow) StepState {
 	s.Status, s.Attempt, s.Result, s.Error, s.StartTime, s.EndTime = row.Status, row.Attempt, rawOf(row.Result), row.Error, row.StartTime, row.EndTime
 	if row.Item != whole {
-		s.Item = &row.Item
+		s.Item, s.DependsOn = &row.Item, nil
 	}
 	if row.Detail != nil && (row.Status == Waiting || row.Status == Retrying) {
 		var q question

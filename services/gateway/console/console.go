@@ -1,6 +1,7 @@
 package console
 
 import (
+	"crypto/rand"
 	"errors"
 	"net/http"
 	"strings"
@@ -31,7 +32,7 @@ func New(handler http.Handler, public, version string, log *zap.Logger) *Console
 	c := &Console{api: client(handler), public: public, version: version, log: log}
 	_, _ = templates(), assets() // here and not at the first visit
 	mux := http.NewServeMux()
-	for _, one := range c.routes() {
+	for _, one := range routes() {
 		mux.Handle(one.pattern, c.serve(one))
 	}
 	mux.HandleFunc("GET "+assetPrefix, serveAsset)
@@ -119,7 +120,7 @@ func (r route) forAnybody() route {
 }
 
 func (c *Console) visit(w http.ResponseWriter, r *http.Request) *visit {
-	return &visit{console: c, w: w, r: r, ctx: counted(r), session: c.session(r)}
+	return &visit{console: c, w: w, r: r, ctx: counted(r), session: c.session(r), seed: rand.Text()}
 }
 
 // maxForm is how much a form may hold that has no files, in bytes.

@@ -2,12 +2,12 @@ package console
 
 import (
 	"bytes"
-	"crypto/rand"
 	"embed"
 	"errors"
 	"fmt"
 	"html/template"
 	"io/fs"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -61,13 +61,23 @@ type page struct {
 	Here    string // the page's own address
 	Base    string // the address that the browser knows us by
 	Version string
+
+	seed  string
+	forms *int
+}
+
+// Once is the key of the next form: the API takes what is sent with it twice for one
+// thing. A part that is rendered again for the same visit has the same ones.
+func (p page) Once() string {
+	*p.forms++
+	return p.seed + strconv.Itoa(*p.forms)
 }
 
 // page completes a view.
 func (v *visit) page(shown view) page {
 	return page{
 		view: shown, Who: v.who, Theme: v.session.theme, Here: v.r.URL.RequestURI(),
-		Base: v.console.base(v.r), Version: v.console.version,
+		Base: v.console.base(v.r), Version: v.console.version, seed: v.seed, forms: new(int),
 	}
 }
 
@@ -147,13 +157,9 @@ func adviceFor(err error) advice {
 	return advice{"Go back, correct what is named here, and try again.", "", ""}
 }
 
-// newOnce makes a form's key: the API takes what is sent with it twice for one thing.
-func newOnce() string { return rand.Text() }
-
 // functions are what templates can use. Texts are escaped by html/template alone.
 var functions = template.FuncMap{
 	"asset":     assetPath,
-	"once":      newOnce,
 	"credits":   creditsText,
 	"thousands": thousandsOf,
 	"plural":    plural,
@@ -161,6 +167,7 @@ var functions = template.FuncMap{
 	"json":      indented,
 	"compact":   compacted,
 	"text":      textOf,
+	"says":      says,
 	"duration":  durationText,
 	"took":      tookText,
 	"bytes":     bytesText,

@@ -1,11 +1,28 @@
 package console
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // routes is every page there is, and everything that a form does.
-func (c *Console) routes() []route {
+func routes() []route {
 	return slices.Concat(
 		signInRoutes(),
 		overviewRoutes(),
+		jobRoutes(),
+		workflowRoutes(),
+		scheduleRoutes(),
 	)
+}
+
+// Pages lists the addresses of all pages, with {name} for what differs.
+func Pages() []string {
+	var pages []string
+	for _, one := range routes() {
+		if at, is := strings.CutPrefix(one.pattern, "GET "); is {
+			pages = append(pages, at)
+		}
+	}
+	return pages
 }

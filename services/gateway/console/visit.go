@@ -22,7 +22,8 @@ type visit struct {
 	r       *http.Request
 	ctx     context.Context // of what is asked of the API
 	session session
-	who     who // nobody on pages for everybody
+	who     who    // nobody on pages for everybody
+	seed    string // of the keys of the forms that it is shown
 }
 
 // maxAnswer is the most that is read of an answer of the API for a page, in bytes.
@@ -221,4 +222,37 @@ func faultsOf(err error) map[string]string {
 		found[f.Path] = f.Message
 	}
 	return found
+}
+
+// json reads a field that holds JSON; nil when it is empty. A fault says where it is wrong.
+func (v *visit) json(name string) (json.RawMessage, error) {
+	text := strings.TrimSpace(v.form(name))
+	if text == "" {
+		return nil, nil
+	}
+	if fault := jsonFault(text); fault != "" {
+		return nil, services.Faults(services.Fault{Path: "body." + name, Message: fault})
+	}
+	return json.RawMessage(text), nil
+}
+
+// jsonFault says where a text is no JSON; "" when it is.
+func jsonFault(text string) string {
+	var value any
+	err := json.Unmarshal([]byte(text), &value)
+	if err == nil {
+		return ""
+	}
+	at := len(text)
+	var syntax *json.SyntaxError
+	if errors.As(err, &syntax) {
+		at = int(min(syntax.Offset, int64(len(text))))
+	}
+	before := text[:at]
+	line, column := 1+strings.Count(before, "\n"), at-strings.LastIndex(before, "\n")-1
+	return "is not JSON: " + strings.TrimPrefix(err.Error(), "json: ") + ", at line " + strconv.Itoa(line) + ", column " + strconv.Itoa(max(column, 1))
+}
+
+func badForm(err error) error {
+	return services.Errorf(services.Invalid, "The form can't be read").Because(err)
 }

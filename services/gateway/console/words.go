@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -95,6 +97,9 @@ func compacted(value json.RawMessage) string {
 	return out.String()
 }
 
+// says reports whether there is a value.
+func says(value json.RawMessage) bool { return len(value) > 0 && string(value) != "null" }
+
 // textOf is what an optional text says.
 func textOf(value *string) string {
 	if value == nil {
@@ -159,3 +164,6 @@ func remarshal(value, into any) error {
 	}
 	return json.Unmarshal(text, into)
 }
+
+// sorted are the names of a map, in their order.
+func sorted[V any](all map[string]V) []string { return slices.Sorted(maps.Keys(all)) }
