@@ -135,7 +135,9 @@ type advice struct {
 
 func adviceFor(err error) advice {
 	var e *services.Error
-	code := api.CodeOf(err)
+	if about, known := modelAdvice[api.CodeOf(err)]; known {
+		return about
+	}
 	switch {
 	case isKind(err, services.Insufficient):
 		return advice{"There are not enough credits for this.", Prefix + "/credits", "See credits, caps and how to get more"}
@@ -147,8 +149,6 @@ func adviceFor(err error) advice {
 		return advice{"It may have been removed, or belong to another organisation: switch at the top left.", Prefix, "Go to the overview"}
 	case isKind(err, services.Unavailable, services.Timeout):
 		return advice{"A part of the server can't be reached just now. What was sent may be sent again.", Prefix, "See what runs"}
-	case code == "API_KEY_REQUIRED" || code == "MODEL_KEY_MISSING":
-		return advice{"Models are asked with a key of yours.", Prefix + "/keys", "Store a provider's key"}
 	case isKind(err, services.Unconfigured):
 		return advice{"An operator has to set this up first; `uaol config` lists all settings.", "", ""}
 	case errors.As(err, &e) && e.Kind == services.Internal:

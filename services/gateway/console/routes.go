@@ -13,6 +13,7 @@ func routes() []route {
 		jobRoutes(),
 		workflowRoutes(),
 		scheduleRoutes(),
+		chatRoutes(),
 	)
 }
 
