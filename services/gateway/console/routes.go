@@ -19,6 +19,7 @@ func routes() []route {
 		accountRoutes(),
 		memberRoutes(),
 		fileRoutes(),
+		chatRoutes(),
 	)
 }
 
