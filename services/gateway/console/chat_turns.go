@@ -89,8 +89,8 @@ func (c citation) Place() string {
 	return place
 }
 
-// filePage is where a document is shown, at one of its pages if it has some.
-func filePage(file string, page int) string {
+// documentPage is where a document is shown, at one of its pages if it has some.
+func documentPage(file string, page int) string {
 	if page == 0 {
 		return path(nil, "console", "files", file)
 	}
@@ -188,7 +188,7 @@ func turnOf(said []message, results map[string]string, decided map[string]bool, 
 	}
 	t.Sources = t.Reply.Citations
 	for i, c := range t.Sources {
-		t.Sources[i].Href = filePage(c.File, c.Page)
+		t.Sources[i].Href = documentPage(c.File, c.Page)
 		if guest {
 			t.Sources[i].Href = "#" + t.sourceID(c.N)
 		}

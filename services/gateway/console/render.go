@@ -136,7 +136,8 @@ type advice struct {
 
 func adviceFor(err error) advice {
 	var e *services.Error
-	if about, known := modelAdvice[api.CodeOf(err)]; known {
+	code := api.CodeOf(err)
+	if about, known := modelAdvice[code]; known {
 		return about
 	}
 	switch {
