@@ -289,9 +289,10 @@ var accesses = map[string]access{
 	"GET /storage/presigned-url":                      {own: members, foreign: members, query: aFile},
 	"GET /uploads/{fileId}":                           {own: "401 404 200 200 200 200 200", foreign: "401 404 404 404 404 404 404"},
 	"HEAD /uploads/{fileId}":                          {own: "401 404 200 200 200 200 200", foreign: "401 404 404 404 404 404 404"},
-	"POST /chat/upload":                               {own: "400 400 403 400 400 400 400", foreign: "400 400 403 400 400 400 400"},                                         // no files
-	"POST /chat/transcribe":                           {own: "400 400 403 400 400 400 400", foreign: "400 400 403 400 400 400 400"},                                         // no recording
-	"POST /chat/speech":                               {own: "400 400 403 400 400 400 400", foreign: "400 400 403 400 400 400 400"},                                         // no text
+	"POST /chat/upload":                               {own: "400 400 403 400 400 400 400", foreign: "400 400 403 400 400 400 400"}, // no files
+	"POST /chat/transcribe":                           {own: "400 400 403 400 400 400 400", foreign: "400 400 403 400 400 400 400"}, // no recording
+	"POST /chat/speech":                               {own: "400 400 403 400 400 400 400", foreign: "400 400 403 400 400 400 400"}, // no text
+	"GET /chat/options":                               {own: everybody, foreign: everybody},
 	"POST /chat":                                      {own: "200 200 403 200 200 200 200", foreign: "200 200 403 200 200 200 200", body: says(object{"message": "hello"})}, // nobody has a key
 	"POST /chat/stream":                               {own: "200 200 403 200 200 200 200", foreign: "200 200 403 200 200 200 200", body: says(object{"message": "hello"})},
 	"POST /documents/search":                          {own: everybody, foreign: everybody, body: says(object{"query": "words"})},

@@ -265,13 +265,24 @@ func (b *Tab) Scripts(on bool) {
 // without that nothing is kept.
 func (b *Tab) Picture(name string) {
 	b.T.Helper()
+	b.keep(name, chromedp.FullScreenshot(100))
+}
+
+// Screen keeps what the screen shows of it, likewise.
+func (b *Tab) Screen(name string) {
+	b.T.Helper()
+	b.keep(name, chromedp.CaptureScreenshot())
+}
+
+func (b *Tab) keep(name string, take chromedp.Action[[]byte]) {
+	b.T.Helper()
 	dir := os.Getenv("UAOL_TEST_PICTURES")
 	if dir == "" {
 		return
 	}
 	ctx, cancel := context.WithTimeout(b.ctx, Patience)
 	defer cancel()
-	picture, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
+	picture, err := chromedp.Run(ctx, take)
 	if err == nil {
 		err = os.MkdirAll(dir, 0o755)
 	}

@@ -57,7 +57,7 @@ func crossOrigin(origins []string) *cors.Cors {
 		AllowedOrigins: origins,
 		AllowedMethods: []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"},
 		AllowedHeaders: []string{"*"},
-		ExposedHeaders: []string{api.GuestHeader, api.RequestHeader, "Retry-After", "RateLimit", "RateLimit-Policy", "WWW-Authenticate", "Mcp-Session-Id"},
+		ExposedHeaders: []string{api.GuestHeader, api.RequestHeader, "Retry-After", "RateLimit", "RateLimit-Policy", "WWW-Authenticate", "Mcp-Session-Id", "X-Call-Id", "X-Credits"},
 		MaxAge:         600,
 	})
 }

@@ -66,17 +66,11 @@ type keyed struct {
 	Lapsed       bool      `db:"lapsed"` // nobody says any more that it goes on
 }
 
-// Call makes the call, or gives the answer of the first one; repeated says which.
-// Kinds beside Invoker's: Conflict for a key that stands for another call, for one whose
-// call is still under way (CALL_UNDER_WAY) and for one whose result was not kept.
-func (o *Once) Call(ctx context.Context, key string, in CallRequest) (answer *upstream.Answer, repeated bool, err error) {
-	answer, _, repeated, err = o.Exchange(ctx, key, Exchange{CallRequest: in})
-	return answer, repeated, err
-}
-
-// Exchange is Call for somebody who speaks MCP with us. What a tool asks is no answer
-// yet: it frees the key for the next round. The record of a repeated call is the first
-// one's, as far as it is still known.
+// Exchange makes the call, or gives the answer of the first one; repeated says which.
+// What a tool asks is no answer yet: it frees the key for the next round. The record of a
+// repeated call is the first one's, as far as it is still known. Kinds beside Invoker's:
+// Conflict for a key that stands for another call, for one whose call is still under way
+// (CALL_UNDER_WAY) and for one whose result was not kept.
 func (o *Once) Exchange(ctx context.Context, key string, in Exchange) (answer *upstream.Answer, record *Call, repeated bool, err error) {
 	if err := checkKey(key); err != nil {
 		return nil, nil, false, err
@@ -85,9 +79,9 @@ func (o *Once) Exchange(ctx context.Context, key string, in Exchange) (answer *u
 	if err != nil {
 		return nil, nil, false, err
 	}
-	in.id = uuid.Must(uuid.NewV7())
+	in.ID = uuid.Must(uuid.NewV7())
 	call := keyed{
-		Organization: in.Caller.Organization, Account: in.Caller.Account, Key: key, CallID: in.id, State: underWay,
+		Organization: in.Caller.Organization, Account: in.Caller.Account, Key: key, CallID: in.ID, State: underWay,
 		Digest: o.service.digests.of(given) + " " + in.ToolID.String() + " " + shortened(in.Method),
 	}
 	for end := time.Now().Add(keyWait); ; {

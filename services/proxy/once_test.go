@@ -35,7 +35,7 @@ func (b *bench) onceBy(t testing.TB, o *Once, key string, in CallRequest) (again
 	if in.Caller.Account == uuid.Nil {
 		in.Caller = b.caller
 	}
-	answer, repeated, err := o.Call(context.Background(), key, in)
+	answer, _, repeated, err := o.Exchange(context.Background(), key, Exchange{CallRequest: in})
 	if err != nil {
 		return again{repeated: repeated}, err
 	}
@@ -255,6 +255,51 @@ func TestAKeyOverHTTP(t *testing.T) {
 	require.Equal(t, http.StatusBadRequest, post(path, `{"method":"echo"}`, header).Code)
 	require.EqualValues(t, 1, b.box.calls.Load())
 	require.EqualValues(t, 30, b.spent(t))
+}
+
+// TestHeadersOfACall say what it cost and where it is recorded, and keep it from costing
+// more than its caller wants.
+func TestHeadersOfACall(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	post, path := b.http(t), "/proxy/"+b.tool(t, 30, b.box.mcp, "mcp").String()+"/call"
+	for name, test := range map[string]struct {
+		method  string
+		header  http.Header
+		status  int
+		credits string // "" where there is no record
+		says    string
+	}{
+		"made":                  {method: "echo", status: http.StatusOK, credits: "30"},
+		"made within its limit": {method: "echo", header: http.Header{"X-Max-Credits": {"30"}}, status: http.StatusOK, credits: "30"},
+		"failed":                {method: "fails", status: http.StatusOK, credits: "0"},
+		"too dear":              {method: "echo", header: http.Header{"X-Max-Credits": {"29"}}, status: http.StatusPaymentRequired, credits: "0", says: CodeTooDear},
+		"with a key":            {method: "echo", header: http.Header{"Idempotency-Key": {"a"}, "X-Max-Credits": {"29"}}, status: http.StatusPaymentRequired, credits: "0", says: CodeTooDear},
+		"no number":             {method: "echo", header: http.Header{"X-Max-Credits": {"1.5"}}, status: http.StatusBadRequest, says: "header.X-Max-Credits"},
+		"less than nothing":     {method: "echo", header: http.Header{"X-Max-Credits": {"-1"}}, status: http.StatusBadRequest, says: "header.X-Max-Credits"},
+	} {
+		got := post(path, `{"method":"`+test.method+`"}`, test.header)
+		require.Equal(t, test.status, got.Code, "%s: %s", name, got.Body)
+		require.Contains(t, got.Body.String(), test.says, name)
+		require.Equal(t, test.credits, got.Header().Get("X-Credits"), name)
+		if test.credits == "" {
+			require.Empty(t, got.Header().Get("X-Call-Id"), name)
+			continue
+		}
+		id := got.Header().Get("X-Call-Id")
+		require.Eventually(t, func() bool {
+			for _, record := range b.records(t) {
+				if record.ID.String() == id && fmt.Sprint(record.Credits) == test.credits {
+					return true
+				}
+			}
+			return false
+		}, 10*time.Second, 10*time.Millisecond, name)
+	}
+	key := http.Header{"Idempotency-Key": {"b"}}
+	first, second := post(path, `{"method":"echo"}`, key), post(path, `{"method":"echo"}`, key)
+	require.Equal(t, first.Header().Get("X-Call-Id"), second.Header().Get("X-Call-Id"))
+	require.Equal(t, []string{"30", "0"}, []string{first.Header().Get("X-Credits"), second.Header().Get("X-Credits")}, "a repetition is charged nothing")
 }
 
 func codeOf(err error) string {

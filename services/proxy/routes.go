@@ -41,6 +41,7 @@ const (
 type callInput struct {
 	ID   uuid.UUID `path:"toolId" format:"uuid"`
 	Key  string    `header:"Idempotency-Key" maxLength:"255" doc:"requests with the same one are the same request: for 24 hours they are answered what the first one was, and charged once"`
+	Most int64     `header:"X-Max-Credits" minimum:"0" doc:"the most that the call may cost; the answer says in X-Credits what it did cost, and in X-Call-Id the call's id"`
 	Body struct {
 		Method string          `json:"method" minLength:"1" maxLength:"256" doc:"the MCP tool's name"`
 		Params json.RawMessage `json:"params,omitempty" doc:"its arguments, an object"`

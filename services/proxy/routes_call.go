@@ -55,16 +55,47 @@ func (h *Handler) call(c *gin.Context, caller services.Caller) {
 }
 
 // answer makes the call, or repeats what was answered to the same request before.
-func (h *Handler) answer(c *gin.Context, in CallRequest) (*upstream.Answer, error) {
-	keys := c.Request.Header[api.KeyHeader]
-	if len(keys) == 0 {
-		return h.service.call(c.Request.Context(), in)
+func (h *Handler) answer(c *gin.Context, in CallRequest) (answer *upstream.Answer, err error) {
+	most, err := mostCredits(c.Request.Header)
+	if err != nil {
+		return nil, err
 	}
-	answer, repeated, err := h.once.Call(c.Request.Context(), keys[0], in)
-	if repeated {
-		c.Header(repeatedHeader, "true")
+	var record *Call
+	exchange := Exchange{CallRequest: in, MaxCost: most}
+	if keys := c.Request.Header[api.KeyHeader]; len(keys) > 0 {
+		var repeated bool
+		if answer, record, repeated, err = h.once.Exchange(c.Request.Context(), keys[0], exchange); repeated {
+			c.Header(repeatedHeader, "true")
+		}
+	} else {
+		answer, record, err = h.service.Exchange(c.Request.Context(), exchange)
+	}
+	if record != nil {
+		header := c.Writer.Header()
+		header[callHeader] = []string{record.ID.String()}
+		header[creditsHeader] = []string{strconv.FormatInt(record.Credits, 10)}
 	}
 	return answer, err
+}
+
+// Headers of a call, as net/http spells them. An answer says under which id the call is
+// recorded and what this request was charged: nothing, where it repeats another one's.
+const (
+	callHeader    = "X-Call-Id"
+	creditsHeader = "X-Credits"
+	mostHeader    = "X-Max-Credits" // of a request: the most that the call may cost
+)
+
+func mostCredits(header http.Header) (*int64, error) {
+	said := header[mostHeader]
+	if len(said) == 0 {
+		return nil, nil
+	}
+	most, err := strconv.ParseInt(said[0], 10, 64)
+	if err != nil || most < 0 {
+		return nil, services.Faults(services.Fault{Path: "header." + mostHeader, Message: "must be a whole number of credits"})
+	}
+	return &most, nil
 }
 
 // repeatedHeader says that the answer is another request's, as Stripe's interface does.

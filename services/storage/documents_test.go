@@ -170,6 +170,23 @@ func TestChatUpload(t *testing.T) {
 	require.Equal(t, 404, b.ask(t, user(), "GET", by["small.txt"].URL, nil, nil).StatusCode)
 }
 
+// TestChatUploadWithoutWaiting: who prefers so is told at once that the reading goes on.
+func TestChatUploadWithoutWaiting(t *testing.T) {
+	t.Parallel()
+	for preferred, want := range map[string]time.Duration{
+		"": readWithin, "wait=0": 0, "respond-async, Wait=7": 7 * time.Second, "wait=3600": readWithin, "wait=-1": readWithin, "wait": readWithin, "wait=99999999999999999999": readWithin,
+	} {
+		require.Equal(t, want, patience(preferred), preferred)
+	}
+	b, owner := setup(t), user() // without a reader
+	header, body := documentsForm(t, sent{"a.txt", "text/plain", "words"})
+	header.Set("Prefer", "wait=0")
+	began := time.Now()
+	response := b.ask(t, owner, "POST", "/chat/upload", header, body)
+	require.Contains(t, text(t, response), `"metadata":{"type":"document","status":"waiting"}`)
+	require.Less(t, time.Since(began), readWithin/2)
+}
+
 // TestChatUploadRefuses: what can't be taken is said, with a 4xx, and nothing of the
 // request is kept.
 func TestChatUploadRefuses(t *testing.T) {

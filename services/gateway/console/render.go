@@ -14,6 +14,7 @@ import (
 
 	"uaol/providers/api"
 	"uaol/services"
+	"uaol/services/gateway/console/lines"
 )
 
 //go:embed templates
@@ -136,6 +137,9 @@ type advice struct {
 func adviceFor(err error) advice {
 	var e *services.Error
 	code := api.CodeOf(err)
+	if about, known := modelAdvice[code]; known {
+		return about
+	}
 	switch {
 	case code == "SPEND_CAP_EXCEEDED":
 		return advice{"Who manages the organisation can raise or remove the cap.", capsPath, "See the caps"}
@@ -155,8 +159,6 @@ func adviceFor(err error) advice {
 		return advice{"It may have been removed, or belong to another organisation: switch at the top left.", Prefix, "Go to the overview"}
 	case isKind(err, services.Unavailable, services.Timeout):
 		return advice{"A part of the server can't be reached just now. What was sent may be sent again.", Prefix, "See what runs"}
-	case code == "API_KEY_REQUIRED" || code == "MODEL_KEY_MISSING":
-		return advice{"Models are asked with a key of yours.", Prefix + "/keys", "Store a provider's key"}
 	case isKind(err, services.Unconfigured):
 		return advice{"An operator has to set this up first; `uaol config` lists all settings.", "", ""}
 	case errors.As(err, &e) && e.Kind == services.Internal:
@@ -176,6 +178,9 @@ var functions = template.FuncMap{
 	"compact":   compacted,
 	"text":      textOf,
 	"says":      says,
+	"price":     priceText,
+	"reveal":    lines.Reveal,
+	"scope":     scopeText,
 	"duration":  durationText,
 	"took":      tookText,
 	"bytes":     bytesText,

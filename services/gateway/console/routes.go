@@ -10,6 +10,7 @@ func routes() []route {
 	return slices.Concat(
 		signInRoutes(),
 		overviewRoutes(),
+		toolRoutes(),
 		jobRoutes(),
 		workflowRoutes(),
 		scheduleRoutes(),
@@ -18,6 +19,7 @@ func routes() []route {
 		accountRoutes(),
 		memberRoutes(),
 		fileRoutes(),
+		chatRoutes(),
 	)
 }
 
