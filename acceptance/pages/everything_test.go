@@ -57,6 +57,20 @@ func everywhere(t *testing.T, b *bundle, u person, word string) map[string]place
 		"/console/files/{file}":                  {"/console/files/" + ids["file"], word},
 		"/console/files/{file}/content":          {"", ""},
 		"/console/files/{file}/text":             {"", ""},
+		"/console/tools":                         {"/console/tools?of=mine", word},
+		"/console/tools/new":                     {"/console/tools/new", "Register"},
+		"/console/tools/review":                  {"/console/tools/review", "review"},
+		"/console/tools/consent":                 {"", ""},
+		"/console/tools/{tool}":                  {"/console/tools/" + ids["tool"], word},
+		"/console/tools/{tool}/call":             {"/console/tools/" + ids["tool"] + "/call?method=echo", "echo"},
+		"/console/tools/{tool}/edit":             {"/console/tools/" + ids["tool"] + "/edit", "Save"},
+		"/console/tools/{tool}/history":          {"/console/tools/" + ids["tool"] + "/history", "approved"},
+		"/console/tools/{tool}/review":           {"/console/tools/" + ids["pending"] + "/review", "echo"},
+		"/console/receipts/{receipt}":            {"/console/receipts/" + ids["job"], "credits"},
+		"/console/chat":                          {"/console/chat", "Conversations"},
+		"/console/chat/files":                    {"", ""},
+		"/console/chat/{conversation}":           {"/console/chat/" + ids["conversation"], word},
+		"/console/chat/{conversation}/export":    {"", ""},
 	}
 }
 
@@ -81,6 +95,13 @@ func (b *bundle) fill(t *testing.T, u person, word string) map[string]string {
 	stored := u.Do(t, http.MethodPost, "/storage/upload", object{"filename": word, "contentType": "text/plain", "data": []byte(word)})
 	require.Equal(t, http.StatusOK, stored.Status, stored)
 	ids["file"] = stored.Text("data.fileId")
+	pending := u.Do(t, http.MethodPost, "/tools", object{"name": word, "gateway_url": b.tools.URL + "/mcp", "description": word})
+	require.Equal(t, http.StatusCreated, pending.Status, pending)
+	ids["pending"] = pending.Text("data.tool_id")
+	b.model.says(func(asked) []piece { return []piece{{text: word}} })
+	talked := u.keyed(t).Do(t, http.MethodPost, "/chat", object{"message": word})
+	require.Equal(t, http.StatusOK, talked.Status, talked)
+	ids["conversation"] = talked.Text("data.conversationId")
 	return ids
 }
 

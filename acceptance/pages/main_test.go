@@ -25,10 +25,11 @@ func TestMain(m *testing.M) {
 
 type object map[string]any
 
-// bundle is a UAOL and the tools that it may call.
+// bundle is a UAOL, and the tools and the model that it may call.
 type bundle struct {
 	world *world.World
 	tools *world.Tools
+	model *model
 }
 
 // setup starts one, with further settings, for one test.
@@ -38,11 +39,12 @@ func setup(t *testing.T, settings world.Settings) *bundle {
 		t.Skip("browsers take their time")
 	}
 	tools := world.StartTools(t, "127.0.0.1")
-	all := world.Settings{"TOOL_EGRESS_ALLOW": "127.0.0.1", "RATE_LIMIT_PER_MINUTE": "100000"}
+	model := startModel(t)
+	all := world.Settings{"TOOL_EGRESS_ALLOW": "127.0.0.1", "RATE_LIMIT_PER_MINUTE": "100000", "UAOL_OPENAI_URL": model.url}
 	for name, value := range settings {
 		all[name] = value
 	}
-	return &bundle{world: world.Together(t, all), tools: tools}
+	return &bundle{world: world.Together(t, all), tools: tools, model: model}
 }
 
 // person is somebody with an account.

@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"uaol/services"
+	"uaol/services/registry/credentials"
 )
 
 // Look reads what the server of a tool's newest version lists now. It decides
@@ -40,7 +41,9 @@ func (s *Service) Look(ctx context.Context, caller services.Caller, id uuid.UUID
 	if err == nil && offer.Version == version && offer.Pinned && offer.Digest != p.Digest {
 		_, err = s.Inspect(ctx, InspectRequest{ToolID: id, Version: version, Method: afresh})
 	}
-	if services.Is(err, services.NotFound) { // it is not in force
+	// It is not in force, or it was listed with what the caller alone has given: nobody else
+	// can tell whether that has changed for them too.
+	if services.Is(err, services.NotFound) || services.IsCode(err, credentials.CodeRequired) {
 		err = nil
 	}
 	return found, err

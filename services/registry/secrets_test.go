@@ -93,3 +93,29 @@ func colleague(of services.Caller) services.Caller {
 	other.Organization, other.OrgRole, other.Personal = of.Organization, services.OrgMember, false
 	return other
 }
+
+// TestALookWithOnesOwnSecrets shows what the server lists to who has them. The platform
+// has none: what it can't look at itself it does not quarantine.
+func TestALookWithOnesOwnSecrets(t *testing.T) {
+	t.Parallel()
+	b, root := setup(t), admin()
+	keeper := b.withSecrets(t)
+	b.servers.serve(toolURL, method("echo", "gives it back"))
+	name, at := "Secretive", toolURL
+	inject := credentials.Injection{Headers: map[string]string{"X-Key": "{{secret.KEY}}"}}
+	tool, err := b.service.Register(t.Context(), root, Change{Name: &name, GatewayURL: &at, Inject: &inject})
+	require.NoError(t, err)
+	of, err := b.service.Credentialed(t.Context(), root, tool.ID, 0)
+	require.NoError(t, err)
+	_, err = keeper.Set(t.Context(), root, of, credentials.SetRequest{Name: "KEY", Value: "my own", Scope: "user"})
+	require.NoError(t, err)
+	require.NoError(t, b.service.Approve(t.Context(), root, tool.ID, Decision{}))
+
+	b.servers.serve(toolURL, method("echo", "gives it back; and more"))
+	seen, err := b.service.Look(t.Context(), root, tool.ID)
+	require.NoError(t, err)
+	require.Equal(t, "gives it back; and more", seen.Methods[0].Description)
+	require.Empty(t, b.offer(t, tool.ID).Methods[0].Difference)
+	_, err = b.service.Look(t.Context(), admin(), tool.ID)
+	require.Equal(t, services.Conflict, services.KindOf(err), "somebody else has to give theirs first")
+}
