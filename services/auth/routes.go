@@ -63,7 +63,9 @@ func (h *Handler) operations() []api.Operation {
 	}...)
 }
 
-type userBody struct {
+// UserBody is an account as the API shows it. It is exported because only the fields of
+// embedded types that are can be described.
+type UserBody struct {
 	ID      uuid.UUID    `json:"id"`
 	Email   string       `json:"email"`
 	Tier    billing.Tier `json:"subscriptionTier"`
@@ -71,8 +73,8 @@ type userBody struct {
 	APIKey  string       `json:"apiKey,omitempty" doc:"shown only this once"`
 }
 
-func newUserBody(c services.Caller, b billing.Balance) userBody {
-	return userBody{ID: c.Account, Email: c.Email, Tier: b.Tier, Credits: strconv.FormatInt(b.Available, 10)}
+func newUserBody(c services.Caller, b billing.Balance) UserBody {
+	return UserBody{ID: c.Account, Email: c.Email, Tier: b.Tier, Credits: strconv.FormatInt(b.Available, 10)}
 }
 
 type registerInput struct {
@@ -86,7 +88,7 @@ type registerInput struct {
 
 type registeredBody struct {
 	Token string   `json:"token"`
-	User  userBody `json:"user"`
+	User  UserBody `json:"user"`
 }
 
 func (h *Handler) register(ctx context.Context, _ services.Caller, in *registerInput) (api.Data[registeredBody], error) {
@@ -139,11 +141,11 @@ func (h *Handler) logout(ctx context.Context, caller services.Caller, _ *struct{
 }
 
 type meBody struct {
-	userBody
+	UserBody
 	Admin bool `json:"admin,omitempty" doc:"a platform admin"`
 }
 
 func (h *Handler) me(ctx context.Context, caller services.Caller, _ *struct{}) (api.Data[meBody], error) {
 	balance, err := h.service.Me(ctx, caller)
-	return api.OK(meBody{userBody: newUserBody(caller, balance), Admin: caller.Admin()}), err
+	return api.OK(meBody{UserBody: newUserBody(caller, balance), Admin: caller.Admin()}), err
 }
