@@ -211,6 +211,17 @@ if (composer) {
   grow();
 }
 
+// What was opened over the page is put away by a click elsewhere, or by Escape.
+document.addEventListener('click', event => {
+  for (const open of document.querySelectorAll('.drop[open]')) if (!open.contains(event.target)) open.open = false;
+});
+document.addEventListener('keydown', event => {
+  const open = event.key === 'Escape' && event.target.closest?.('.drop[open]');
+  if (!open) return;
+  open.open = false;
+  open.querySelector('summary').focus();
+});
+
 // A passage beside a reference to it can be put away.
 document.addEventListener('keydown', event => {
   if (event.key === 'Escape') document.activeElement?.closest('.cite')?.classList.add('away');
