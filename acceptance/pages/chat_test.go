@@ -512,6 +512,9 @@ func startOrders(t *testing.T) *orders {
 	add("cancel", "cancelled %s", nil)
 	at := httptest.NewServer(mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server }, nil))
 	t.Cleanup(func() {
+		for session := range server.Sessions() { // of clients that outlive the test
+			_ = session.Close()
+		}
 		at.CloseClientConnections()
 		at.Close()
 	})
