@@ -101,7 +101,8 @@ function take(live, kind, text) {
       live.failed = kind === 'error';
       const turns = place(text).filter(part => part.matches('.turn'));
       live.kept = turns.some(turn => !live.article || turn.id === live.article.id);
-      if (!live.failed) remember(turns.at(-1).dataset.conversation);
+      if (live.failed) document.getElementById('trouble').scrollIntoView({ block: 'nearest' });
+      else remember(turns.at(-1).dataset.conversation);
       tell(live.failed ? 'The answer failed.' : 'The answer is here.');
     }
   });
@@ -210,6 +211,17 @@ if (composer) {
   attachments(talk, composer, { place, trouble, address });
   grow();
 }
+
+// What was opened over the page is put away by a click elsewhere, or by Escape.
+document.addEventListener('click', event => {
+  for (const open of document.querySelectorAll('.popup[open]')) if (!open.contains(event.target)) open.open = false;
+});
+document.addEventListener('keydown', event => {
+  const open = event.key === 'Escape' && event.target.closest?.('.popup[open]');
+  if (!open) return;
+  open.open = false;
+  open.querySelector('summary').focus();
+});
 
 // A passage beside a reference to it can be put away.
 document.addEventListener('keydown', event => {
