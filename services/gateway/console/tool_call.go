@@ -189,6 +189,9 @@ func (v *visit) call(data callData, arguments json.RawMessage) (*attempt, error)
 	if err != nil {
 		p := problemOf(err)
 		p.Next = v.callAdvice(data.Tool, err)
+		if len(p.Faults) > 0 {
+			p.Message = "The arguments are not what the method takes"
+		}
 		made.Problem = &p
 		return made, nil
 	}
