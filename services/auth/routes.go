@@ -35,7 +35,7 @@ func Operations() []api.Operation {
 }
 
 func (h *Handler) operations() []api.Operation {
-	return append(h.signInOperations(), []api.Operation{
+	return slices.Concat(h.signInOperations(), h.accountOperations(), []api.Operation{
 		api.Post("/auth/register", "Make an account", h.register, api.Bare("/register"), api.Allow(api.Public),
 			api.Status(http.StatusCreated), api.Says("body.email", "Email is required"), api.Audited("account.register")),
 		api.Post("/auth/login", "Get a token for an API key, a password or a sign-in link", h.login, api.Bare("/login"), api.Allow(api.Public), api.Audited("session.begin")),
@@ -60,7 +60,7 @@ func (h *Handler) operations() []api.Operation {
 
 		api.Get("/audit", "The audit log, newest first", h.acts, api.Allow(api.Admin), api.Needs("")),
 		api.Raw(http.MethodGet, "/audit/export", "The audit log as JSON lines", h.exportActs, api.Allow(api.Admin), api.Needs(""), api.Audited("audit.export")),
-	}...)
+	})
 }
 
 type userBody struct {
