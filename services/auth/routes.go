@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"uaol/providers/api"
+	"uaol/providers/events"
 	"uaol/services"
 	"uaol/services/auth/modelkeys"
 	"uaol/services/auth/oauth"
@@ -31,7 +32,8 @@ func NewHandler(service *Service, audit *AuditLog, signIns *SignIns, consents *o
 
 // Operations is auth's part of the API, as data.
 func Operations() []api.Operation {
-	return slices.Concat((*Handler)(nil).operations(), modelkeys.Operations(), teams.Operations(), (*ProfileHandler)(nil).operations(), oauth.Operations())
+	return slices.Concat((*Handler)(nil).operations(), modelkeys.Operations(), teams.Operations(), (*ProfileHandler)(nil).operations(), oauth.Operations(),
+		events.NewOutbox(services.Auth).Administration(nil, events.Outlet{}))
 }
 
 func (h *Handler) operations() []api.Operation {
