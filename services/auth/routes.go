@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"uaol/providers/api"
+	"uaol/providers/events"
 	"uaol/services"
 	"uaol/services/auth/modelkeys"
 	"uaol/services/auth/oauth"
@@ -31,11 +32,12 @@ func NewHandler(service *Service, audit *AuditLog, signIns *SignIns, consents *o
 
 // Operations is auth's part of the API, as data.
 func Operations() []api.Operation {
-	return slices.Concat((*Handler)(nil).operations(), modelkeys.Operations(), teams.Operations(), (*ProfileHandler)(nil).operations(), oauth.Operations())
+	return slices.Concat((*Handler)(nil).operations(), modelkeys.Operations(), teams.Operations(), (*ProfileHandler)(nil).operations(), oauth.Operations(),
+		events.NewOutbox(services.Auth).Administration(nil, events.Outlet{}))
 }
 
 func (h *Handler) operations() []api.Operation {
-	return append(h.signInOperations(), []api.Operation{
+	return slices.Concat(h.signInOperations(), h.accountOperations(), []api.Operation{
 		api.Post("/auth/register", "Make an account", h.register, api.Bare("/register"), api.Allow(api.Public),
 			api.Status(http.StatusCreated), api.Says("body.email", "Email is required"), api.Audited("account.register")),
 		api.Post("/auth/login", "Get a token for an API key, a password or a sign-in link", h.login, api.Bare("/login"), api.Allow(api.Public), api.Audited("session.begin")),
@@ -60,7 +62,7 @@ func (h *Handler) operations() []api.Operation {
 
 		api.Get("/audit", "The audit log, newest first", h.acts, api.Allow(api.Admin), api.Needs("")),
 		api.Raw(http.MethodGet, "/audit/export", "The audit log as JSON lines", h.exportActs, api.Allow(api.Admin), api.Needs(""), api.Audited("audit.export")),
-	}...)
+	})
 }
 
 // UserBody is an account as the API shows it. It is exported because only the fields of

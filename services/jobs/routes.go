@@ -4,12 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
 	"github.com/google/uuid"
 
 	"uaol/providers/api"
+	"uaol/providers/events"
 	"uaol/services"
 )
 
@@ -21,7 +23,8 @@ func NewHandler(service *Service) *Handler { return &Handler{service: service} }
 
 // Operations is the jobs service's part of the API, as data.
 func Operations() []api.Operation {
-	return append((*Handler)(nil).operations(), (*CallbacksHandler)(nil).operations()...)
+	return slices.Concat((*Handler)(nil).operations(), (*CallbacksHandler)(nil).operations(),
+		events.NewOutbox(services.Jobs).Administration(nil, events.Outlet{}))
 }
 
 func (h *Handler) operations() []api.Operation {
