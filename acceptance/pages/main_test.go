@@ -4,6 +4,7 @@ package pages
 import (
 	"crypto/rand"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 
@@ -12,9 +13,15 @@ import (
 	"uaol/acceptance/browser"
 	"uaol/acceptance/world"
 	"uaol/providers/postgres/pgtest"
+	"uaol/services/storage/documents"
 )
 
-func TestMain(m *testing.M) { pgtest.Main(m) }
+func TestMain(m *testing.M) {
+	if documents.IsWork(os.Args[1:]) { // this program reads files for the services that it runs
+		os.Exit(documents.Work(os.Args[1:], os.Stdin, os.Stdout))
+	}
+	pgtest.Main(m)
+}
 
 type object map[string]any
 

@@ -83,9 +83,6 @@ func (s *Service) EndSession(ctx context.Context, caller services.Caller, id uui
 // EndOtherSessions ends all the caller's sign-ins but the one that asks.
 func (s *Service) EndOtherSessions(ctx context.Context, caller services.Caller) error {
 	err := postgres.InTx(ctx, s.repository.pool, func(tx pgx.Tx) error {
-		if _, err := s.repository.lockAccount(ctx, tx, caller.Account); err != nil {
-			return err
-		}
 		return s.repository.endSessions(ctx, tx, caller.Account, caller.Session)
 	})
 	if err == nil {
@@ -134,8 +131,9 @@ func (r *Repository) endSession(ctx context.Context, caller services.Caller, id 
 	return ended, err
 }
 
-// endSessions ends all of a locked account's sign-ins but one, and the links that would
-// begin another.
+// endSessions ends all of an account's sign-ins but one, in the caller's transaction, and
+// before them the links that would begin another: one that is being used now either
+// opens nothing, or what it opens is waited for.
 func (r *Repository) endSessions(ctx context.Context, tx pgx.Tx, account, except uuid.UUID) error {
 	if _, err := postgres.Exec(ctx, tx, `DELETE FROM uaol_auth.links WHERE account_id = $1 AND purpose = 'sign-in'`, account); err != nil {
 		return err

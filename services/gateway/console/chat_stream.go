@@ -19,9 +19,6 @@ import (
 // script: begun, tool, done and error have parts of the page, whose elements take the
 // place of those with their ids; delta has a text, as JSON.
 func sayStreamed(v *visit) error {
-	if err := v.r.ParseForm(); err != nil {
-		return badForm(err)
-	}
 	in, err := sayingOf(v.r.PostForm)
 	if err != nil {
 		return err

@@ -67,6 +67,7 @@ type citation struct {
 	N        int      `json:"n"`
 	File     string   `json:"fileId"`
 	Filename string   `json:"filename"`
+	Ordinal  int      `json:"ordinal"`
 	Page     int      `json:"page"`
 	Sheet    string   `json:"sheet"`
 	Heading  []string `json:"heading"`
@@ -87,15 +88,6 @@ func (c citation) Place() string {
 		place += ", " + strings.Join(c.Heading, " › ")
 	}
 	return place
-}
-
-// documentPage is where a document is shown, at one of its pages if it has some.
-func documentPage(file string, page int) string {
-	if page == 0 {
-		return path(nil, "console", "files", file)
-	}
-	n := strconv.Itoa(page)
-	return path(some("page", n), "console", "files", file) + "#page-" + n
 }
 
 // toolUse is a call that was made, was not, or waits for somebody's word.
@@ -188,7 +180,7 @@ func turnOf(said []message, results map[string]string, decided map[string]bool, 
 	}
 	t.Sources = t.Reply.Citations
 	for i, c := range t.Sources {
-		t.Sources[i].Href = documentPage(c.File, c.Page)
+		t.Sources[i].Href = passage{File: c.File, Ordinal: c.Ordinal, Page: c.Page}.Link()
 		if guest {
 			t.Sources[i].Href = "#" + t.sourceID(c.N)
 		}

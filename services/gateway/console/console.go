@@ -136,14 +136,15 @@ const maxForm = api.MaxJSON
 func (c *Console) serve(one route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		v := c.visit(w, r)
+		if err := v.readForm(); err != nil {
+			v.failed(err)
+			return
+		}
 		if err := v.enter(one.access); err != nil {
 			v.failed(err)
 			return
 		}
 		if one.act != nil {
-			if !strings.HasPrefix(r.Header.Get("Content-Type"), "multipart/") {
-				r.Body = http.MaxBytesReader(w, r.Body, maxForm)
-			}
 			if err := v.sameOrganization(one); err != nil {
 				v.failed(err)
 			} else if err := one.act(v); err != nil {
@@ -163,6 +164,28 @@ func (c *Console) serve(one route) http.Handler {
 			v.failed(err)
 		}
 	})
+}
+
+// readForm reads the form that was sent, here and once: what a page asks of the API at the
+// same time looks at it. Of files nothing is read; who takes those does that.
+func (v *visit) readForm() error {
+	if v.r.Method != http.MethodPost || v.sendsFiles() {
+		return nil
+	}
+	v.r.Body = http.MaxBytesReader(v.w, v.r.Body, maxForm)
+	err := v.r.ParseForm()
+	var large *http.MaxBytesError
+	if errors.As(err, &large) {
+		return services.Errorf(services.TooLarge, "A form may hold %s at most", bytesText(maxForm))
+	}
+	if err != nil {
+		return badForm(err)
+	}
+	return nil
+}
+
+func (v *visit) sendsFiles() bool {
+	return strings.HasPrefix(v.r.Header.Get("Content-Type"), "multipart/")
 }
 
 // errAnswered is from pages that have answered by themselves, such as by a redirect.

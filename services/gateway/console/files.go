@@ -195,7 +195,7 @@ func filePage(v *visit, form filled) (view, error) {
 type passage struct {
 	File     string   `json:"fileId"`
 	Filename string   `json:"filename"`
-	Place    int      `json:"ordinal"`
+	Ordinal  int      `json:"ordinal"`
 	Page     int      `json:"page"`
 	Sheet    string   `json:"sheet"`
 	Heading  []string `json:"heading"`
@@ -216,12 +216,11 @@ func (p passage) Where() string {
 
 // Link is the address of the place in the console.
 func (p passage) Link() string {
+	from, at, n := "from", "#passage-", strconv.Itoa(p.Ordinal)
 	if p.Page > 0 {
-		n := strconv.Itoa(p.Page)
-		return filesPath + "/" + p.File + "?page=" + n + "#page-" + n
+		from, at, n = "page", "#page-", strconv.Itoa(p.Page)
 	}
-	n := strconv.Itoa(p.Place)
-	return filesPath + "/" + p.File + "?from=" + n + "#passage-" + n
+	return filesPath + path(some(from, n), p.File) + at + n
 }
 
 // pageText is what stands on one page or sheet, or all there is where a document has none.
@@ -242,10 +241,10 @@ func (v *visit) textOf(data *fileData) error {
 	}
 	next, err := v.list(path(query, "documents", data.File.ID, "passages"), &passages)
 	data.Text = byPage(passages)
-	data.Begins = len(passages) == 0 || passages[0].Place == 0
+	data.Begins = len(passages) == 0 || passages[0].Ordinal == 0
 	data.Passages = len(passages)
 	if next != "" {
-		data.More = filesPath + "/" + data.File.ID + "?" + some("from", strconv.Itoa(passages[len(passages)-1].Place+1)).Encode() + "#text-title"
+		data.More = filesPath + "/" + data.File.ID + "?" + some("from", strconv.Itoa(passages[len(passages)-1].Ordinal+1)).Encode() + "#text-title"
 	}
 	return err
 }

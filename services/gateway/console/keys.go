@@ -73,7 +73,7 @@ var lives = []struct {
 
 // keyForm is what a form for a key offers, wherever it stands.
 type keyForm struct {
-	Scopes []Scope
+	Scopes []keyScope
 	Lives  []struct {
 		Days int
 		Name string
@@ -82,7 +82,7 @@ type keyForm struct {
 }
 
 func (v *visit) keyForm(form filled) keyForm {
-	offered := make([]Scope, 0, len(scopes))
+	offered := make([]keyScope, 0, len(scopes))
 	for _, s := range scopes {
 		if s.Area != "audit" || v.who.Admin {
 			offered = append(offered, s)

@@ -179,6 +179,7 @@ var functions = template.FuncMap{
 	"text":      textOf,
 	"says":      says,
 	"price":     priceText,
+	"callPrice": callPrice,
 	"reveal":    lines.Reveal,
 	"scope":     scopeText,
 	"duration":  durationText,

@@ -1,7 +1,7 @@
 package console
 
-// Scope is an area of the API that a key can be held to, and what can be done there.
-type Scope struct {
+// keyScope is a part of the API that a key can be held to, and what can be done there.
+type keyScope struct {
 	Area  string
 	Read  bool // there is something to read
 	Write bool // there is something to change or to do
@@ -10,7 +10,7 @@ type Scope struct {
 
 // scopes are those that operations need. They are written down here, and not read from the
 // API, for people: a test compares them with its operations.
-var scopes = []Scope{
+var scopes = []keyScope{
 	{"tools", true, true, "Tools: look for them, register and change one’s own"},
 	{"proxy", true, true, "Calls of tools, and what became of them"},
 	{"mcp", false, true, "The MCP endpoint"},

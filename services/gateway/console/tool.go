@@ -92,13 +92,7 @@ func (c toolCall) Tone() string {
 	return "wait"
 }
 
-const (
-	methodsShown = 50
-	fewMethods   = 3 // are open at once
-)
-
-// Open reports whether the methods are few enough to be read at once.
-func (d toolData) Open() bool { return len(d.Methods) <= fewMethods }
+const methodsShown = 50
 
 func toolPage(v *visit) (view, error) { return v.toolView(toolData{}) }
 

@@ -91,9 +91,6 @@ func (v *visit) callView(data callData, fields []forms.Field, values forms.Value
 
 // callTool makes the call that a form describes, or shows the form in its other way.
 func callTool(v *visit) error {
-	if err := v.r.ParseForm(); err != nil {
-		return badForm(err)
-	}
 	data, fields, err := v.callable(v.form("method"))
 	if err != nil {
 		return err
@@ -189,6 +186,9 @@ func (v *visit) call(data callData, arguments json.RawMessage) (*attempt, error)
 	if err != nil {
 		p := problemOf(err)
 		p.Next = v.callAdvice(data.Tool, err)
+		if len(p.Faults) > 0 {
+			p.Message = "The arguments are not what the method takes"
+		}
 		made.Problem = &p
 		return made, nil
 	}

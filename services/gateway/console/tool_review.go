@@ -103,6 +103,7 @@ func (v *visit) reviewView(wrong error) (view, error) {
 		return view{}, err
 	} else {
 		p := problemOf(err)
+		p.Next = advice{"What it wants first, and whether it answers, stands on the tool's page.", tool{ID: id}.At(), "Open it"}
 		data.Unread = &p
 	}
 	err := together(

@@ -14,9 +14,11 @@ func toolSnippets(base string, t tool, methods []toolMethod) []snippet {
 		return nil
 	}
 	at := base + "/mcp/t/" + t.ID
-	cursor := map[string]any{"mcpServers": map[string]any{t.Slug: map[string]any{
-		"url": at, "headers": map[string]string{"Authorization": "Bearer ${env:UAOL_API_KEY}"},
-	}}}
+	type server struct {
+		URL     string            `json:"url"`
+		Headers map[string]string `json:"headers"`
+	}
+	cursor := map[string]any{"mcpServers": map[string]server{t.Slug: {at, map[string]string{"Authorization": "Bearer ${env:UAOL_API_KEY}"}}}}
 	all := []snippet{
 		{"Claude Code", "claude mcp add --transport http " + t.Slug + " " + at + " --header \"Authorization: Bearer $KEY\""},
 		{"Cursor: .cursor/mcp.json", indented(cursor)},

@@ -124,6 +124,17 @@ func (t tool) PriceOf(method string) int64 {
 // Differs reports whether a version waits beside one that counts.
 func (t tool) Differs() bool { return t.Pending != nil && *t.Pending != t.Version }
 
+// Changed counts the methods that its server lists differently from what was approved,
+// as far as everybody may know.
+func (t tool) Changed() (n int) {
+	for _, m := range t.Methods {
+		if m.Difference != "" {
+			n++
+		}
+	}
+	return n
+}
+
 // At is the tool's page, or one below it.
 func (t tool) At(below ...string) string {
 	return Prefix + path(nil, append([]string{"tools", t.ID}, below...)...)
@@ -143,6 +154,14 @@ func priceText(credits int64) string {
 		return "free"
 	}
 	return creditsText(credits)
+}
+
+// callPrice is what a call costs.
+func callPrice(credits int64) string {
+	if credits == 0 {
+		return "free"
+	}
+	return creditsText(credits) + " a call"
 }
 
 type toolsData struct {

@@ -69,7 +69,11 @@ func TestKinds(t *testing.T) {
 	require.Equal(t, "arg/address/a.b~1c~0d", find(t, fields, "address.a.b/c~d").Name)
 	require.Equal(t, "body.params.address[12]", find(t, fields, "address.12").Path, "as the proxy writes it")
 	require.True(t, find(t, fields, "name").Required)
-	require.Equal(t, []string{"name", "count", "rate", "loud"}, []string{fields[0].Label, fields[1].Label, fields[2].Label, fields[3].Label}, "in the schema's order")
+	var order []string
+	for _, f := range fields {
+		order = append(order, f.Label)
+	}
+	require.Equal(t, []string{"name", "loud", "mood", "address", "maybe", "count", "rate", "again"}, order[:8], "what is needed first, then in the schema's order")
 }
 
 // TestWhatIsNoForm is left to JSON.
@@ -104,8 +108,8 @@ func TestArguments(t *testing.T) {
 			"arg/name": {"<Ada>\r\nL"}, "arg/count": {" 3 "}, "arg/rate": {"12345678901234567890.10"}, "arg/loud": {"true"}, "arg/again": {"false"}, "arg/mood": {`"sad"`},
 			"arg/tags": {"a\r\n\r\n b\n"}, "arg/marks": {"1\n-2"}, "arg/days": {`"we"`, `"mo"`}, "arg/address/city": {"Paris"}, "arg/address/a.b~1c~0d": {"x"}, "arg/maybe": {"2026-01-31"},
 			"arg/more/deep/sure": {"true"}, "arg/people": {`[ {"age": 1} ]`}, "arg/either": {`"1"`}, "arg/level": {"2"},
-		}, want: `{"name":"<Ada>\nL","count":3,"rate":12345678901234567890.10,"loud":true,"again":false,"mood":"sad","tags":["a"," b"],"marks":[1,-2],"days":["mo","we"],` +
-			`"address":{"city":"Paris","a.b/c~d":"x"},"more":{"deep":{"sure":true}},"maybe":"2026-01-31","people":[{"age":1}],"either":"1","level":2}`},
+		}, want: `{"name":"<Ada>\nL","loud":true,"mood":"sad","address":{"city":"Paris","a.b/c~d":"x"},"maybe":"2026-01-31","count":3,"rate":12345678901234567890.10,` +
+			`"again":false,"tags":["a"," b"],"marks":[1,-2],"days":["mo","we"],"more":{"deep":{"sure":true}},"people":[{"age":1}],"either":"1","level":2}`},
 		"null that is chosen":    {values: Values{"arg/mood": {"null"}}, want: `{"loud":false,"mood":null,"address":{},"maybe":null}`},
 		"an object with nothing": {values: Values{"arg/more/deep/sure": {""}}, want: `{"loud":false,"address":{},"maybe":null}`},
 		"faults": {values: Values{"arg/count": {"three"}, "arg/rate": {"+1"}, "arg/mood": {"angry"}, "arg/marks": {"1\nx"}, "arg/days": {"su"}, "arg/any": {"{"}}, faults: map[string]string{
@@ -143,7 +147,7 @@ func TestDefaultsAndSamples(t *testing.T) {
 	t.Parallel()
 	fields := Of(json.RawMessage(kinds))
 	require.Equal(t, Values{"arg/count": {"3"}, "arg/again": {"false"}}, Defaults(fields))
-	require.Equal(t, `{"name":"text","count":3,"loud":true,"again":false,"mood":"glad","address":{"city":"text"},"maybe":"2026-01-31"}`, string(Sample(fields)))
+	require.Equal(t, `{"name":"text","loud":true,"mood":"glad","address":{"city":"text"},"maybe":"2026-01-31","count":3,"again":false}`, string(Sample(fields)))
 	shown := Without(fields, map[string]string{"name": "{{secret.NAME}}"})
 	require.Len(t, shown, len(fields)-1)
 }

@@ -89,7 +89,7 @@ type reader struct {
 	left int // fields that there may still be
 }
 
-// members are the fields of an object's properties.
+// members are the fields of an object's properties, those first that are needed.
 func (r *reader) members(o object, parent Field, depth int) (fields []Field) {
 	properties, _ := objectOf(o["properties"])
 	required := read[[]string](o, "required")
@@ -103,6 +103,15 @@ func (r *reader) members(o object, parent Field, depth int) (fields []Field) {
 		}
 		fields = append(fields, r.field(f, properties[name], depth))
 	}
+	slices.SortStableFunc(fields, func(a, b Field) int {
+		switch {
+		case a.Required == b.Required:
+			return 0
+		case a.Required:
+			return -1
+		}
+		return 1
+	})
 	return fields
 }
 
