@@ -191,6 +191,46 @@ func quoted(text string) string {
 	return string(made)
 }
 
+// TestAnswerFromElsewhere: an answer that another tab or program waits for shows up by
+// itself; what is said meanwhile, or for another organisation, is refused and kept.
+func TestAnswerFromElsewhere(t *testing.T) {
+	t.Parallel()
+	b := setup(t, nil)
+	ada := b.somebody(t).keyed(t)
+	id := ada.Do(t, http.MethodPost, "/chat", object{"message": "Hello?"}).Text("data.conversationId")
+	goOn := make(chan struct{})
+	b.model.says(func(asked) []piece { return []piece{{pause: goOn}, {text: "At last."}} })
+	answered := make(chan error, 1)
+	go func() {
+		_, err := ada.Try(t, http.MethodPost, "/chat", object{"message": "Are you there?", "conversationId": id})
+		answered <- err
+	}()
+	world.Until(t, "the model is asked", func() bool { return len(b.model.requests()) == 1 })
+	tab := b.enter(t, ada)
+	tab.Go("/console/chat/" + id)
+	tab.Sees(".turn:last-child", "Are you there?", "The answer is still to come.")
+	tab.Put("#message", "Me too")
+	tab.Press("#composer", "Send")
+	tab.Sees("#trouble", "is being answered")
+	tab.Until(`document.querySelector('#message').value == 'Me too' && document.querySelectorAll('.turn').length == 2`)
+	close(goOn)
+	tab.Sees(".turn:last-child .answer", "At last.")
+	require.NoError(t, <-answered)
+	ended(tab)
+
+	b.model.says(func(asked) []piece { return []piece{{text: "You too."}} })
+	browser.Run[bool](tab, `(() => { document.querySelector('#composer').elements.for.value = 'another'; return true })()`)
+	tab.Press("#composer", "Send")
+	tab.Sees("#trouble", "another organisation", "OTHER_ORGANIZATION")
+	ended(tab)
+	require.Equal(t, "Me too", browser.Run[string](tab, `document.querySelector('#message').value`))
+	tab.Go("/console/chat/" + id)
+	tab.Fill("#message", "Me too\n")
+	tab.Sees(".turn:last-child .answer", "You too.")
+	ended(tab)
+	require.Equal(t, "6", ada.messages(t, id))
+}
+
 // TestDocuments: a PDF that is attached and a text that is dropped are read and asked
 // about, and the answer's reference leads to the page.
 func TestDocuments(t *testing.T) {
@@ -355,11 +395,17 @@ func TestConfirmWithoutScripts(t *testing.T) {
 	tab := b.enter(t, ada)
 	tab.Scripts(false)
 	tab.Go("/console/chat?tools=all&budget=20")
+	tab.Attach("#pick", mustFile(t, "note.txt", "The sky is blue."))
+	tab.Press("#composer", "Upload")
+	tab.Sees("main", "1 file attached.")
+	tab.Sees("#attached", "note.txt", "read")
+	require.Equal(t, "20", browser.Run[string](tab, `document.querySelector('#budget').value`))
 	for _, c := range []struct{ what, press, outcome string }{{"1", "Refuse", "declined"}, {"2", "Allow", "success"}} {
 		ask(c.what)
 		tab.Put("#message", "Cancel "+c.what)
 		tab.Press("#composer", "Send")
 		tab.Sees("form[data-chat=decide]", "This call acts")
+		tab.Sees(".turn:last-child .asked", "note.txt")
 		require.Equal(t, "20", browser.Run[string](tab, `document.querySelector('#budget').value`), "what a message may use stays")
 		tab.Press("form[data-chat=decide]", c.press)
 		tab.Sees(".turn:last-child .answer", "So be it: "+c.what)
