@@ -211,9 +211,7 @@ func (b *Tab) Press(within, says string) {
 	b.T.Helper()
 	find := fmt.Sprintf(`[...document.querySelectorAll(%s)].flatMap(n => [...n.querySelectorAll('button, a, summary')]).find(n => n.innerText.trim().startsWith(%s) && n.checkVisibility())`, text(within), text(says))
 	b.Until(`!!` + find)
-	Run[bool](b, `(() => { const found = `+find+`; found.setAttribute('data-pressed', ''); return true })()`)
-	b.do("press "+says, chromedp.Click(chromedp.CSS("[data-pressed]")))
-	Run[bool](b, `(() => { document.querySelector('[data-pressed]')?.removeAttribute('data-pressed'); return true })()`)
+	b.do("press "+says, chromedp.Click(chromedp.JSPath(find))) // a live page may change meanwhile
 }
 
 // Fill writes into a field, in place of what it held.
