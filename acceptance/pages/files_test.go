@@ -44,10 +44,14 @@ func TestFile(t *testing.T) {
 	tab := b.enter(t, ada)
 	tab.Go("/console/files")
 	tab.Sees("main", "No files yet")
-	pdf, err := filepath.Abs("../../services/storage/documents/testdata/files/show.pdf")
+	sample, err := filepath.Abs("../../services/storage/documents/testdata/files/show.pdf")
 	require.NoError(t, err)
-	tab.Attach("#files", append(write(t, "handbook.md", handbook), pdf)...)
+	tab.Attach("#files", append(write(t, "handbook.md", handbook), sample)...)
 	tab.Sees("main", "2 files are stored.", "handbook.md", "show.pdf")
+	pdf := ada.Do(t, http.MethodGet, "/storage/files", nil).Text("data.0.fileId")
+	world.Until(t, "the PDF is read", func() bool { // the first one of a process takes a while
+		return ada.Do(t, http.MethodGet, "/documents/"+pdf, nil).Text("data.status") == "read"
+	})
 	tab.Until(`document.querySelectorAll('[aria-labelledby=files-title] .badge.good').length == 2`)
 	tab.Sees("main table", "2 pages")
 	tab.Pictures("files")
