@@ -28,11 +28,11 @@ func everywhere(t *testing.T, b *bundle, u person, word string) map[string]place
 		"/console/sign-in":                       {"/console/sign-in", "Sign in"},
 		"/console/enter":                         {"", ""}, // a script sends it on
 		"/console/sign-in/with/{provider}":       {"", ""},
-		"/console/sign-in/{state}/auth/callback": {"/console/sign-in/x/auth/callback?error=" + word, "begin again"},
+		"/console/sign-in/{state}/auth/callback": {"/console/sign-in/x/auth/callback?error=" + url.QueryEscape(word), "begin again"},
 		"/console/tools":                         {"/console/tools", word},
 		"/console/tools/new":                     {"/console/tools/new", "Register"},
 		"/console/tools/review":                  {"/console/tools/review", ""},
-		"/console/tools/consent":                 {"/console/tools/consent?error=" + word, "says no"},
+		"/console/tools/consent":                 {"/console/tools/consent?error=" + url.QueryEscape(word), "says no"},
 		"/console/tools/{tool}":                  {"/console/tools/" + ids["tool"], word},
 		"/console/tools/{tool}/call":             {"/console/tools/" + ids["tool"] + "/call?method=echo", word},
 		"/console/tools/{tool}/edit":             {"/console/tools/" + ids["tool"] + "/edit", word},
