@@ -8,7 +8,6 @@ import (
 
 	"github.com/klauspost/compress/gzhttp"
 	"go.uber.org/zap"
-	"golang.org/x/sync/errgroup"
 
 	"uaol/providers/api"
 	"uaol/services"
@@ -232,13 +231,18 @@ func (v *visit) failed(err error) {
 		v.signIn(err)
 		return
 	}
-	if status := api.StatusOf(err); status >= http.StatusInternalServerError {
-		v.console.log.Warn("page", zap.String("path", v.r.URL.Path), zap.String("request", services.RequestID(v.r.Context())), zap.Error(err))
-	}
+	v.noteFailure(err)
 	shown := view{Template: "error", Title: "That did not work", Status: api.StatusOf(err), Data: problemOf(err)}
 	if renderErr := v.render(shown); renderErr != nil {
 		v.console.log.Error("page", zap.Error(renderErr))
 		http.Error(v.w, api.MessageOf(err), api.StatusOf(err))
+	}
+}
+
+// noteFailure logs what is the server's fault.
+func (v *visit) noteFailure(err error) {
+	if api.StatusOf(err) >= http.StatusInternalServerError && v.r.Context().Err() == nil {
+		v.console.log.Warn("page", zap.String("path", v.r.URL.Path), zap.String("request", services.RequestID(v.r.Context())), zap.Error(err))
 	}
 }
 
@@ -312,13 +316,4 @@ func (v *visit) know() error {
 		v.who.Organization = organizations[0]
 	}
 	return nil
-}
-
-// together does several things at once, and gives the first error.
-func together(things ...func() error) error {
-	var group errgroup.Group
-	for _, thing := range things {
-		group.Go(thing)
-	}
-	return group.Wait()
 }

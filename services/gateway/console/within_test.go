@@ -175,5 +175,7 @@ func TestTogether(t *testing.T) {
 		return nil
 	}
 	require.NoError(t, together(meet, meet))
+	require.ErrorContains(t, together(func() error { panic("ouch") }), "ouch", "the process goes on")
+	require.ErrorContains(t, apart(func() error { panic("ouch") }), "ouch")
 	require.ErrorIs(t, together(func() error { return nil }, func() error { return errSome }), errSome)
 }
