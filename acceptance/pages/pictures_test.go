@@ -65,6 +65,19 @@ func TestPictures(t *testing.T) {
 	tab.Until(`document.querySelectorAll('.graph .node.good').length == 3 && document.querySelectorAll('.graph .node.wait').length == 1`)
 	browser.Run[bool](tab, `(() => { scrollTo(0, 0); return true })()`)
 	tab.Screen("job")
+
+	ada.keyed(t)
+	stored := ada.Do(t, http.MethodPost, "/storage/upload", object{"filename": "handbook.md", "contentType": "text/markdown", "data": []byte("# Refunds\n\nA refund is asked for within 30 days. Above 500 euros two people approve it.\n")})
+	require.Equal(t, http.StatusOK, stored.Status, stored)
+	b.model.says(func(asked) []piece {
+		return []piece{{text: "**Two people** approve a refund above 500 euros, and it has to be asked for within 30 days [1].\n\n1. Look the order up.\n2. Ask a second person.\n3. Book it with `refund`.\n"}}
+	})
+	said := ada.Do(t, http.MethodPost, "/chat", object{"message": "Who has to approve a refund of 620 euros?", "fileIds": []string{stored.Text("data.fileId")}})
+	require.Equal(t, http.StatusOK, said.Status, said)
+	tab.Looks(1440, "light")
+	tab.Go("/console/chat/" + said.Text("data.conversationId"))
+	tab.Sees("main", "Two people", "handbook.md")
+	tab.Screen("chat")
 }
 
 // spread moves what was counted in the last minutes over the hour before.
