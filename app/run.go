@@ -25,8 +25,8 @@ import (
 const stopTimeout = 25 * time.Second
 
 // Serve runs the given services until a signal or a failure ends them. listening is told
-// where, once they can be reached.
-func Serve(ctx context.Context, env *config.Environment, set []services.Name, listening func(at net.Addr)) error {
+// where, once they can be reached; its context ends when they are told to stop.
+func Serve(ctx context.Context, env *config.Environment, set []services.Name, listening func(ctx context.Context, at net.Addr)) error {
 	// Waiting for parts of the start is bounded by each of them; all together
 	// may take as long as a first download.
 	var server *httpserver.Server
@@ -42,7 +42,7 @@ func Serve(ctx context.Context, env *config.Environment, set []services.Name, li
 		}
 		return Explain(err)
 	}
-	listening(server.Addr())
+	listening(ctx, server.Addr())
 	failed := false
 	select {
 	case <-ctx.Done():

@@ -4,6 +4,7 @@ package pages
 import (
 	"crypto/rand"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 
@@ -12,16 +13,23 @@ import (
 	"uaol/acceptance/browser"
 	"uaol/acceptance/world"
 	"uaol/providers/postgres/pgtest"
+	"uaol/services/storage/documents"
 )
 
-func TestMain(m *testing.M) { pgtest.Main(m) }
+func TestMain(m *testing.M) {
+	if documents.IsWork(os.Args[1:]) { // this program reads files for the services that it runs
+		os.Exit(documents.Work(os.Args[1:], os.Stdin, os.Stdout))
+	}
+	pgtest.Main(m)
+}
 
 type object map[string]any
 
-// bundle is a UAOL and the tools that it may call.
+// bundle is a UAOL, and the tools and the model that it may call.
 type bundle struct {
 	world *world.World
 	tools *world.Tools
+	model *model
 }
 
 // setup starts one, with further settings, for one test.
@@ -31,11 +39,12 @@ func setup(t *testing.T, settings world.Settings) *bundle {
 		t.Skip("browsers take their time")
 	}
 	tools := world.StartTools(t, "127.0.0.1")
-	all := world.Settings{"TOOL_EGRESS_ALLOW": "127.0.0.1", "RATE_LIMIT_PER_MINUTE": "100000"}
+	model := startModel(t)
+	all := world.Settings{"TOOL_EGRESS_ALLOW": "127.0.0.1", "RATE_LIMIT_PER_MINUTE": "100000", "UAOL_OPENAI_URL": model.url}
 	for name, value := range settings {
 		all[name] = value
 	}
-	return &bundle{world: world.Together(t, all), tools: tools}
+	return &bundle{world: world.Together(t, all), tools: tools, model: model}
 }
 
 // person is somebody with an account.

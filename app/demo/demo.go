@@ -79,7 +79,9 @@ func Run(ctx context.Context, env *config.Environment, o Options) (err error) {
 	if !o.Keep {
 		return nil
 	}
-	s.next(base)
+	if err := s.next(ctx, base); err != nil {
+		return err
+	}
 	<-ctx.Done()
 	return nil
 }

@@ -20,6 +20,7 @@ const price = 5
 type story struct {
 	out         io.Writer
 	user, admin client.Client
+	email       string // the user's
 	tools       *toolServer
 	toolID      string
 }
@@ -58,17 +59,17 @@ func (s *story) tell(ctx context.Context) error {
 }
 
 func (s *story) register(ctx context.Context) error {
-	email := "ada-" + strings.ToLower(rand.Text()[:6]) + "@demo.example"
+	s.email = "ada-" + strings.ToLower(rand.Text()[:6]) + "@demo.example"
 	var registered struct {
 		User struct {
 			APIKey string `json:"apiKey"`
 		} `json:"user"`
 	}
-	if err := s.user.Do(ctx, "POST", "/auth/register", map[string]string{"email": email}, &registered); err != nil {
+	if err := s.user.Do(ctx, "POST", "/auth/register", map[string]string{"email": s.email}, &registered); err != nil {
 		return err
 	}
 	s.user.Key = registered.User.APIKey
-	say(s.out, "\n1. %s registers and gets an API key (%s…)", email, s.user.Key[:9])
+	say(s.out, "\n1. %s registers and gets an API key (%s…)", s.email, s.user.Key[:9])
 	return nil
 }
 
@@ -228,15 +229,27 @@ func (s *story) check(steps []step, before, after int64) error {
 }
 
 // next prints what to try against the server that stays up.
-func (s *story) next(base string) {
+func (s *story) next(ctx context.Context, base string) error {
+	var links [2]struct {
+		URL string `json:"url"`
+	}
+	for i, who := range []client.Client{s.user, s.admin} {
+		if err := who.Do(ctx, "POST", "/auth/links", nil, &links[i]); err != nil {
+			return err
+		}
+	}
 	say(s.out, `
 The server stays up until Ctrl-C. Try next:
 
-  open %[1]s/#key=%[2]s
+  open %[5]s
+       to sign in to the console as %[6]s (once, within 10 minutes)
+  open %[7]s
+       to sign in as the admin
 
   curl -s %[1]s/auth/me -H 'X-API-Key: %[2]s'
   curl -s %[1]s/proxy/%[3]s/call -H 'X-API-Key: %[2]s' \
        -H 'Content-Type: application/json' -d '{"method":"count_words","params":{"text":"one two three"}}'
 
-  the admin's key: %[4]s`, base, s.user.Key, s.toolID, s.admin.Key)
+  the admin's key: %[4]s`, base, s.user.Key, s.toolID, s.admin.Key, links[0].URL, s.email, links[1].URL)
+	return nil
 }

@@ -16,7 +16,7 @@ import (
 )
 
 func newAdmin() *cobra.Command {
-	command := &cobra.Command{Use: "admin", Short: "Make platform admins"}
+	command := &cobra.Command{Use: "admin", Short: "Make platform admins, and links that sign in to the console"}
 	var email string
 	var asJSON bool
 	create := &cobra.Command{
@@ -40,7 +40,41 @@ func newAdmin() *cobra.Command {
 	}
 	create.Flags().StringVar(&email, "email", "", "the admin's e-mail address")
 	create.Flags().BoolVar(&asJSON, "json", false, "for machines")
-	command.AddCommand(create)
+	command.AddCommand(create, newAdminLink())
+	return command
+}
+
+func newAdminLink() *cobra.Command {
+	var email string
+	var asJSON bool
+	command := &cobra.Command{
+		Use:   "link --email ADDRESS",
+		Short: "Print a link by which whoever has it signs in to the console as an account, once",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if email == "" {
+				return errors.New("say whose: --email ADDRESS")
+			}
+			base, err := consoleBase(cmd.Context(), cmd)
+			if err != nil {
+				return err
+			}
+			var link auth.SignInLink
+			if err := withAuthTables(cmd.Context(), func(pool *pgxpool.Pool) (err error) {
+				link, err = auth.LinkFor(cmd.Context(), auth.NewRepository(pool), email)
+				return err
+			}); err != nil {
+				return err
+			}
+			if asJSON {
+				return json.NewEncoder(cmd.OutOrStdout()).Encode(map[string]any{"email": email, "url": link.URL(base), "expiresAt": link.ExpiresAt})
+			}
+			_, err = fmt.Fprintln(cmd.OutOrStdout(), invitation(link.URL(base), email))
+			return err
+		},
+	}
+	command.Flags().StringVar(&email, "email", "", "the account's e-mail address")
+	command.Flags().BoolVar(&asJSON, "json", false, "for machines")
 	return command
 }
 

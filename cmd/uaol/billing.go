@@ -47,7 +47,7 @@ It ends with 1 when something differs.`,
 				return errors.New("STRIPE_SECRET_KEY is not set: there is nothing to compare with")
 			}
 			return withTables(cmd.Context(), services.Billing, func(pool *pgxpool.Pool) error {
-				service := payments.New(cfg, "", pool, nil)
+				service := payments.New(cfg, payments.Pages{}, pool, nil)
 				defer service.Close()
 				report, err := service.Reconcile(cmd.Context(), time.Now().AddDate(0, 0, -days))
 				if err != nil {

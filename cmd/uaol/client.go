@@ -18,6 +18,7 @@ import (
 type client struct {
 	base   string
 	key    string
+	host   string      // that the server is called by, if not as base has it
 	header http.Header // of every request, besides the usual ones
 	http   http.Client
 }
@@ -126,6 +127,9 @@ func (c *client) send(ctx context.Context, method, path string, in any) (int, ht
 	}
 	if c.key != "" {
 		request.Header.Set("X-API-Key", c.key)
+	}
+	if c.host != "" {
+		request.Host = c.host
 	}
 	response, err := c.http.Do(request)
 	if err != nil {

@@ -30,7 +30,8 @@ const adminKey = "an-admins-key-for-tests-of-the-program-only"
 type program struct {
 	*exec.Cmd
 	base string
-	log  *bytes.Buffer
+	log  *bytes.Buffer // until it listens
+	said *saying       // since then
 }
 
 // startProgram serves everything from a data directory until the test ends.
@@ -49,7 +50,7 @@ func launch(dir string, variables ...string) (*program, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &program{Cmd: exec.Command(self, "serve"), log: &bytes.Buffer{}}
+	p := &program{Cmd: exec.Command(self, "serve"), log: &bytes.Buffer{}, said: &saying{}}
 	p.Env = append([]string{
 		asUAOL + "=1", "PATH=" + os.Getenv("PATH"), "HOME=" + dir, "UAOL_DATA_DIR=" + dir, "UAOL_ADDR=127.0.0.1:0", "LOG_FORMAT=json",
 		"UAOL_ADMIN_EMAIL=admin@example.com", "UAOL_ADMIN_API_KEY=" + adminKey,
@@ -70,7 +71,12 @@ func launch(dir string, variables ...string) (*program, error) {
 		var line struct{ Message, Address string }
 		if json.Unmarshal(lines.Bytes(), &line) == nil && line.Message == "listening" {
 			p.base = "http://" + line.Address
-			go io.Copy(io.Discard, stderr) //nolint:errcheck // ends with the process
+			go func() { // ends with the process
+				for lines.Scan() {
+					_, _ = p.said.Write(append(lines.Bytes(), '\n'))
+				}
+				_, _ = io.Copy(io.Discard, stderr)
+			}()
 			return p, nil
 		}
 	}

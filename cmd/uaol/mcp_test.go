@@ -409,6 +409,7 @@ func TestServersThatNobodyUsesEnd(t *testing.T) {
 		return err == nil && !taken
 	}, time.Minute, 10*time.Millisecond)
 	require.Empty(t, postgresIn(t, filepath.Join(home, ".uaol")))
+	require.NotContains(t, string(contents(t, place.Log())), "/console/enter", "nobody looks at what it says")
 }
 
 // TestServersThatCantStart are told of, in answers and not by silence.

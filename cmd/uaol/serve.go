@@ -32,7 +32,11 @@ first of them. A service that does not run here is reached at its
 UAOL_<SERVICE>_URL, with the UAOL_SERVICE_SECRET that all processes share.
 
 A server that "uaol mcp" has started on the same data directory gives way to one
-that runs all of them; the clients of the one go on at the other.`,
+that runs all of them; the clients of the one go on at the other.
+
+One that runs all of them on its data directory's own database, and is not in
+production, prints a link that signs in to its console as operator@localhost, whom
+it makes an admin.`,
 		Example: `  uaol serve
   uaol serve gateway auth
   uaol serve jobs --addr 127.0.0.1:8003`,
@@ -64,9 +68,10 @@ that runs all of them; the clients of the one go on at the other.`,
 // serve runs services for whoever started it. One that runs all of them on the data
 // directory's own database is the one that commands and clients find by it.
 func serve(cmd *cobra.Command, env *config.Environment, set []services.Name) error {
+	quietly := func(context.Context, net.Addr) {}
 	cfg, err := config.Parse[postgres.Config](env)
 	if err != nil || !cfg.Embedded() || !whole(set) {
-		return app.Serve(cmd.Context(), env, set, func(net.Addr) {})
+		return app.Serve(cmd.Context(), env, set, quietly)
 	}
 	ctx, cancel := context.WithTimeoutCause(cmd.Context(), givingWay, errors.New("the server that `uaol mcp` has started does not end"))
 	defer cancel()
@@ -77,10 +82,15 @@ func serve(cmd *cobra.Command, env *config.Environment, set []services.Name) err
 		return err
 	}
 	if seat == nil { // another one stays, and the database will say so
-		return app.Serve(cmd.Context(), env, set, func(net.Addr) {})
+		return app.Serve(cmd.Context(), env, set, quietly)
 	}
 	defer seat.Leave()
-	return app.Serve(cmd.Context(), env, set, announce(env, seat))
+	return app.Serve(cmd.Context(), env, set, func(ctx context.Context, at net.Addr) {
+		base := announce(env, seat, at)
+		if base != "" && !cfg.Production() {
+			invite(ctx, cmd, env, base)
+		}
+	})
 }
 
 // givingWay is longer than a server takes to end.
@@ -91,20 +101,21 @@ func whole(set []services.Name) bool {
 }
 
 // announce writes down where the server listens, as this machine reaches it.
-func announce(env *config.Environment, seat *instance.Seat) func(net.Addr) {
-	return func(at net.Addr) {
-		scheme := "http"
-		if secure, err := app.LocalTLS(env); err != nil || secure != nil {
-			scheme = "https"
-		}
-		host, port, err := net.SplitHostPort(at.String())
-		if ip := net.ParseIP(host); ip == nil || ip.IsUnspecified() {
-			host = "127.0.0.1"
-		}
-		if err == nil {
-			_ = seat.Say(scheme + "://" + net.JoinHostPort(host, port)) // then it is looked for at its usual address
-		}
+func announce(env *config.Environment, seat *instance.Seat, at net.Addr) (base string) {
+	scheme := "http"
+	if secure, err := app.LocalTLS(env); err != nil || secure != nil {
+		scheme = "https"
 	}
+	host, port, err := net.SplitHostPort(at.String())
+	if ip := net.ParseIP(host); ip == nil || ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	if err != nil {
+		return ""
+	}
+	base = scheme + "://" + net.JoinHostPort(host, port)
+	_ = seat.Say(base) // then it is looked for at its usual address
+	return base
 }
 
 // serveUsers serves those who use the data directory, on a free port of this machine
@@ -130,7 +141,7 @@ func serveUsers(ctx context.Context, env *config.Environment, fd uintptr) error 
 		defer cancel()
 		untilUnused(ctx, instance.At(process.DataDir), remote.Linger)
 	}()
-	return app.Serve(ctx, env, nil, announce(env, seat))
+	return app.Serve(ctx, env, nil, func(_ context.Context, at net.Addr) { announce(env, seat, at) })
 }
 
 // privately are the settings of a server for commands alone.

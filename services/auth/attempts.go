@@ -37,8 +37,13 @@ func signIns(email, address string) []quota {
 	return []quota{
 		newQuota("sign-in from there", email+"\x00"+address, 10, signInTime),
 		newQuota("sign-in", email, 100, signInTime),
-		newQuota("sign-ins", address, 100, signInTime),
+		signInsFrom(address),
 	}
+}
+
+// signInsFrom is the quota of all failed sign-ins from an address.
+func signInsFrom(address string) quota {
+	return newQuota("sign-ins", network(address), 100, signInTime)
 }
 
 // newAccounts is the quota of accounts and guests that an address may make: each

@@ -10,8 +10,8 @@
 //     organisation; authenticator.go keeps the answers for a moment, in every
 //     process.
 //   - service.go: registering and signing in; passwords.go, guests.go, keys.go
-//     and sessions.go what that is made of; attempts.go what is counted against
-//     attackers.
+//     and sessions.go what that is made of; signin_links.go links that sign in
+//     once; attempts.go what is counted against attackers.
 //   - signin.go: signing in with OpenID providers, whose protocol is package
 //     oidc; reclaim.go what happens to an account whose e-mail nobody had proved.
 //   - profile.go, email.go, password_reset.go: what people change about

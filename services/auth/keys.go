@@ -101,7 +101,7 @@ func (s *Service) DefaultKey(ctx context.Context, caller services.Caller) (Key, 
 // is given only here.
 func (s *Service) AddKey(ctx context.Context, caller services.Caller, in KeyRequest) (key Key, secret string, err error) {
 	err = postgres.InTx(ctx, s.repository.pool, func(tx pgx.Tx) (err error) {
-		if err := s.repository.stillCounts(ctx, tx, caller); err != nil {
+		if _, err := s.repository.stillCounts(ctx, tx, caller); err != nil {
 			return err
 		}
 		key, secret, err = s.repository.addKeyFor(ctx, tx, caller, caller.Account, in)
@@ -112,15 +112,16 @@ func (s *Service) AddKey(ctx context.Context, caller services.Caller, in KeyRequ
 
 // stillCounts locks the caller's account and refuses a caller whose session or
 // key has ended since the request began: nothing it makes may outlive them.
-func (r *Repository) stillCounts(ctx context.Context, tx pgx.Tx, caller services.Caller) error {
-	if _, err := r.lockAccount(ctx, tx, caller.Account); err != nil {
-		return err
+func (r *Repository) stillCounts(ctx context.Context, tx pgx.Tx, caller services.Caller) (Account, error) {
+	account, err := r.lockAccount(ctx, tx, caller.Account)
+	if err != nil {
+		return account, err
 	}
 	counts, err := r.counts(ctx, tx, caller)
 	if err == nil && !counts {
 		err = services.Errorf(services.Unauthenticated, "Invalid token")
 	}
-	return err
+	return account, err
 }
 
 // counts reports whether the caller's session and key go on.
@@ -196,7 +197,7 @@ func (s *Service) RegenerateDefaultKey(ctx context.Context, caller services.Call
 func (s *Service) keyChange(ctx context.Context, caller services.Caller, f func(tx pgx.Tx) error) error {
 	happened := accessChanged(caller.Account, caller.Organization)
 	err := postgres.InTx(ctx, s.repository.pool, func(tx pgx.Tx) error {
-		if err := s.repository.stillCounts(ctx, tx, caller); err != nil {
+		if _, err := s.repository.stillCounts(ctx, tx, caller); err != nil {
 			return err
 		}
 		if err := f(tx); err != nil {
@@ -251,7 +252,7 @@ func (r *Repository) defaultKey(ctx context.Context, tx pgx.Tx, account uuid.UUI
 		ORDER BY created_at DESC, key_id DESC LIMIT 1`, account, defaultKey)
 }
 
-// regenerate gives a key another secret and ends the sessions got with it. The
+// regenerate gives a key another secret and ends what was got with the old one. The
 // old secret is kept as a revoked key: UAOL_ADMIN_API_KEY must not bring it back.
 func (r *Repository) regenerate(ctx context.Context, tx pgx.Tx, caller services.Caller, id uuid.UUID) (key Key, secret string, err error) {
 	old, err := r.lockKey(ctx, tx, caller.Account, id)
@@ -280,14 +281,16 @@ func (r *Repository) regenerate(ctx context.Context, tx pgx.Tx, caller services.
 		VALUES ($1, $2, $3, $4, $5, $6, $7, now())`, newID(), caller.Account, old.Organization, old.Name, gone, old.Prefix, old.CreatedAt); err != nil {
 		return Key{}, "", err
 	}
-	_, err = postgres.Exec(ctx, tx, `DELETE FROM uaol_auth.sessions WHERE key_id = $1`, id)
 	services.Note(ctx, "key", id.String())
-	return key, secret, err
+	return key, secret, r.endGotWith(ctx, tx, caller.Account, id)
 }
 
 func (r *Repository) revokeKey(ctx context.Context, account, id uuid.UUID) (revoked bool, err error) {
 	err = postgres.InTx(ctx, r.pool, func(tx pgx.Tx) error {
-		_, err := r.lockKey(ctx, tx, account, id)
+		_, err := r.lockAccount(ctx, tx, account)
+		if err == nil {
+			_, err = r.lockKey(ctx, tx, account, id)
+		}
 		if revoked = err == nil; !revoked {
 			if services.Is(err, services.NotFound) {
 				return nil
@@ -299,13 +302,22 @@ func (r *Repository) revokeKey(ctx context.Context, account, id uuid.UUID) (revo
 	return revoked, err
 }
 
-// endKey revokes a key and ends the sessions that were got with it.
+// endKey revokes a key and ends what was got with it.
 func (r *Repository) endKey(ctx context.Context, tx pgx.Tx, account, id uuid.UUID) error {
 	if _, err := postgres.Exec(ctx, tx, `UPDATE uaol_auth.api_keys SET revoked_at = now() WHERE key_id = $1`, id); err != nil {
 		return err
 	}
-	if _, err := postgres.Exec(ctx, tx, `DELETE FROM uaol_auth.sessions WHERE key_id = $1`, id); err != nil {
+	if err := r.endGotWith(ctx, tx, account, id); err != nil {
 		return err
 	}
 	return r.outbox.Append(ctx, tx, accessChanged(account, uuid.Nil))
+}
+
+// endGotWith ends the links and the sessions that were got with a key.
+func (r *Repository) endGotWith(ctx context.Context, tx pgx.Tx, account, id uuid.UUID) error {
+	if _, err := postgres.Exec(ctx, tx, `DELETE FROM uaol_auth.links WHERE account_id = $1 AND key_id = $2`, account, id); err != nil {
+		return err
+	}
+	_, err := postgres.Exec(ctx, tx, `DELETE FROM uaol_auth.sessions WHERE key_id = $1`, id)
+	return err
 }

@@ -13,17 +13,18 @@ import (
 	"uaol/services"
 )
 
-// purpose is what a link that was sent by e-mail is good for.
+// purpose is what a link is good for. All but signInLink are sent by e-mail.
 type purpose string
 
 const (
 	verifyEmail   purpose = "verify" // proves the account's address
 	changeEmail   purpose = "email"  // makes the address that it came to the account's
 	resetPassword purpose = "reset"
+	signInLink    purpose = "sign-in" // see SignInLink
 )
 
 // lives are how long links count.
-var lives = map[purpose]time.Duration{verifyEmail: 24 * time.Hour, changeEmail: 24 * time.Hour, resetPassword: time.Hour}
+var lives = map[purpose]time.Duration{verifyEmail: 24 * time.Hour, changeEmail: 24 * time.Hour, resetPassword: time.Hour, signInLink: 10 * time.Minute}
 
 // errLink is the same for links that never were, were used or are too old.
 var errLink = services.Faults(services.Fault{Path: "body.token", Message: "is not valid, or no longer"})
@@ -65,11 +66,15 @@ type link struct {
 }
 
 type sent struct {
-	Purpose purpose `db:"purpose"`
-	Address string  `db:"email"` // that it was sent to
+	Purpose purpose    `db:"purpose"`
+	Address string     `db:"email"`      // that it was sent to; "" for none
+	Key     *uuid.UUID `db:"key_id"`     // that it was made with
+	Session *uuid.UUID `db:"session_id"` // that it was made in
 }
 
-const linkCounts = `l.hash = $1 AND l.purpose = ANY ($2::text[]) AND l.expires_at > now()`
+const linkCounts = `l.hash = $1 AND l.purpose = ANY ($2::text[]) AND l.expires_at > now()
+	AND (l.key_id IS NULL OR EXISTS (SELECT 1 FROM uaol_auth.api_keys k WHERE k.key_id = l.key_id AND ` + keyCounts + `))
+	AND (l.session_id IS NULL OR EXISTS (SELECT 1 FROM uaol_auth.sessions s WHERE s.session_id = l.session_id AND s.expires_at > now()))`
 
 // linkGood reports whether a link may still be used for one of the purposes.
 func (r *Repository) linkGood(ctx context.Context, secret string, purposes ...purpose) (bool, error) {
@@ -84,7 +89,7 @@ func (r *Repository) useLink(ctx context.Context, tx pgx.Tx, secret string, purp
 		WHERE a.account_id = (SELECT l.account_id FROM uaol_auth.links l WHERE `+linkCounts+`) FOR UPDATE`, keyHash(secret), texts(purposes))
 	if err == nil {
 		used.sent, err = postgres.One[sent](ctx, tx, `
-			DELETE FROM uaol_auth.links l WHERE `+linkCounts+` RETURNING l.purpose, l.email`, keyHash(secret), texts(purposes))
+			DELETE FROM uaol_auth.links l WHERE `+linkCounts+` RETURNING l.purpose, l.email, l.key_id, l.session_id`, keyHash(secret), texts(purposes))
 	}
 	if services.Is(err, services.NotFound) { // none, or another request was faster
 		err = errLink

@@ -66,7 +66,7 @@ func (p *Profiles) prove(ctx context.Context, caller services.Caller, account Ac
 		if fresh {
 			fresh, err = p.repository.counts(ctx, p.repository.pool, caller)
 		} else {
-			fresh, err = p.repository.freshSession(ctx, caller.Account, caller.Session)
+			fresh, err = p.repository.freshSession(ctx, p.repository.pool, caller.Account, caller.Session)
 		}
 		if err == nil && !fresh {
 			err = errSignInAgain
@@ -152,8 +152,8 @@ func (r *Repository) rename(ctx context.Context, account uuid.UUID, name string)
 }
 
 // freshSession reports whether a sign-in was made in the last minutes.
-func (r *Repository) freshSession(ctx context.Context, account, session uuid.UUID) (bool, error) {
-	return postgres.Value[bool](ctx, r.pool, `
+func (r *Repository) freshSession(ctx context.Context, q postgres.Querier, account, session uuid.UUID) (bool, error) {
+	return postgres.Value[bool](ctx, q, `
 		SELECT EXISTS (SELECT 1 FROM uaol_auth.sessions
 			WHERE session_id = $1 AND account_id = $2 AND created_at > now() - interval '10 minutes')`, session, account)
 }

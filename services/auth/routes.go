@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"uaol/providers/api"
+	"uaol/providers/events"
 	"uaol/services"
 	"uaol/services/auth/modelkeys"
 	"uaol/services/auth/oauth"
@@ -31,14 +32,17 @@ func NewHandler(service *Service, audit *AuditLog, signIns *SignIns, consents *o
 
 // Operations is auth's part of the API, as data.
 func Operations() []api.Operation {
-	return slices.Concat((*Handler)(nil).operations(), modelkeys.Operations(), teams.Operations(), (*ProfileHandler)(nil).operations(), oauth.Operations())
+	return slices.Concat((*Handler)(nil).operations(), modelkeys.Operations(), teams.Operations(), (*ProfileHandler)(nil).operations(), oauth.Operations(),
+		events.NewOutbox(services.Auth).Administration(nil, events.Outlet{}))
 }
 
 func (h *Handler) operations() []api.Operation {
-	return append(h.signInOperations(), []api.Operation{
+	return slices.Concat(h.signInOperations(), h.accountOperations(), []api.Operation{
 		api.Post("/auth/register", "Make an account", h.register, api.Bare("/register"), api.Allow(api.Public),
 			api.Status(http.StatusCreated), api.Says("body.email", "Email is required"), api.Audited("account.register")),
-		api.Post("/auth/login", "Get a token for an API key or a password", h.login, api.Bare("/login"), api.Allow(api.Public), api.Audited("session.begin")),
+		api.Post("/auth/login", "Get a token for an API key, a password or a sign-in link", h.login, api.Bare("/login"), api.Allow(api.Public), api.Audited("session.begin")),
+		api.Post("/auth/links", "Make a link by which whoever has it signs in once as this account, within 10 minutes; its secret is shown only here", h.link,
+			api.Bare("/links"), api.Account(), api.Status(http.StatusCreated), api.Audited("link.create")),
 		api.Post("/auth/logout", "End the session of this token", h.logout, api.Bare("/logout"), api.Account(), api.AnyKey(), api.Audited("session.end")),
 		api.Get("/auth/me", "Who is calling", h.me, api.Bare("/me"), api.Account(), api.AnyKey()),
 
@@ -58,10 +62,12 @@ func (h *Handler) operations() []api.Operation {
 
 		api.Get("/audit", "The audit log, newest first", h.acts, api.Allow(api.Admin), api.Needs("")),
 		api.Raw(http.MethodGet, "/audit/export", "The audit log as JSON lines", h.exportActs, api.Allow(api.Admin), api.Needs(""), api.Audited("audit.export")),
-	}...)
+	})
 }
 
-type userBody struct {
+// UserBody is an account as the API shows it. It is exported because only the fields of
+// embedded types that are can be described.
+type UserBody struct {
 	ID      uuid.UUID    `json:"id"`
 	Email   string       `json:"email"`
 	Tier    billing.Tier `json:"subscriptionTier"`
@@ -69,8 +75,8 @@ type userBody struct {
 	APIKey  string       `json:"apiKey,omitempty" doc:"shown only this once"`
 }
 
-func newUserBody(c services.Caller, b billing.Balance) userBody {
-	return userBody{ID: c.Account, Email: c.Email, Tier: b.Tier, Credits: strconv.FormatInt(b.Available, 10)}
+func newUserBody(c services.Caller, b billing.Balance) UserBody {
+	return UserBody{ID: c.Account, Email: c.Email, Tier: b.Tier, Credits: strconv.FormatInt(b.Available, 10)}
 }
 
 type registerInput struct {
@@ -84,7 +90,7 @@ type registerInput struct {
 
 type registeredBody struct {
 	Token string   `json:"token"`
-	User  userBody `json:"user"`
+	User  UserBody `json:"user"`
 }
 
 func (h *Handler) register(ctx context.Context, _ services.Caller, in *registerInput) (api.Data[registeredBody], error) {
@@ -104,6 +110,7 @@ type loginInput struct {
 		APIKey   string `json:"apiKey,omitempty" maxLength:"1024"`
 		Email    string `json:"email,omitempty" maxLength:"254"`
 		Password string `json:"password,omitempty" maxLength:"1024"`
+		Link     string `json:"link,omitempty" maxLength:"200" doc:"the secret of a link of POST /auth/links; it is used up"`
 	}
 }
 
@@ -112,8 +119,23 @@ type tokenBody struct {
 }
 
 func (h *Handler) login(ctx context.Context, _ services.Caller, in *loginInput) (api.Data[tokenBody], error) {
+	if in.Body.Link != "" && in.Body.APIKey == "" {
+		token, err := h.service.LoginByLink(ctx, in.Body.Link)
+		return api.OK(tokenBody{Token: token}), err
+	}
 	token, err := h.service.Login(ctx, in.Body.APIKey, in.Body.Email, in.Body.Password)
 	return api.OK(tokenBody{Token: token}), err
+}
+
+type signInLinkBody struct {
+	Secret    string        `json:"secret" doc:"signs in once, at POST /auth/login; shown only this once"`
+	ExpiresAt services.Time `json:"expiresAt"`
+	URL       string        `json:"url" doc:"the console's page that signs in with it"`
+}
+
+func (h *Handler) link(ctx context.Context, caller services.Caller, _ *struct{}) (api.Data[signInLinkBody], error) {
+	link, err := h.service.Link(ctx, caller)
+	return api.OK(signInLinkBody{Secret: link.Secret, ExpiresAt: link.ExpiresAt, URL: link.URL(h.consents.Base(ctx))}), err
 }
 
 func (h *Handler) logout(ctx context.Context, caller services.Caller, _ *struct{}) (api.Message, error) {
@@ -121,11 +143,11 @@ func (h *Handler) logout(ctx context.Context, caller services.Caller, _ *struct{
 }
 
 type meBody struct {
-	userBody
+	UserBody
 	Admin bool `json:"admin,omitempty" doc:"a platform admin"`
 }
 
 func (h *Handler) me(ctx context.Context, caller services.Caller, _ *struct{}) (api.Data[meBody], error) {
 	balance, err := h.service.Me(ctx, caller)
-	return api.OK(meBody{userBody: newUserBody(caller, balance), Admin: caller.Admin()}), err
+	return api.OK(meBody{UserBody: newUserBody(caller, balance), Admin: caller.Admin()}), err
 }

@@ -85,7 +85,7 @@ func (s *SignIns) cookie(provider string) *http.Cookie {
 	return cookie
 }
 
-// finish ends a sign-in and sends the browser to the frontend.
+// finish ends a sign-in and sends the browser to the frontend, or back to the console.
 func (h *Handler) finish(provider string) func(*gin.Context, services.Caller) {
 	return func(c *gin.Context, _ services.Caller) {
 		private(c)

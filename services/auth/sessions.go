@@ -17,7 +17,7 @@ import (
 // Session is one sign-in.
 type Session struct {
 	ID         uuid.UUID     `json:"id" db:"session_id"`
-	Method     string        `json:"method" db:"method" doc:"password, key, register, a provider's name, or oauth: a program that was let in, see /auth/grants"`
+	Method     string        `json:"method" db:"method" doc:"password, key, link, register, a provider's name, or oauth: a program that was let in, see /auth/grants"`
 	Address    string        `json:"address" db:"address"`
 	UserAgent  string        `json:"userAgent" db:"user_agent"`
 	CreatedAt  services.Time `json:"createdAt" db:"created_at"`
@@ -32,6 +32,7 @@ type newSession struct {
 	account  uuid.UUID
 	key      *uuid.UUID // it was got with
 	password *string    // the hash that a password was compared with; nil for other methods
+	within   *uuid.UUID // a session that this one does not outlast
 	method   string
 	origin   services.Origin
 	life     time.Duration
@@ -102,9 +103,11 @@ func accessChanged(account, organization uuid.UUID) events.Event {
 func (r *Repository) addSession(ctx context.Context, q postgres.Querier, in newSession) error {
 	n, err := postgres.Exec(ctx, q, `
 		INSERT INTO uaol_auth.sessions (session_id, account_id, key_id, method, address, user_agent, expires_at)
-		SELECT $1::uuid, a.account_id, $3::uuid, $4, $5, $6, now() + $7 * interval '1 second' FROM uaol_auth.accounts a
+		SELECT $1::uuid, a.account_id, $3::uuid, $4, $5, $6,
+			least(now() + $7 * interval '1 second', (SELECT w.expires_at FROM uaol_auth.sessions w WHERE w.session_id = $9::uuid))
+		FROM uaol_auth.accounts a
 		WHERE a.account_id = $2 AND ($8::text IS NULL OR a.password_hash = $8::text) FOR UPDATE`,
-		in.id, in.account, in.key, in.method, in.origin.Address, in.origin.UserAgent, int64(in.life/time.Second), in.password)
+		in.id, in.account, in.key, in.method, in.origin.Address, in.origin.UserAgent, int64(in.life/time.Second), in.password, in.within)
 	if err == nil && n == 0 {
 		err = errPassword
 	}
@@ -128,8 +131,13 @@ func (r *Repository) endSession(ctx context.Context, caller services.Caller, id 
 	return ended, err
 }
 
-// endSessions ends all of an account's sign-ins but one, in the caller's transaction.
+// endSessions ends all of an account's sign-ins but one, in the caller's transaction, and
+// before them the links that would begin another: one that is being used now either
+// opens nothing, or what it opens is waited for.
 func (r *Repository) endSessions(ctx context.Context, tx pgx.Tx, account, except uuid.UUID) error {
+	if _, err := postgres.Exec(ctx, tx, `DELETE FROM uaol_auth.links WHERE account_id = $1 AND purpose = 'sign-in'`, account); err != nil {
+		return err
+	}
 	if _, err := postgres.Exec(ctx, tx, `DELETE FROM uaol_auth.sessions WHERE account_id = $1 AND session_id <> $2`, account, except); err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -51,8 +52,16 @@ func (s *SignIns) Configured(provider string) bool {
 // consentPage is where a program asks to be let in, as sign-ins that began there keep it.
 const consentPage = "/oauth/authorize?"
 
-// toConsent reports whether a sign-in leads back to a page of ours, and not to a frontend.
+// toConsent reports whether a sign-in leads back to the page on which a program asks.
 func toConsent(returnTo string) bool { return strings.HasPrefix(returnTo, consentPage) }
+
+// consolePage is where the console waits for a sign-in that it began. The last part is
+// known to its browser alone, by a cookie: nobody is signed in there as somebody else
+// by following a link.
+var consolePage = regexp.MustCompile(`^/console/sign-in/[A-Za-z0-9]{20,64}$`)
+
+// ours reports whether a sign-in leads back to a page of ours, and not to a frontend.
+func ours(returnTo string) bool { return toConsent(returnTo) || consolePage.MatchString(returnTo) }
 
 // signInLife is how long somebody may take to sign in at a provider.
 const signInLife = 10 * time.Minute
@@ -61,7 +70,7 @@ const signInLife = 10 * time.Minute
 type BeginRequest struct {
 	Provider   string // one of oidc.Names
 	Browser    string // the secret in the browser's cookie
-	ReturnTo   string // a configured frontend; "" for the default
+	ReturnTo   string // a configured frontend, or a page of the console (consolePage); "" for the default frontend
 	Authorize  string // the query of a program's request, to whose page the browser goes back instead; "" for none
 	Invitation string // the secret of an invitation; "" without one
 	GuestID    string // the guest that becomes the user, if that is a new one
@@ -96,7 +105,9 @@ func (s *SignIns) check(in BeginRequest) (returnTo string, err error) {
 		returnTo = strings.TrimRight(in.ReturnTo, "/")
 	}
 	if !slices.Contains(s.frontends, returnTo) {
-		faults = append(faults, services.Fault{Path: "query.return_to", Message: "is none of the origins in FRONTEND_URL"})
+		if returnTo = in.ReturnTo; !consolePage.MatchString(returnTo) {
+			faults = append(faults, services.Fault{Path: "query.return_to", Message: "is none of the origins in FRONTEND_URL"})
+		}
 	}
 	if in.Authorize != "" {
 		query, err := url.ParseQuery(in.Authorize)
@@ -140,7 +151,7 @@ func (s *SignIns) Finish(ctx context.Context, in FinishRequest) (returnTo, token
 	returnTo = s.frontends[0]
 	began, err := s.repository.takeSignIn(ctx, keyHash(in.State), keyHash(in.Browser), in.Provider)
 	known := err == nil
-	if known && (slices.Contains(s.frontends, began.ReturnTo) || toConsent(began.ReturnTo)) {
+	if known && (slices.Contains(s.frontends, began.ReturnTo) || ours(began.ReturnTo)) {
 		returnTo = began.ReturnTo
 	}
 	switch {

@@ -462,3 +462,57 @@ func TestProvidersThatAreNotConfigured(t *testing.T) {
 	w := startWorld(t, "icloud")
 	require.Contains(t, w.do(t, http.MethodGet, "/oauth-config", "").Text, `{"provider":"icloud","configured":true}`)
 }
+
+// TestSignInLeadsBackToTheConsole: to the page of ours that it was begun from, and to no
+// other of ours.
+func TestSignInLeadsBackToTheConsole(t *testing.T) {
+	t.Parallel()
+	w := startWorld(t, "google")
+	state := strings.Repeat("aZ09", 5) // the shortest
+	page := "/console/sign-in/" + state
+	begin := "/auth/google?return_to=" + url.QueryEscape(page)
+	w.provider.set(func(p *provider) { p.person = ada })
+
+	b := w.browser(t)
+	end := b.until(w.app+begin, func(leads string) bool { return strings.HasPrefix(leads, w.app+"/console/") })
+	require.True(t, strings.HasPrefix(b.last.Header.Get("Location"), page+"/auth/callback?token="), "a path, and so on the host that the browser is at: %s", end)
+	require.Equal(t, "google", told(t, end).Get("provider"))
+	require.Empty(t, told(t, end).Get("error"))
+	w.me(t, told(t, end).Get("token"))
+	require.Equal(t, "no-store", b.last.Header.Get("Cache-Control"))
+	require.Equal(t, "no-referrer", b.last.Header.Get("Referrer-Policy"))
+	require.Equal(t, 1, w.count(t, `SELECT count(*) FROM uaol_auth.sessions WHERE expires_at > now() + interval '50 minutes'`))
+
+	// An error goes there too; one of nobody's sign-in goes to the frontend.
+	leads, _ := b.get(w.app + begin)
+	back := url.Values{"state": {told(t, leads).Get("state")}, "error": {"access_denied"}}
+	b.get(w.app + "/auth/google/callback?" + back.Encode())
+	require.Equal(t, page+"/auth/callback?error="+component("OAuth error: access_denied"), b.last.Header.Get("Location"))
+	b.get(w.app + "/auth/google/callback?" + back.Encode())
+	require.True(t, strings.HasPrefix(b.last.Header.Get("Location"), frontend+"/auth/callback?error="))
+
+	long := strings.Repeat("a", 64)
+	leads, _ = w.browser(t).get(w.app + "/auth/google?return_to=/console/sign-in/" + long)
+	require.True(t, strings.HasPrefix(leads, w.provider.URL), leads)
+	before := w.count(t, `SELECT count(*) FROM uaol_auth.sign_ins`)
+	for _, elsewhere := range []string{
+		"/console/sign-in/" + state[1:], "/console/sign-in/" + long + "a", page + "/", page + "//", page + "/x", page + "?x=y", page + "#x", page + "\n", page + "\x00",
+		"/console/sign-in/", "/console", "/", "//console/sign-in/" + state, "/" + page, "/\\" + page[1:], "\\" + page[1:], " " + page, page + " ",
+		"/console//sign-in/" + state, "/console/./sign-in/" + state, "/x/../console/sign-in/" + state, "/console/sign-in/../../" + state, page + "/..",
+		"/console/sign-in/%2f" + state, "/console%2Fsign-in%2F" + state, "/console/sign-in/" + state[1:] + "%", "/console/sign-in/" + state[1:] + "-",
+		"/console/sign-in/" + state[1:] + "é", "/Console/sign-in/" + state, "https://evil.test" + page, "//evil.test" + page, w.app + page, frontend + page,
+		"javascript:alert(1)//" + page, "console/sign-in/" + state,
+	} {
+		answer := w.do(t, http.MethodGet, "/auth/google?return_to="+url.QueryEscape(elsewhere), "")
+		require.Equal(t, http.StatusBadRequest, answer.Status, "%q", elsewhere)
+		require.Contains(t, answer.Text, "query.return_to")
+	}
+	require.Equal(t, before, w.count(t, `SELECT count(*) FROM uaol_auth.sign_ins`))
+
+	// Nor is one that stands in the database believed.
+	b = w.browser(t)
+	held := b.back(w)
+	w.execute(t, `UPDATE uaol_auth.sign_ins SET return_to = '//evil.test' || $1`, page)
+	leads, _ = b.get(held.String())
+	require.True(t, strings.HasPrefix(leads, frontend+"/auth/callback?token="), leads)
+}

@@ -32,7 +32,8 @@ func (h *host) AccessChanged(account, organization uuid.UUID) events.Event {
 
 // StillCounts implements teams.Host.
 func (h *host) StillCounts(ctx context.Context, tx pgx.Tx, caller services.Caller) error {
-	return h.repository.stillCounts(ctx, tx, caller)
+	_, err := h.repository.stillCounts(ctx, tx, caller)
+	return err
 }
 
 // NormalEmail implements teams.Host.

@@ -22,6 +22,7 @@ import (
 	"uaol/providers/limits"
 	"uaol/providers/telemetry"
 	"uaol/services"
+	"uaol/services/billing/payments"
 )
 
 // noPeers serves nobody's internal requests.
@@ -60,7 +61,7 @@ func (s *site) logged(t testing.TB, operations ...api.Operation) (*gin.Engine, *
 func TestRefusedDeliveriesAreNoErrors(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	engine, log := (&site{}).logged(t, b.shopping(t).operations()...)
+	engine, log := (&site{}).logged(t, b.shopping(t, nowhere, payments.Pages{}).operations()...)
 	for _, signature := range []string{"", "nonsense", "t=1,v1=00"} {
 		request := httptest.NewRequestWithContext(context.Background(), http.MethodPost, "/billing/webhook/stripe", strings.NewReader(`{"id":"evt_1"}`))
 		request.Header.Set("Stripe-Signature", signature)

@@ -65,7 +65,7 @@ func (b *bench) handler(t testing.TB) *Handler {
 	require.NoError(t, err)
 	key, err := chain.NewKey(make([]byte, 32))
 	require.NoError(t, err)
-	return NewHandler(b.service, b.accounts, payments.New(cfg, "http://localhost", b.pool, NewPaid(plans(t))), NewReceipts(b.pool, key))
+	return NewHandler(b.service, b.accounts, payments.New(cfg, payments.Pages{Frontend: "http://localhost"}, b.pool, NewPaid(plans(t))), NewReceipts(b.pool, key))
 }
 
 // directory is a jobs service whose jobs have ended unless they are going.

@@ -1,6 +1,7 @@
 package billing
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -29,7 +30,7 @@ var Module = fx.Module("billing",
 	config.For[payments.Config](),
 	config.For[FrontendConfig](),
 	config.For[ledger.Config](),
-	fx.Provide(fx.Private, repository, NewService, NewHandler, NewSweeper, NewPaid, NewReceipts, newPayments, signer,
+	fx.Provide(fx.Private, repository, NewService, NewHandler, NewSweeper, NewPaid, NewReceipts, newPayments, signer, NewLedgerHandler,
 		ledger.NewPublisher, ledger.NewSealer),
 	fx.Provide(local, routes, loops, sealing, pruning, fx.Annotate(keeper, fx.ResultTags(`group:"keepers"`))),
 )
@@ -39,9 +40,9 @@ type FrontendConfig struct {
 	Frontend string `env:"FRONTEND_URL" envDefault:"http://localhost:8080" want:"an http or https URL without query; several separated by commas" doc:"where sign-in leads back to, at /auth/callback, tools' consents, at /tools/consent, and payments, at /billing; of several, separated by commas, the first is the default and ?return_to= chooses another"`
 }
 
-func newPayments(cfg payments.Config, frontend FrontendConfig, pool *pgxpool.Pool, paid *Paid, lifecycle fx.Lifecycle) *payments.Service {
+func newPayments(cfg payments.Config, frontend FrontendConfig, server httpserver.Config, pool *pgxpool.Pool, paid *Paid, lifecycle fx.Lifecycle) *payments.Service {
 	first, _, _ := strings.Cut(frontend.Frontend, ",")
-	service := payments.New(cfg, strings.TrimSpace(first), pool, paid)
+	service := payments.New(cfg, payments.Pages{Frontend: strings.TrimSpace(first), Public: server.Public}, pool, paid)
 	lifecycle.Append(fx.StopHook(service.Close))
 	return service
 }
@@ -76,9 +77,10 @@ func remoteKeeper(cfg ClientConfig, tokens *peers.Tokens) services.Custody {
 	return services.Custody{Service: services.Billing, Keeper: client, Missing: err}
 }
 
-func routes(h *Handler, pool *pgxpool.Pool) httpserver.Out {
-	operations := append(h.operations(), h.internal()...)
+func routes(h *Handler, books *LedgerHandler, pool *pgxpool.Pool, outlet events.Outlet) httpserver.Out {
+	operations := slices.Concat(h.operations(), books.operations(), h.internal())
 	operations = append(operations, events.NewOutbox(services.Billing).Operations(services.Billing, pool)...)
+	operations = append(operations, events.NewOutbox(services.Billing).Administration(pool, outlet)...)
 	return httpserver.Out{Routes: httpserver.Routes{Service: services.Billing, Operations: operations}}
 }
 

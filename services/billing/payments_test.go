@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -22,15 +23,18 @@ import (
 
 const signing = "whsec_nobody_knows"
 
-// shopping is billing with a Stripe that only tells things.
-func (b *bench) shopping(t testing.TB) *Handler {
+// nowhere is a Stripe that only tells things.
+const nowhere = "http://127.0.0.1:1"
+
+// shopping is billing with a Stripe.
+func (b *bench) shopping(t testing.TB, stripe string, pages payments.Pages) *Handler {
 	t.Helper()
 	cfg, err := config.Parse[payments.Config](config.Of(map[string]string{
-		"STRIPE_SECRET_KEY": "sk_test_nobody", "STRIPE_WEBHOOK_SECRET": signing, "UAOL_STRIPE_URL": "http://127.0.0.1:1",
+		"STRIPE_SECRET_KEY": "sk_test_nobody", "STRIPE_WEBHOOK_SECRET": signing, "UAOL_STRIPE_URL": stripe,
 		"UAOL_STRIPE_PRICE_PRO": "price_pro",
 	}))
 	require.NoError(t, err)
-	service := payments.New(cfg, "http://localhost", b.pool, NewPaid(plans(t)))
+	service := payments.New(cfg, pages, b.pool, NewPaid(plans(t)))
 	t.Cleanup(service.Close)
 	h := b.handler(t)
 	h.payments = service
@@ -40,9 +44,14 @@ func (b *bench) shopping(t testing.TB) *Handler {
 // shop is its routes.
 func (b *bench) shop(t testing.TB) *site {
 	t.Helper()
+	return b.shopAt(t, nowhere, payments.Pages{Frontend: "http://localhost"})
+}
+
+func (b *bench) shopAt(t testing.TB, stripe string, pages payments.Pages) *site {
+	t.Helper()
 	gin.SetMode(gin.ReleaseMode)
 	s := &site{engine: gin.New()}
-	api.Mount(s.engine, api.Guards{Authenticator: s, Auditor: s}, true, b.shopping(t).operations()...)
+	api.Mount(s.engine, api.Guards{Authenticator: s, Auditor: s}, true, b.shopping(t, stripe, pages).operations()...)
 	return s
 }
 
@@ -131,4 +140,45 @@ func TestSubscriptionsBringTheirTier(t *testing.T) {
 	}
 	require.Equal(t, Balance{Tier: Free, Held: 4_000}, b.balance(t, caller), "the month's Free credits were given before")
 	b.audit(t)
+}
+
+// TestPeopleComeBackToWhereTheyBought: to the frontend, or to the console at the address
+// that the operator has set, or else that this client calls us by. No other page is taken.
+func TestPeopleComeBackToWhereTheyBought(t *testing.T) {
+	t.Parallel()
+	b, caller := setup(t), user()
+	var told url.Values
+	stripe := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		answer := `{"id":"x_1","url":"https://stripe.test"}`
+		if r.Method == http.MethodGet {
+			answer = `{"object":"list","data":[],"has_more":false}`
+		} else if r.ParseForm() == nil {
+			told = r.Form
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write([]byte(answer))
+	}))
+	t.Cleanup(stripe.Close)
+	for public, base := range map[string]string{"": "http://example.com", "https://uaol.test": "https://uaol.test"} {
+		s := b.shopAt(t, stripe.URL, payments.Pages{Frontend: "http://frontend.test/", Public: public})
+		for _, request := range []struct{ path, body string }{
+			{"/billing/checkout", `"pack":"starter",`}, {"/billing/subscribe", `"tier":"Pro",`}, {"/billing/portal", ``},
+		} {
+			for returnTo, page := range map[string]string{``: "http://frontend.test/billing", `"return_to":"/console",`: base + "/console/credits"} {
+				status, answer := s.do(t, caller, http.MethodPost, request.path, `{`+request.body+returnTo+`"x":1}`)
+				require.Equal(t, http.StatusOK, status, "%s %s", request, answer)
+				if request.path == "/billing/portal" {
+					require.Equal(t, page, told.Get("return_url"))
+					continue
+				}
+				require.Equal(t, page+"?checkout=success&session_id={CHECKOUT_SESSION_ID}", told.Get("success_url"))
+				require.Equal(t, page+"?checkout=cancelled", told.Get("cancel_url"))
+			}
+			for _, elsewhere := range []string{"https://evil.test", "//evil.test", "/console/", "/console/../x", "/", "/Console"} {
+				status, answer := s.do(t, caller, http.MethodPost, request.path, `{`+request.body+`"return_to":"`+elsewhere+`"}`)
+				require.Equal(t, http.StatusBadRequest, status, elsewhere)
+				require.Contains(t, string(answer), "body.return_to")
+			}
+		}
+	}
 }

@@ -33,12 +33,23 @@ func (h *Handler) packs(context.Context, services.Caller, *struct{}) (api.Page[p
 type checkoutInput struct {
 	Body struct {
 		Pack string `json:"pack" minLength:"1" maxLength:"40" doc:"a name that /billing/packs lists"`
+		Returning
 	}
+}
+
+// Returning says where people come back to from Stripe's page. It is exported because what
+// a body embeds is neither judged nor described otherwise.
+type Returning struct {
+	ReturnTo string `json:"return_to,omitempty" enum:"/console" doc:"/console: people come back to the console; else to the frontend"`
+}
+
+func (r Returning) buyer(caller services.Caller) payments.Buyer {
+	return payments.Buyer{Organization: caller.Organization, Email: caller.Email, ReturnTo: r.ReturnTo}
 }
 
 func (h *Handler) checkout(ctx context.Context, caller services.Caller, in *checkoutInput) (api.Data[payments.Session], error) {
 	services.Note(ctx, "pack", in.Body.Pack)
-	session, err := h.payments.Checkout(ctx, caller.Organization, caller.Email, in.Body.Pack)
+	session, err := h.payments.Checkout(ctx, in.Body.buyer(caller), in.Body.Pack)
 	return api.OK(session), err
 }
 
@@ -46,12 +57,13 @@ type subscribeInput struct {
 	Body struct {
 		Tier   string `json:"tier" minLength:"1" maxLength:"40" doc:"Pro or Enterprise"`
 		Method string `json:"paymentMethodId,omitempty" maxLength:"200" doc:"Stripe's id of a card; without one a page asks for it"`
+		Returning
 	}
 }
 
 func (h *Handler) subscribe(ctx context.Context, caller services.Caller, in *subscribeInput) (api.Data[payments.Started], error) {
 	services.Note(ctx, "tier", in.Body.Tier)
-	started, err := h.payments.Subscribe(ctx, caller.Organization, caller.Email, in.Body.Tier, in.Body.Method)
+	started, err := h.payments.Subscribe(ctx, in.Body.buyer(caller), in.Body.Tier, in.Body.Method)
 	answer := api.OK(started)
 	if answer.Message = "The subscription has begun"; started.URL != "" {
 		answer.Message = "Go on at the address in data.url"
@@ -66,12 +78,16 @@ func (h *Handler) cancel(ctx context.Context, caller services.Caller, _ *struct{
 	return answer, err
 }
 
+type portalInput struct {
+	Body Returning
+}
+
 type portalBody struct {
 	URL string `json:"url"`
 }
 
-func (h *Handler) portal(ctx context.Context, caller services.Caller, _ *struct{}) (api.Data[portalBody], error) {
-	url, err := h.payments.Portal(ctx, caller.Organization)
+func (h *Handler) portal(ctx context.Context, caller services.Caller, in *portalInput) (api.Data[portalBody], error) {
+	url, err := h.payments.Portal(ctx, in.Body.buyer(caller))
 	return api.OK(portalBody{URL: url}), err
 }
 

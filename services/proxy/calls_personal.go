@@ -61,6 +61,9 @@ func (c *Calls) Find(ctx context.Context, caller services.Caller, id uuid.UUID) 
 // Forget removes what is older than it is kept.
 func (c *Calls) Forget(ctx context.Context) error {
 	err := batches(forgetBatch, func(limit int) (int64, error) { return c.repository.forget(ctx, c.days, limit) })
+	if err == nil {
+		err = batches(forgetBatch, func(limit int) (int64, error) { return c.repository.forgetMinutes(ctx, limit) })
+	}
 	if err != nil {
 		return err
 	}
@@ -97,7 +100,8 @@ func (c *Calls) exportCalls(ctx context.Context, in services.ExportRequest) (ser
 }
 
 // Erase implements services.Keeper. Calls for other people's organisations are
-// those organisations' own: they stay, as nobody's.
+// those organisations' own: they stay, as nobody's. Counts name nobody but the
+// organisation, and go with it.
 func (c *Calls) Erase(ctx context.Context, who services.Person) error {
 	err := batches(eraseBatch, func(limit int) (int64, error) {
 		return c.repository.removeKeys(ctx, who.Account, who.Organizations, limit)
@@ -109,6 +113,9 @@ func (c *Calls) Erase(ctx context.Context, who services.Person) error {
 		return err
 	}
 	err = batches(eraseBatch, func(limit int) (int64, error) { return c.repository.remove(ctx, who.Organizations, limit) })
+	if err == nil {
+		err = batches(eraseBatch, func(limit int) (int64, error) { return c.repository.removeMinutes(ctx, who.Organizations, limit) })
+	}
 	if err != nil || who.Guest {
 		return err
 	}
@@ -127,6 +134,13 @@ func (r *Repository) remove(ctx context.Context, organizations []uuid.UUID, limi
 		DELETE FROM uaol_proxy.calls WHERE call_id IN (
 			SELECT call_id FROM uaol_proxy.calls WHERE organization_id = ANY ($1::text[]::uuid[]) ORDER BY call_id LIMIT $2)`,
 		postgres.UUIDs(organizations), limit)
+}
+
+func (r *Repository) removeMinutes(ctx context.Context, organizations []uuid.UUID, limit int) (int64, error) {
+	return postgres.Exec(ctx, r.pool, `
+		DELETE FROM uaol_proxy.call_minutes WHERE (organization_id, minute, shard, outcome, latency) IN (
+			SELECT organization_id, minute, shard, outcome, latency FROM uaol_proxy.call_minutes
+			WHERE organization_id = ANY ($1::text[]::uuid[]) LIMIT $2)`, postgres.UUIDs(organizations), limit)
 }
 
 func (r *Repository) disown(ctx context.Context, account uuid.UUID, limit int) (int64, error) {

@@ -7,15 +7,21 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"uaol/providers/minutes"
 	"uaol/providers/postgres"
 	"uaol/services"
 )
 
 // Repository is the proxy's SQL.
-type Repository struct{ pool *pgxpool.Pool }
+type Repository struct {
+	pool   *pgxpool.Pool
+	shards *minutes.Shards
+}
 
 // NewRepository makes a Repository.
-func NewRepository(pool *pgxpool.Pool) *Repository { return &Repository{pool: pool} }
+func NewRepository(pool *pgxpool.Pool) *Repository {
+	return &Repository{pool: pool, shards: minutes.NewShards()}
+}
 
 // Record is a call as it was recorded.
 type Record struct {
@@ -27,7 +33,16 @@ type Record struct {
 const recordColumns = `call_id, organization_id, account_id, key_id, tool_id, version, method, digest, shape, outcome, code,
 	bytes_out, bytes_in, credits, job_id, step, trace_id, latency_us::float8 / 1000 AS latency_ms, created_at`
 
-// insert records calls; one that is recorded stays as it is.
+// insert records calls and counts them; one that is recorded stays as it is, and is not
+// counted again, whoever repeats it: the till when it heard no answer, the Sweeper with a
+// call that was recorded after all. The count stands because nothing of a record that it
+// goes by is changed later: a call that was asked something and is made again is another
+// call, a key (once_repository.go) has one call, and disown takes only people away. What
+// is forgotten was called all the same, so forget takes nothing from the counts, which go
+// by their own age.
+//
+// Rows of counts are locked in the order of their key, after all records are written: who
+// has one waits for none that is before it, and for no record.
 func (r *Repository) insert(ctx context.Context, calls []Call) error {
 	var (
 		ids, organizations, accounts, keys, tools, jobs            = texts(calls), texts(calls), texts(calls), texts(calls), texts(calls), texts(calls)
@@ -43,19 +58,29 @@ func (r *Repository) insert(ctx context.Context, calls []Call) error {
 		versions[i], latencies[i], bytesOut[i], bytesIn[i], credits[i] = c.Version, c.Latency.Microseconds(), c.BytesOut, c.BytesIn, c.Credits
 		moments[i] = c.At
 	}
+	shard := r.shards.Take()
+	defer r.shards.Give(shard)
 	_, err := postgres.Exec(ctx, r.pool, `
-		INSERT INTO uaol_proxy.calls (call_id, organization_id, account_id, key_id, tool_id, version, method, digest, shape,
-			outcome, code, latency_us, bytes_out, bytes_in, credits, job_id, step, trace_id, created_at)
-		SELECT c.call_id::uuid, c.organization_id::uuid, c.account_id::uuid, nullif(c.key_id, '')::uuid, c.tool_id::uuid, c.version, c.method,
-			c.digest, c.shape, c.outcome, c.code, c.latency_us, c.bytes_out, c.bytes_in, c.credits, nullif(c.job_id, '')::uuid,
-			c.step, c.trace_id, c.created_at
-		FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::text[], $8::text[], $9::text[], $10::text[],
-			$11::text[], $12::bigint[], $13::bigint[], $14::bigint[], $15::bigint[], $16::text[], $17::text[], $18::text[], $19::timestamptz[])
-			AS c (call_id, organization_id, account_id, key_id, tool_id, version, method, digest, shape, outcome, code,
-				latency_us, bytes_out, bytes_in, credits, job_id, step, trace_id, created_at)
-		ON CONFLICT (call_id) DO NOTHING`,
+		WITH recorded AS (
+			INSERT INTO uaol_proxy.calls (call_id, organization_id, account_id, key_id, tool_id, version, method, digest, shape,
+				outcome, code, latency_us, bytes_out, bytes_in, credits, job_id, step, trace_id, created_at)
+			SELECT c.call_id::uuid, c.organization_id::uuid, c.account_id::uuid, nullif(c.key_id, '')::uuid, c.tool_id::uuid, c.version, c.method,
+				c.digest, c.shape, c.outcome, c.code, c.latency_us, c.bytes_out, c.bytes_in, c.credits, nullif(c.job_id, '')::uuid,
+				c.step, c.trace_id, c.created_at
+			FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::text[], $8::text[], $9::text[], $10::text[],
+				$11::text[], $12::bigint[], $13::bigint[], $14::bigint[], $15::bigint[], $16::text[], $17::text[], $18::text[], $19::timestamptz[])
+				AS c (call_id, organization_id, account_id, key_id, tool_id, version, method, digest, shape, outcome, code,
+					latency_us, bytes_out, bytes_in, credits, job_id, step, trace_id, created_at)
+			ON CONFLICT (call_id) DO NOTHING
+			RETURNING organization_id, date_trunc('minute', created_at) AS minute, outcome,
+				CASE outcome WHEN 'refused' THEN 0 ELSE width_bucket(latency_us, $20::bigint[]) END AS latency, credits
+		)
+		INSERT INTO uaol_proxy.call_minutes AS m (organization_id, minute, shard, outcome, latency, calls, credits)
+		SELECT organization_id, minute, $21::smallint, outcome, latency, count(*), sum(credits)::bigint FROM recorded
+		GROUP BY organization_id, minute, outcome, latency ORDER BY organization_id, minute, outcome, latency
+		ON CONFLICT (organization_id, minute, shard, outcome, latency) DO UPDATE SET calls = m.calls + excluded.calls, credits = m.credits + excluded.credits`,
 		ids, organizations, accounts, keys, tools, versions, methods, digests, shapes, outcomes, codes,
-		latencies, bytesOut, bytesIn, credits, jobs, steps, traceIDs, moments)
+		latencies, bytesOut, bytesIn, credits, jobs, steps, traceIDs, moments, ranges, shard)
 	return err
 }
 

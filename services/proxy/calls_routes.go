@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 
 	"uaol/providers/api"
+	"uaol/providers/minutes"
 	"uaol/services"
 )
 
@@ -19,6 +20,7 @@ func NewCallsHandler(calls *Calls) *CallsHandler { return &CallsHandler{calls: c
 func (h *CallsHandler) operations() []api.Operation {
 	return []api.Operation{
 		api.Get("/proxy/calls", "Calls of tools, newest first: one's own; for admins the organisation's", h.list),
+		api.Get("/proxy/calls/statistics", "How many calls of tools there were, how they ended, what they cost and how long they took, by the minute or longer", h.statistics),
 		api.Get("/proxy/calls/{callId}", "One call", h.find),
 	}
 }
@@ -52,6 +54,11 @@ func (h *CallsHandler) list(ctx context.Context, caller services.Caller, in *cal
 	return api.NewestFirst(in.Paging, func(before time.Time, beforeID uuid.UUID, limit int) ([]Record, error) {
 		return h.calls.List(ctx, caller, f, before, beforeID, limit)
 	}, func(r Record) (time.Time, uuid.UUID) { return r.CreatedAt.Time, r.ID })
+}
+
+func (h *CallsHandler) statistics(ctx context.Context, caller services.Caller, in *struct{ minutes.Query }) (api.Page[Statistics], error) {
+	all, err := h.calls.Statistics(ctx, caller, in.Query)
+	return api.List(all, ""), err
 }
 
 type callIDInput struct {

@@ -79,9 +79,9 @@ func (o *Once) Exchange(ctx context.Context, key string, in Exchange) (answer *u
 	if err != nil {
 		return nil, nil, false, err
 	}
-	in.id = uuid.Must(uuid.NewV7())
+	in.ID = uuid.Must(uuid.NewV7())
 	call := keyed{
-		Organization: in.Caller.Organization, Account: in.Caller.Account, Key: key, CallID: in.id, State: underWay,
+		Organization: in.Caller.Organization, Account: in.Caller.Account, Key: key, CallID: in.ID, State: underWay,
 		Digest: o.service.digests.of(given) + " " + in.ToolID.String() + " " + shortened(in.Method),
 	}
 	for end := time.Now().Add(keyWait); ; {

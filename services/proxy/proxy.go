@@ -26,6 +26,7 @@ type Invoker interface {
 // CallRequest is one call.
 type CallRequest struct {
 	Caller    services.Caller `json:"caller"`
+	ID        uuid.UUID       `json:"id,omitzero"` // of the call, of its record and its receipt; made where it is nil
 	ToolID    uuid.UUID       `json:"toolId"`
 	Version   int64           `json:"version,omitempty"` // of the tool; 0 takes any
 	Method    string          `json:"method"`
@@ -33,8 +34,6 @@ type CallRequest struct {
 	Operation string          `json:"operation,omitempty"` // tells the tool which calls are the same one
 	Key       string          `json:"key,omitempty"`       // tells the tool that instead, in the caller's words
 	Prepaid   *uuid.UUID      `json:"prepaid,omitempty"`   // the job's hold that pays for it
-
-	id uuid.UUID // of the call; made where it is nil
 }
 
 // CallResult is what the tool answered, as it wrote it.

@@ -103,7 +103,7 @@ func (s *Service) Exchange(ctx context.Context, in Exchange) (*upstream.Answer, 
 
 // record begins a call's record.
 func (s *Service) record(ctx context.Context, in Exchange, offer registry.Offer, given arguments, begun time.Time) *Call {
-	id := in.id
+	id := in.ID
 	if id == uuid.Nil {
 		id = uuid.Must(uuid.NewV7())
 	}

@@ -13,6 +13,7 @@ import (
 	"net/textproto"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -170,6 +171,23 @@ func TestChatUpload(t *testing.T) {
 	require.Equal(t, 404, b.ask(t, user(), "GET", by["small.txt"].URL, nil, nil).StatusCode)
 }
 
+// TestChatUploadWithoutWaiting: who prefers so is told at once that the reading goes on.
+func TestChatUploadWithoutWaiting(t *testing.T) {
+	t.Parallel()
+	for preferred, want := range map[string]time.Duration{
+		"": readWithin, "wait=0": 0, "respond-async, Wait=7": 7 * time.Second, "wait=3600": readWithin, "wait=-1": readWithin, "wait": readWithin, "wait=99999999999999999999": readWithin,
+	} {
+		require.Equal(t, want, patience(preferred), preferred)
+	}
+	b, owner := setup(t), user() // without a reader
+	header, body := documentsForm(t, sent{"a.txt", "text/plain", "words"})
+	header.Set("Prefer", "wait=0")
+	began := time.Now()
+	response := b.ask(t, owner, "POST", "/chat/upload", header, body)
+	require.Contains(t, text(t, response), `"metadata":{"type":"document","status":"waiting"}`)
+	require.Less(t, time.Since(began), readWithin/2)
+}
+
 // TestChatUploadRefuses: what can't be taken is said, with a 4xx, and nothing of the
 // request is kept.
 func TestChatUploadRefuses(t *testing.T) {
@@ -306,6 +324,73 @@ func TestSearch(t *testing.T) {
 	require.Equal(t, 200, b.do(t, ada, "DELETE", "/storage/files/"+book.ID.String(), "").Status)
 	require.Empty(t, search(ada, `{"query":"leave"}`), "what is removed is not found")
 	require.Zero(t, b.number(t, `SELECT count(*) FROM uaol_storage.passages WHERE content_id = $1`, book.Content))
+}
+
+// TestPassages: what a document says comes in the order of reading, from a page or a passage
+// on, a part at a time.
+func TestPassages(t *testing.T) {
+	t.Parallel()
+	b, ada, bob := setup(t), user(), user()
+	b.reads(t)
+	book, _ := b.read(t, ada, "handbook.md", handbook+lengthy(30))
+	slides, _ := b.read(t, ada, "show.pptx", sample(t, "show.pptx"))
+	list := func(of File, query string) (found []library.Passage, next string) {
+		got := b.do(t, ada, "GET", "/documents/"+of.ID.String()+"/passages?"+query, "")
+		require.Equal(t, 200, got.Status, got.Text)
+		var page struct {
+			Data []library.Passage `json:"data"`
+			Next string            `json:"nextCursor"`
+		}
+		require.NoError(t, json.Unmarshal([]byte(got.Text), &page))
+		return page.Data, page.Next
+	}
+	var all []library.Passage
+	for next, first := "", true; first || next != ""; first = false {
+		var some []library.Passage
+		some, next = list(book, "limit=7&cursor="+next)
+		require.True(t, len(some) == 7 || next == "", "a page is full unless it is the last")
+		all = append(all, some...)
+	}
+	require.Greater(t, len(all), 14)
+	for i, p := range all {
+		require.Equal(t, i, p.Ordinal)
+		require.Equal(t, book.ID, p.File)
+	}
+	require.Contains(t, all[0].Text, "Welcome to the company")
+	require.Contains(t, all[len(all)-1].Text, "number 29")
+	from, _ := list(book, "from=12&limit=1")
+	require.Equal(t, all[12:13], from)
+
+	second, next := list(slides, "page=2")
+	require.Empty(t, next)
+	require.NotEmpty(t, second)
+	for _, p := range second {
+		require.Equal(t, 2, p.Page)
+	}
+	whole, _ := list(slides, "")
+	require.Equal(t, 1, whole[0].Page)
+	beyond, _ := list(slides, "page=99")
+	require.Equal(t, whole, beyond, "there is no such page")
+	late, _ := list(slides, "page=1&from="+strconv.Itoa(len(whole)-1))
+	require.Len(t, late, 1)
+
+	picture := b.upload(t, ada, "no.bin", "\x00\x01\x02")
+	for path, status := range map[string]int{
+		"/documents/" + picture.ID.String() + "/passages":              404,
+		"/documents/" + uuid.NewString() + "/passages":                 404,
+		"/documents/" + book.ID.String() + "/passages?page=0":          400,
+		"/documents/" + book.ID.String() + "/passages?from=-1":         400,
+		"/documents/" + book.ID.String() + "/passages?cursor=nonsense": 400,
+	} {
+		require.Equal(t, status, b.do(t, ada, "GET", path, "").Status, path)
+	}
+	require.Equal(t, 404, b.do(t, bob, "GET", "/documents/"+book.ID.String()+"/passages", "").Status, "not his")
+
+	later, carol := setup(t), user()
+	waits := later.upload(t, carol, "later.md", handbook)
+	got := later.do(t, carol, "GET", "/documents/"+waits.ID.String()+"/passages", "")
+	require.Equal(t, 200, got.Status)
+	require.JSONEq(t, `{"success":true,"data":[]}`, got.Text, "it is not read yet")
 }
 
 // TestDocument: what is known of a file as a document, its text, and how it is read.

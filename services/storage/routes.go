@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"uaol/providers/api"
+	"uaol/providers/events"
 	"uaol/services"
 	"uaol/services/storage/conversations"
 	"uaol/services/storage/library"
@@ -28,7 +29,8 @@ func NewHandler(service *Service, library *library.Service) *Handler {
 
 // Operations is storage's part of the API, as data.
 func Operations() []api.Operation {
-	return slices.Concat((*Handler)(nil).operations(), (*library.Handler)(nil).Operations(), (*conversations.Handler)(nil).Operations())
+	return slices.Concat((*Handler)(nil).operations(), (*library.Handler)(nil).Operations(), (*conversations.Handler)(nil).Operations(),
+		events.NewOutbox(services.Storage).Administration(nil, events.Outlet{}))
 }
 
 const (
@@ -50,7 +52,7 @@ func (h *Handler) operations() []api.Operation {
 		api.Get("/storage/files/{fileId}/url", "A URL that a file can be fetched by, without credentials", h.fetchable),
 		api.Delete("/storage/files/{fileId}", "Remove a file", h.delete),
 		api.Get("/storage/usage", "What is stored, and what the plan allows", h.usage),
-		api.Raw(http.MethodPost, "/chat/upload", "Upload documents, and see what they say: a form with at most 10 files as files, of at most 50 MB each", h.documents, api.Allow(api.Guest), api.MaxBody(mostDocuments*mostDocument+maxForm), api.Keyed()),
+		api.Raw(http.MethodPost, "/chat/upload", "Upload documents, and see what they say: a form with at most 10 files as files, of at most 50 MB each. With Prefer: wait=0 the answer does not wait until they are read", h.documents, api.Allow(api.Guest), api.MaxBody(mostDocuments*mostDocument+maxForm), api.Keyed()),
 		api.Raw(http.MethodGet, "/uploads/{fileId}", "A file's content, for its owner or whoever has a signed URL; ranges too", h.download, api.Allow(api.Public), api.KnowsGuests()),
 		api.Raw(http.MethodHead, "/uploads/{fileId}", "A file's size and type", h.download, api.Allow(api.Public), api.KnowsGuests()),
 		api.Raw(http.MethodPut, "/uploads/{fileId}", "Upload a file by a signed URL", h.put, api.Allow(api.Public), api.MaxBody(mostUpload)),

@@ -71,7 +71,7 @@ func (h *Handler) documents(c *gin.Context, caller services.Caller) {
 		api.Fail(c, err)
 		return
 	}
-	waiting, cancel := context.WithTimeout(ctx, readWithin)
+	waiting, cancel := context.WithTimeout(ctx, patience(c.GetHeader("Prefer")))
 	defer cancel()
 	read := make([]library.File, len(files))
 	for i, f := range files {
@@ -100,6 +100,19 @@ func (h *Handler) documents(c *gin.Context, caller services.Caller) {
 		api.Data[documentsBody]
 		Timestamp services.Time `json:"timestamp"`
 	}{api.OK(body), services.Time{Time: time.Now()}})
+}
+
+// patience is how long a client wants to wait until its documents are read: as it prefers
+// (RFC 7240, such as wait=0), or for as long as we wait for anybody.
+func patience(preferred string) time.Duration {
+	for preference := range strings.SplitSeq(preferred, ",") {
+		name, value, _ := strings.Cut(strings.TrimSpace(preference), "=")
+		seconds, err := strconv.ParseUint(value, 10, 32)
+		if strings.EqualFold(name, "wait") && err == nil {
+			return min(time.Duration(seconds)*time.Second, readWithin)
+		}
+	}
+	return readWithin
 }
 
 func (h *Handler) shown(ctx context.Context, f File, d library.Document) (documentBody, error) {

@@ -95,7 +95,7 @@ func (s *Service) decide(ctx context.Context, v visit, t ticket, allowed bool, o
 		return "", err
 	}
 	services.Note(ctx, "client", client.ID)
-	issuer := s.base(ctx)
+	issuer := s.Base(ctx)
 	if !allowed {
 		services.NoteRefusal(ctx, codeAccessDenied)
 		return answer(request.Redirect, request.State, issuer, url.Values{"error": {codeAccessDenied}}), s.leave(ctx, v)

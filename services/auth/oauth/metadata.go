@@ -28,7 +28,7 @@ type AuthorizationServer struct {
 
 // Server describes us to who knows us by this request's address.
 func (s *Service) Server(ctx context.Context) AuthorizationServer {
-	base := s.base(ctx)
+	base := s.Base(ctx)
 	said := AuthorizationServer{
 		Issuer: base, AuthorizationEndpoint: base + authorizePath, TokenEndpoint: base + tokenPath, RevocationEndpoint: base + revokePath,
 		ScopesSupported: []string{Scope, offline}, ResponseTypesSupported: []string{"code"}, ResponseModesSupported: []string{"query"},
@@ -54,7 +54,7 @@ type ProtectedResource struct {
 // Resource describes the resource at a path, "" for the server's own address, at which
 // a program looks that has found nothing elsewhere; kind NotFound when it is none.
 func (s *Service) Resource(ctx context.Context, path string) (ProtectedResource, error) {
-	base := s.base(ctx)
+	base := s.Base(ctx)
 	if _, ok := resourceOf(base, base+path); !ok {
 		return ProtectedResource{}, services.Errorf(services.NotFound, "There is no such resource")
 	}

@@ -73,8 +73,8 @@ func NewService(cfg Config, public string, repository *Repository, host Host, bu
 // Close ends what fetches documents.
 func (s *Service) Close() { s.documents.close() }
 
-// base is the address by which this request's client knows us: the issuer, too.
-func (s *Service) base(ctx context.Context) string { return services.OriginFrom(ctx).Base(s.public) }
+// Base is the address by which this request's client knows us: the issuer, too.
+func (s *Service) Base(ctx context.Context) string { return services.OriginFrom(ctx).Base(s.public) }
 
 // Refusal is an error in OAuth's own words: RFC 6749, sections 4.1.2.1 and 5.2, and
 // those that build on them.

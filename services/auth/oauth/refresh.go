@@ -40,7 +40,7 @@ func (s *Service) refresh(ctx context.Context, tx pgx.Tx, client Client, form ur
 	if err != nil {
 		return of, Tokens{}, err
 	}
-	resource, ours := resourceOf(s.base(ctx), form.Get("resource"))
+	resource, ours := resourceOf(s.Base(ctx), form.Get("resource"))
 	scopes, known := scopesOf(form.Get("scope"))
 	switch {
 	case of.Client != client.ID:

@@ -46,7 +46,7 @@ func (s *Service) read(ctx context.Context, raw string) (Client, Request, error)
 	if err != nil {
 		return Client{}, Request{}, err
 	}
-	request, err := client.request(query, s.base(ctx))
+	request, err := client.request(query, s.Base(ctx))
 	return client, request, err
 }
 
@@ -147,5 +147,5 @@ func (s *Service) Told(ctx context.Context, err error) (to string, ok bool) {
 	if !errors.As(err, &at) {
 		return "", false
 	}
-	return answer(at.redirect, at.state, s.base(ctx), url.Values{"error": {at.Code}, "error_description": {at.Description}}), true
+	return answer(at.redirect, at.state, s.Base(ctx), url.Values{"error": {at.Code}, "error_description": {at.Description}}), true
 }

@@ -25,7 +25,7 @@ func (h *Handler) show(c *gin.Context, _ services.Caller) {
 		return
 	}
 	http.SetCookie(c.Writer, h.service.cookie(ctx, at.visit))
-	h.service.asked(h.service.base(ctx), at).write(c.Writer)
+	h.service.asked(h.service.Base(ctx), at).write(c.Writer)
 }
 
 // signIn takes the sign-in form. After that the browser asks for the page anew, so that
@@ -47,7 +47,7 @@ func (h *Handler) signIn(c *gin.Context, _ services.Caller) {
 			return
 		}
 		http.SetCookie(c.Writer, h.service.cookie(ctx, at.visit))
-		page := h.service.asked(h.service.base(ctx), at)
+		page := h.service.asked(h.service.Base(ctx), at)
 		if page.status = status; at.person.Account == uuid.Nil {
 			page.data.Email = form.Get("email")
 		}

@@ -103,7 +103,7 @@ func (s *Service) redeem(ctx context.Context, tx pgx.Tx, client Client, form url
 		return of, Tokens{}, err
 	}
 	verifier := form.Get("code_verifier")
-	resource, ours := resourceOf(s.base(ctx), form.Get("resource"))
+	resource, ours := resourceOf(s.Base(ctx), form.Get("resource"))
 	switch {
 	case of.Client != client.ID:
 		return of, Tokens{}, errCode

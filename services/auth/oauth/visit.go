@@ -51,13 +51,13 @@ func (s *Service) cookie(ctx context.Context, v visit) *http.Cookie {
 	v.Until = time.Now().Add(deciding)
 	return &http.Cookie{
 		Name: s.CookieName(ctx), Value: s.ring.SealText(v, "oauth visit"), Path: "/", MaxAge: int(deciding.Seconds()), HttpOnly: true, SameSite: http.SameSiteLaxMode,
-		Secure: strings.HasPrefix(s.base(ctx), "https://"),
+		Secure: strings.HasPrefix(s.Base(ctx), "https://"),
 	}
 }
 
 // CookieName is what the cookie is called by this request's client.
 func (s *Service) CookieName(ctx context.Context) string {
-	if strings.HasPrefix(s.base(ctx), "https://") {
+	if strings.HasPrefix(s.Base(ctx), "https://") {
 		return "__Host-" + cookieName
 	}
 	return cookieName

@@ -4,7 +4,6 @@ import (
 	"context"
 	"strconv"
 
-	"github.com/google/uuid"
 	"github.com/stripe/stripe-go/v85"
 )
 
@@ -24,7 +23,7 @@ type Session struct {
 
 // Checkout opens a page where an organisation buys a pack of credits. The credits
 // come by the webhook, not because somebody came back from that page.
-func (s *Service) Checkout(ctx context.Context, organization uuid.UUID, email, pack string) (Session, error) {
+func (s *Service) Checkout(ctx context.Context, buyer Buyer, pack string) (Session, error) {
 	if err := s.configured(); err != nil {
 		return Session{}, err
 	}
@@ -32,13 +31,13 @@ func (s *Service) Checkout(ctx context.Context, organization uuid.UUID, email, p
 	if err != nil {
 		return Session{}, err
 	}
-	customer, err := s.customer(ctx, organization, email)
+	customer, err := s.customer(ctx, buyer.Organization, buyer.Email)
 	if err != nil {
 		return Session{}, err
 	}
 	// On the payment too: each of their events alone then says whose it is.
-	about := map[string]string{metaOrganization: organization.String(), metaCredits: strconv.FormatInt(p.Credits, 10), metaPack: p.Name}
-	return s.session(ctx, &stripe.CheckoutSessionCreateParams{
+	about := map[string]string{metaOrganization: buyer.Organization.String(), metaCredits: strconv.FormatInt(p.Credits, 10), metaPack: p.Name}
+	return s.session(ctx, buyer, &stripe.CheckoutSessionCreateParams{
 		Mode: new(string(stripe.CheckoutSessionModePayment)), Customer: new(customer), Metadata: about,
 		PaymentIntentData: &stripe.CheckoutSessionCreatePaymentIntentDataParams{Metadata: about},
 		LineItems:         []*stripe.CheckoutSessionCreateLineItemParams{lineOf(p)},
@@ -58,9 +57,10 @@ func lineOf(p Pack) *stripe.CheckoutSessionCreateLineItemParams {
 	return line
 }
 
-func (s *Service) session(ctx context.Context, params *stripe.CheckoutSessionCreateParams) (Session, error) {
-	params.SuccessURL = new(s.frontend + "/billing?checkout=success&session_id={CHECKOUT_SESSION_ID}")
-	params.CancelURL = new(s.frontend + "/billing?checkout=cancelled")
+func (s *Service) session(ctx context.Context, buyer Buyer, params *stripe.CheckoutSessionCreateParams) (Session, error) {
+	page := s.pages.page(ctx, buyer)
+	params.SuccessURL = new(page + "?checkout=success&session_id={CHECKOUT_SESSION_ID}")
+	params.CancelURL = new(page + "?checkout=cancelled")
 	made, err := s.stripe.V1CheckoutSessions.Create(ctx, params)
 	if err != nil {
 		return Session{}, s.says(err)

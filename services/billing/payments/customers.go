@@ -34,11 +34,11 @@ func (s *Service) customer(ctx context.Context, organization uuid.UUID, email st
 
 // Portal gives the address of the page where an organisation's cards, invoices
 // and subscription are managed; kind NotFound when it has never bought anything.
-func (s *Service) Portal(ctx context.Context, organization uuid.UUID) (url string, err error) {
+func (s *Service) Portal(ctx context.Context, buyer Buyer) (url string, err error) {
 	if err := s.configured(); err != nil {
 		return "", err
 	}
-	customer, err := s.store.customer(ctx, organization)
+	customer, err := s.store.customer(ctx, buyer.Organization)
 	if services.Is(err, services.NotFound) {
 		return "", services.Errorf(services.NotFound, "There is nothing to manage: this organisation has bought nothing yet")
 	}
@@ -46,7 +46,7 @@ func (s *Service) Portal(ctx context.Context, organization uuid.UUID) (url strin
 		return "", err
 	}
 	session, err := s.stripe.V1BillingPortalSessions.Create(ctx, &stripe.BillingPortalSessionCreateParams{
-		Customer: new(customer), ReturnURL: new(s.frontend + "/billing"),
+		Customer: new(customer), ReturnURL: new(s.pages.page(ctx, buyer)),
 	})
 	if err != nil {
 		return "", s.says(err)

@@ -57,7 +57,7 @@ func with(t testing.TB, pool *pgxpool.Pool, stripe string, more map[string]strin
 	ledger := &book{}
 	_, err = pool.Exec(t.Context(), `CREATE TABLE IF NOT EXISTS book (n serial, organization uuid, operation text UNIQUE, credits bigint, tier text, facts text)`)
 	require.NoError(t, err)
-	service := New(cfg, frontend+"/", pool, ledger)
+	service := New(cfg, Pages{Frontend: frontend + "/"}, pool, ledger)
 	t.Cleanup(service.Close)
 	return &bench{pool: pool, service: service, ledger: ledger}
 }

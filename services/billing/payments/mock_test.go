@@ -48,23 +48,23 @@ func TestRequests(t *testing.T) {
 	t.Parallel()
 	b := setup(t, mock(t))
 	organization := uuid.New()
-	_, err := b.service.Portal(t.Context(), organization)
+	_, err := b.service.Portal(t.Context(), Buyer{Organization: organization})
 	require.True(t, services.Is(err, services.NotFound), "%v", err)
 
 	for _, pack := range []string{"small", "large"} {
-		session, err := b.service.Checkout(t.Context(), organization, "ada@example.com", pack)
+		session, err := b.service.Checkout(t.Context(), Buyer{Organization: organization, Email: "ada@example.com"}, pack)
 		require.NoError(t, err)
 		require.NotEmpty(t, session.ID)
 	}
-	_, err = b.service.Checkout(t.Context(), organization, "ada@example.com", "none")
+	_, err = b.service.Checkout(t.Context(), Buyer{Organization: organization, Email: "ada@example.com"}, "none")
 	require.ErrorContains(t, err, "body.pack: must be one of small, large")
 
-	started, err := b.service.Subscribe(t.Context(), organization, "ada@example.com", Pro, "")
+	started, err := b.service.Subscribe(t.Context(), Buyer{Organization: organization, Email: "ada@example.com"}, Pro, "")
 	require.NoError(t, err)
 	require.NotEmpty(t, started.ID)
 	require.Nil(t, started.Subscription)
 
-	portal, err := b.service.Portal(t.Context(), organization)
+	portal, err := b.service.Portal(t.Context(), Buyer{Organization: organization})
 	require.NoError(t, err)
 	require.True(t, strings.HasPrefix(portal, "http"), portal)
 
@@ -73,7 +73,7 @@ func TestRequests(t *testing.T) {
 	_, err = b.service.Subscription(t.Context(), organization)
 	require.True(t, services.Is(err, services.NotFound), "%v", err)
 
-	started, err = b.service.Subscribe(t.Context(), organization, "ada@example.com", Enterprise, "pm_card_visa")
+	started, err = b.service.Subscribe(t.Context(), Buyer{Organization: organization, Email: "ada@example.com"}, Enterprise, "pm_card_visa")
 	require.NoError(t, err)
 	require.Equal(t, Enterprise, started.Subscription.Tier)
 	known, err := b.service.Subscription(t.Context(), organization)
@@ -83,7 +83,7 @@ func TestRequests(t *testing.T) {
 
 	_, err = b.pool.Exec(t.Context(), `UPDATE uaol_billing.subscriptions SET status = 'active', cancel_at_period_end = false`)
 	require.NoError(t, err)
-	_, err = b.service.Subscribe(t.Context(), organization, "ada@example.com", Pro, "pm_card_visa")
+	_, err = b.service.Subscribe(t.Context(), Buyer{Organization: organization, Email: "ada@example.com"}, Pro, "pm_card_visa")
 	require.True(t, services.Is(err, services.Conflict), "%v", err)
 	ending, err := b.service.Cancel(t.Context(), organization)
 	require.NoError(t, err)
@@ -93,7 +93,7 @@ func TestRequests(t *testing.T) {
 	require.True(t, known.CancelAtPeriodEnd)
 
 	for _, wrong := range [][2]string{{"Free", ""}, {"", "pm_x"}, {Pro, "pm_x\nX"}} {
-		_, err = b.service.Subscribe(t.Context(), organization, "ada@example.com", wrong[0], wrong[1])
+		_, err = b.service.Subscribe(t.Context(), Buyer{Organization: organization, Email: "ada@example.com"}, wrong[0], wrong[1])
 		require.True(t, services.Is(err, services.Invalid), "%v", err)
 	}
 	_, err = b.service.Reconcile(t.Context(), ago())

@@ -1,9 +1,11 @@
 package payments
 
 import (
+	"context"
 	"net/http"
 	"strings"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stripe/stripe-go/v85"
 
@@ -13,21 +15,44 @@ import (
 // Service is what can be done about payments. Without STRIPE_SECRET_KEY
 // everything answers BILLING_NOT_CONFIGURED.
 type Service struct {
-	cfg      Config
-	frontend string
-	store    *store
-	ledger   Ledger
+	cfg    Config
+	pages  Pages
+	store  *store
+	ledger Ledger
 
 	stripe    *stripe.Client
 	transport *http.Transport
 }
 
-// New makes a Service; people come back from Stripe's pages to the frontend's
-// /billing. Close ends its connections.
-func New(cfg Config, frontend string, pool *pgxpool.Pool, ledger Ledger) *Service {
+// Pages are where people come back to from Stripe's.
+type Pages struct {
+	Frontend string // its /billing
+	Public   string // the address that clients know us by, for the console's /console/credits; "" for what each calls us
+}
+
+// Console is the Buyer.ReturnTo of who buys there.
+const Console = "/console"
+
+// Buyer is who buys, and where.
+type Buyer struct {
+	Organization uuid.UUID
+	Email        string // "" for none
+	ReturnTo     string // Console, or "" for the frontend
+}
+
+// page is where a buyer comes back to.
+func (p Pages) page(ctx context.Context, b Buyer) string {
+	if b.ReturnTo == Console {
+		return services.OriginFrom(ctx).Base(p.Public) + Console + "/credits"
+	}
+	return strings.TrimRight(p.Frontend, "/") + "/billing"
+}
+
+// New makes a Service. Close ends its connections.
+func New(cfg Config, pages Pages, pool *pgxpool.Pool, ledger Ledger) *Service {
 	client, transport := newClient(cfg)
 	return &Service{
-		cfg: cfg, frontend: strings.TrimRight(frontend, "/"), store: &store{pool}, ledger: ledger,
+		cfg: cfg, pages: pages, store: &store{pool}, ledger: ledger,
 		stripe: client, transport: transport,
 	}
 }

@@ -110,7 +110,7 @@ func TestOneCustomer(t *testing.T) {
 	var wait sync.WaitGroup
 	for i := range 8 {
 		wait.Go(func() {
-			_, err := b.service.Checkout(t.Context(), organization, fmt.Sprintf("%d@example.com", i), "small")
+			_, err := b.service.Checkout(t.Context(), Buyer{Organization: organization, Email: fmt.Sprintf("%d@example.com", i)}, "small")
 			assert.NoError(t, err)
 		})
 	}
@@ -142,7 +142,7 @@ func TestOneSubscription(t *testing.T) {
 	kinds := map[services.Kind]int{}
 	for i := range 10 {
 		wait.Go(func() {
-			_, err := b.service.Subscribe(t.Context(), organization, "", Pro, fmt.Sprintf("pm_%d", i))
+			_, err := b.service.Subscribe(t.Context(), Buyer{Organization: organization}, Pro, fmt.Sprintf("pm_%d", i))
 			mu.Lock()
 			defer mu.Unlock()
 			kinds[services.KindOf(err)]++
@@ -156,7 +156,7 @@ func TestOneSubscription(t *testing.T) {
 	_, err := b.pool.Exec(t.Context(), `DELETE FROM uaol_billing.subscriptions`)
 	require.NoError(t, err)
 	for _, method := range []string{"", "pm_x"} {
-		_, err = b.service.Subscribe(t.Context(), organization, "", Pro, method)
+		_, err = b.service.Subscribe(t.Context(), Buyer{Organization: organization}, Pro, method)
 		require.True(t, services.Is(err, services.Conflict), "%v", err)
 		require.Equal(t, "SUBSCRIBED", api.CodeOf(err))
 	}
@@ -170,7 +170,7 @@ func TestOneSubscription(t *testing.T) {
 		return http.StatusOK, object{"id": "sub_c", "status": "incomplete", "latest_invoice": object{"id": "in", "hosted_invoice_url": "https://stripe.test/pay"}}
 	}
 	s.mu.Unlock()
-	started, err := b.service.Subscribe(t.Context(), organization, "", Pro, "pm_y")
+	started, err := b.service.Subscribe(t.Context(), Buyer{Organization: organization}, Pro, "pm_y")
 	require.NoError(t, err)
 	require.Equal(t, Started{Subscription: &Subscription{ID: "sub_c", Tier: Pro, Status: "incomplete"}, URL: "https://stripe.test/pay"}, started)
 	require.Len(t, s.said("DELETE /v1/subscriptions/sub_b"), 1)
@@ -183,10 +183,16 @@ func TestUnconfigured(t *testing.T) {
 	organization := uuid.New()
 	b := with(t, pool, "", map[string]string{"STRIPE_SECRET_KEY": ""})
 	calls := map[string]func(*Service) error{
-		"packs":        func(s *Service) error { _, err := s.Packs(); return err },
-		"checkout":     func(s *Service) error { _, err := s.Checkout(t.Context(), organization, "", "small"); return err },
-		"subscribe":    func(s *Service) error { _, err := s.Subscribe(t.Context(), organization, "", Pro, ""); return err },
-		"portal":       func(s *Service) error { _, err := s.Portal(t.Context(), organization); return err },
+		"packs": func(s *Service) error { _, err := s.Packs(); return err },
+		"checkout": func(s *Service) error {
+			_, err := s.Checkout(t.Context(), Buyer{Organization: organization}, "small")
+			return err
+		},
+		"subscribe": func(s *Service) error {
+			_, err := s.Subscribe(t.Context(), Buyer{Organization: organization}, Pro, "")
+			return err
+		},
+		"portal":       func(s *Service) error { _, err := s.Portal(t.Context(), Buyer{Organization: organization}); return err },
 		"cancel":       func(s *Service) error { _, err := s.Cancel(t.Context(), organization); return err },
 		"subscription": func(s *Service) error { _, err := s.Subscription(t.Context(), organization); return err },
 		"webhook":      func(s *Service) error { return s.Webhook(t.Context(), []byte("{}"), "") },
@@ -233,7 +239,7 @@ func TestErrors(t *testing.T) {
 			return test.status, refusal
 		}
 		s.mu.Unlock()
-		_, err := b.service.Checkout(t.Context(), organization, "", "small")
+		_, err := b.service.Checkout(t.Context(), Buyer{Organization: organization}, "small")
 		require.Equal(t, test.want, services.KindOf(err), name)
 		require.NotContains(t, fmt.Sprintf("%v %+v %s", err, err, api.MessageOf(err)), "MARKER", name)
 		require.False(t, services.Is(err, services.Internal))
@@ -244,18 +250,18 @@ func TestErrors(t *testing.T) {
 	}
 	s.lists["/v1/subscriptions"] = nil
 	s.mu.Unlock()
-	_, err := b.service.Subscribe(t.Context(), organization, "", Pro, "pm_x")
+	_, err := b.service.Subscribe(t.Context(), Buyer{Organization: organization}, Pro, "pm_x")
 	require.EqualError(t, err, "body.paymentMethodId: is no payment method that Stripe knows")
 
 	// What the turn was taken for failed, but it was given back.
 	s.mu.Lock()
 	delete(s.answers, "POST /v1/payment_methods/pm_x/attach")
 	s.mu.Unlock()
-	_, err = b.service.Subscribe(t.Context(), organization, "", Pro, "pm_x")
+	_, err = b.service.Subscribe(t.Context(), Buyer{Organization: organization}, Pro, "pm_x")
 	require.NoError(t, err)
 
 	nowhere := with(t, b.pool, "http://127.0.0.1:1", nil)
-	_, err = nowhere.service.Checkout(t.Context(), organization, "", "small")
+	_, err = nowhere.service.Checkout(t.Context(), Buyer{Organization: organization}, "small")
 	require.Equal(t, services.Upstream, services.KindOf(err))
 	require.NotContains(t, err.Error(), "MARKER")
 }
@@ -276,7 +282,7 @@ func TestNothingElseIsTold(t *testing.T) {
 	t.Cleanup(server.Close)
 	b := setup(t, server.URL)
 	for range 2 {
-		_, err := b.service.Checkout(t.Context(), uuid.New(), "ada@example.com", "small")
+		_, err := b.service.Checkout(t.Context(), Buyer{Organization: uuid.New(), Email: "ada@example.com"}, "small")
 		require.NoError(t, err)
 		_, err = b.pool.Exec(t.Context(), `DELETE FROM uaol_billing.customers`)
 		require.NoError(t, err)

@@ -48,7 +48,7 @@ var methodForm = regexp.MustCompile(`^(pm|card|src)_[A-Za-z0-9_]{1,100}$`)
 // Subscribe begins a subscription to a tier: with a payment method at once,
 // without one on a page of Stripe's. Kind Conflict when there is one already; the
 // portal changes that.
-func (s *Service) Subscribe(ctx context.Context, organization uuid.UUID, email, tier, method string) (Started, error) {
+func (s *Service) Subscribe(ctx context.Context, buyer Buyer, tier, method string) (Started, error) {
 	if err := s.configured(); err != nil {
 		return Started{}, err
 	}
@@ -61,12 +61,12 @@ func (s *Service) Subscribe(ctx context.Context, organization uuid.UUID, email, 
 	case method != "" && !methodForm.MatchString(method):
 		return Started{}, services.Faults(services.Fault{Path: "body.paymentMethodId", Message: "is no id of a payment method (pm_…)"})
 	}
-	customer, err := s.customer(ctx, organization, email)
+	customer, err := s.customer(ctx, buyer.Organization, buyer.Email)
 	if err != nil {
 		return Started{}, err
 	}
 	// One at a time: two requests that both find no subscription would make two.
-	claimed, err := s.store.claim(ctx, organization, lease)
+	claimed, err := s.store.claim(ctx, buyer.Organization, lease)
 	if err != nil {
 		return Started{}, err
 	}
@@ -75,21 +75,22 @@ func (s *Service) Subscribe(ctx context.Context, organization uuid.UUID, email, 
 	}
 	within, cancel := context.WithTimeout(ctx, subscribing)
 	defer cancel()
-	started, err := s.subscribe(within, organization, customer, tier, price, method)
-	if freed := s.store.free(context.WithoutCancel(ctx), organization); err == nil {
+	started, err := s.subscribe(within, buyer, customer, tier, price, method)
+	if freed := s.store.free(context.WithoutCancel(ctx), buyer.Organization); err == nil {
 		err = freed
 	}
 	return started, err
 }
 
-func (s *Service) subscribe(ctx context.Context, organization uuid.UUID, customer, tier, price, method string) (Started, error) {
+func (s *Service) subscribe(ctx context.Context, buyer Buyer, customer, tier, price, method string) (Started, error) {
+	organization := buyer.Organization
 	before, err := s.before(ctx, organization, customer)
 	if err != nil {
 		return Started{}, err
 	}
 	about := map[string]string{metaOrganization: organization.String(), metaTier: tier}
 	if method == "" {
-		session, err := s.session(ctx, &stripe.CheckoutSessionCreateParams{
+		session, err := s.session(ctx, buyer, &stripe.CheckoutSessionCreateParams{
 			Mode: new(string(stripe.CheckoutSessionModeSubscription)), Customer: new(customer), Metadata: about,
 			SubscriptionData: &stripe.CheckoutSessionCreateSubscriptionDataParams{Metadata: about},
 			LineItems:        []*stripe.CheckoutSessionCreateLineItemParams{{Price: new(price), Quantity: new(int64(1))}},

@@ -91,16 +91,17 @@ func (t *turn) call(ctx context.Context, c Confirmation) string {
 		use.Outcome, use.Error = string(proxy.Refused), fmt.Sprintf("It costs %d credits, and %d are left of what this message may cost", c.Credits, max(left, 0))
 		text = "The call was not made. " + use.Error + "."
 	} else {
+		id := uuid.Must(uuid.NewV7())
 		result, err := t.s.invoker.Call(ctx, proxy.CallRequest{
-			Caller: t.caller, ToolID: c.ToolID, Version: c.Version, Method: c.Method, Params: c.Given, Operation: t.operation(c.ID)})
+			Caller: t.caller, ID: id, ToolID: c.ToolID, Version: c.Version, Method: c.Method, Params: c.Given, Operation: t.operation(c.ID)})
 		var own *services.Error
 		switch {
 		case err == nil && result.Failed:
-			use.Outcome, text = string(proxy.Failed), "The tool says that it failed:\n"+resultText(result.Result)
+			use.Call, use.Outcome, text = id, string(proxy.Failed), "The tool says that it failed:\n"+resultText(result.Result)
 		case err == nil:
-			use.Credits, text = c.Credits, resultText(result.Result)
+			use.Call, use.Credits, text = id, c.Credits, resultText(result.Result)
 		case services.IsCode(err, services.CodeOutcomeUnknown):
-			use.Outcome, use.Credits, use.Error = string(proxy.Unknown), c.Credits, "Nobody knows whether the tool has acted"
+			use.Call, use.Outcome, use.Credits, use.Error = id, string(proxy.Unknown), c.Credits, "Nobody knows whether the tool has acted"
 			text = "Nobody knows whether the tool has acted: its answer is lost. Do not call it again."
 		case errors.As(err, &own) && own.Kind != services.Internal:
 			use.Outcome, use.Error = string(proxy.Failed), own.Message

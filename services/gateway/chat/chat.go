@@ -94,6 +94,7 @@ type FileNote struct {
 // ToolUse is a call that was made, or was not.
 type ToolUse struct {
 	ID      string          `json:"id"`
+	Call    uuid.UUID       `json:"callId,omitzero" doc:"of the call's record and receipt, when the tool was called"`
 	Tool    string          `json:"tool"`
 	ToolID  uuid.UUID       `json:"toolId,omitzero"`
 	Method  string          `json:"method"`

@@ -124,6 +124,23 @@ func TestChoice(t *testing.T) {
 	require.Contains(t, answer.Text("error.message"), "body.model: has no price")
 }
 
+// TestOptions: what can be asked, with whose key and for what.
+func TestOptions(t *testing.T) {
+	t.Parallel()
+	p := setup(t, world.Settings{"OPENAI_API_KEY": platformKey, "OPENAI_MODEL": "gpt-4o-mini", "GEMINI_API_KEY": platformKey, "GEMINI_MODEL": "free", "ANTHROPIC_MODEL": "cl",
+		"UAOL_MODEL_PRICES": "gpt-*=10/40", "UAOL_CHAT_BUDGET": "77"})
+	options := func(c world.Client) string {
+		answer := c.Do(t, "GET", "/chat/options", nil)
+		require.Equal(t, http.StatusOK, answer.Status, answer)
+		return mustJSON(t, answer.At("data"))
+	}
+	platform := `{"provider":"openai","model":"gpt-4o-mini","isDefault":%v,"platform":true,"inputCredits":10,"outputCredits":40}`
+	require.JSONEq(t, `{"budget":77,"models":[`+fmt.Sprintf(platform, true)+`]}`, options(world.New(p.Gateway)), "the platform's without a price can't be asked")
+	own := `{"provider":"claude","model":"cl","isDefault":true,"platform":false,"inputCredits":0,"outputCredits":0}`
+	require.JSONEq(t, `{"budget":77,"models":[`+fmt.Sprintf(platform, false)+`,`+own+`]}`, options(p.user(t, "claude")))
+	require.JSONEq(t, `{"budget":500,"models":[]}`, options(world.New(setup(t, nil).Gateway)))
+}
+
 // TestPlatformKeyIsPaid: exactly what the tokens cost, by the table, once.
 func TestPlatformKeyIsPaid(t *testing.T) {
 	t.Parallel()

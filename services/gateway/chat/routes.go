@@ -22,9 +22,15 @@ const perMinute = 20
 // Operations are chat's part of the gateway's API.
 func (h *Handler) Operations() []api.Operation {
 	return []api.Operation{
+		api.Get("/chat/options", "What a message may ask for: models, with what they cost, and the budget unless it says itself", h.options, api.Allow(api.Guest)),
 		api.Post("/chat", "Say something to a model, with documents and tools, and wait for its answer", h.chat, api.Allow(api.Guest), api.GuestsPerMinute(perMinute)),
 		api.PostStream("/chat/stream", "The same, with the answer as server-sent events: begun, delta, tool, and done (what POST /chat answers) or error", h.stream, api.Allow(api.Guest), api.GuestsPerMinute(perMinute)),
 	}
+}
+
+func (h *Handler) options(ctx context.Context, caller services.Caller, _ *struct{}) (api.Data[Options], error) {
+	options, err := h.service.Options(ctx, caller)
+	return api.OK(options), err
 }
 
 type body struct {

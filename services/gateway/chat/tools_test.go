@@ -41,6 +41,10 @@ func TestToolsAreCalled(t *testing.T) {
 			require.Equal(t, []string{"look 12", "fails "}, p.tools.calls())
 			records := c.Do(t, "GET", "/proxy/calls", nil)
 			require.Contains(t, string(records.Body), `"method":"look"`)
+			for i, path := range []string{"/proxy/calls/", "/proxy/calls/", "/receipts/"} {
+				call := answer.Text(fmt.Sprintf("data.toolCalls.%d.callId", i%2))
+				require.Equal(t, http.StatusOK, c.Do(t, "GET", path+call, nil).Status, "%s%s", path, call)
+			}
 
 			first, second := p.model.seen()[0], p.model.seen()[1]
 			var names []string

@@ -99,6 +99,8 @@ type route struct {
 	access  access
 	page    func(*visit) (view, error) // GET
 	act     func(*visit) error         // POST
+	// wherever says that a form does the same whatever organisation is looked at by now.
+	wherever bool
 }
 
 func see(path string, page func(*visit) (view, error)) route {
@@ -111,6 +113,11 @@ func do(path string, act func(*visit) error) route {
 
 func (r route) forGuests() route {
 	r.access = guests
+	return r
+}
+
+func (r route) fromWherever() route {
+	r.wherever = true
 	return r
 }
 
@@ -129,15 +136,16 @@ const maxForm = api.MaxJSON
 func (c *Console) serve(one route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		v := c.visit(w, r)
+		if err := v.readForm(); err != nil {
+			v.failed(err)
+			return
+		}
 		if err := v.enter(one.access); err != nil {
 			v.failed(err)
 			return
 		}
 		if one.act != nil {
-			if !strings.HasPrefix(r.Header.Get("Content-Type"), "multipart/") {
-				r.Body = http.MaxBytesReader(w, r.Body, maxForm)
-			}
-			if err := v.sameOrganization(one.access); err != nil {
+			if err := v.sameOrganization(one); err != nil {
 				v.failed(err)
 			} else if err := one.act(v); err != nil {
 				v.failed(err)
@@ -156,6 +164,28 @@ func (c *Console) serve(one route) http.Handler {
 			v.failed(err)
 		}
 	})
+}
+
+// readForm reads the form that was sent, here and once: what a page asks of the API at the
+// same time looks at it. Of files nothing is read; who takes those does that.
+func (v *visit) readForm() error {
+	if v.r.Method != http.MethodPost || v.sendsFiles() {
+		return nil
+	}
+	v.r.Body = http.MaxBytesReader(v.w, v.r.Body, maxForm)
+	err := v.r.ParseForm()
+	var large *http.MaxBytesError
+	if errors.As(err, &large) {
+		return services.Errorf(services.TooLarge, "A form may hold %s at most", bytesText(maxForm))
+	}
+	if err != nil {
+		return badForm(err)
+	}
+	return nil
+}
+
+func (v *visit) sendsFiles() bool {
+	return strings.HasPrefix(v.r.Header.Get("Content-Type"), "multipart/")
 }
 
 // errAnswered is from pages that have answered by themselves, such as by a redirect.
@@ -184,9 +214,9 @@ func (v *visit) enter(access access) error {
 
 // sameOrganization refuses what a form says that was made for another organisation than
 // the one that is looked at now: the browser went there in another tab.
-func (v *visit) sameOrganization(access access) error {
+func (v *visit) sameOrganization(to route) error {
 	made := v.form("for") + v.asked("for") // forms with files have it in their address
-	if access == anybody || made == v.who.Organization.ID {
+	if to.access == anybody || to.wherever || made == v.who.Organization.ID {
 		return nil
 	}
 	return services.Errorf(services.Conflict, "You are looking at another organisation now than this page was made for, so nothing was done. Go back, look again, and repeat it if you still mean it").
@@ -229,7 +259,7 @@ func (v *visit) signIn(err error) {
 
 // who is who looks.
 type who struct {
-	ID            string // of the account
+	Account       string // its id
 	Email         string
 	Admin         bool // of the platform
 	Guest         bool
@@ -272,11 +302,14 @@ func (v *visit) know() error {
 	if err != nil {
 		return err
 	}
-	v.who = who{ID: me.ID, Email: me.Email, Admin: me.Admin, Credits: me.Credits, Tier: me.Tier, Organizations: organizations}
+	v.who = who{Account: me.ID, Email: me.Email, Admin: me.Admin, Credits: me.Credits, Tier: me.Tier, Organizations: organizations}
 	for _, o := range organizations {
 		if o.ID == v.session.organization || v.session.organization == "" && o.Personal {
 			v.who.Organization = o
 		}
+	}
+	if v.who.Organization.ID == "" && len(organizations) == 1 { // a key's, which reaches no other
+		v.who.Organization = organizations[0]
 	}
 	return nil
 }

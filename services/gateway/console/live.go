@@ -95,13 +95,16 @@ func wait(ctx, stopping context.Context, every time.Duration, events <-chan stru
 	}
 }
 
-func (v *visit) livePart(shown view) ([]byte, error) {
+func (v *visit) livePart(shown view) ([]byte, error) { return v.block("live", shown) }
+
+// block renders one part of a page.
+func (v *visit) block(name string, shown view) ([]byte, error) {
 	var out bytes.Buffer
 	one, known := templates()[shown.Template]
 	if !known {
 		return nil, services.Errorf(services.Internal, "There is no template %s", shown.Template)
 	}
-	if err := one.ExecuteTemplate(&out, "live", v.page(shown)); err != nil {
+	if err := one.ExecuteTemplate(&out, name, v.page(shown)); err != nil {
 		return nil, services.Errorf(services.Internal, "This page can't be shown").Because(err)
 	}
 	return out.Bytes(), nil

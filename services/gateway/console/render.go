@@ -137,7 +137,18 @@ type advice struct {
 func adviceFor(err error) advice {
 	var e *services.Error
 	code := api.CodeOf(err)
+	if about, known := modelAdvice[code]; known {
+		return about
+	}
 	switch {
+	case code == "SPEND_CAP_EXCEEDED":
+		return advice{"Who manages the organisation can raise or remove the cap.", capsPath, "See the caps"}
+	case code == "QUOTA_EXCEEDED":
+		return advice{"That is as much as the plan brings.", plansPath, "See the plans"}
+	case code == notSelling:
+		return advice{"Who runs this server has not set payments up.", plansPath, "See the plans"}
+	case code == "SIGN_IN_AGAIN":
+		return advice{"Sign out, sign in again, and repeat it within ten minutes.", "", ""}
 	case isKind(err, services.Insufficient):
 		return advice{"There are not enough credits for this.", Prefix + "/credits", "See credits, caps and how to get more"}
 	case isKind(err, services.Forbidden):
@@ -148,8 +159,6 @@ func adviceFor(err error) advice {
 		return advice{"It may have been removed, or belong to another organisation: switch at the top left.", Prefix, "Go to the overview"}
 	case isKind(err, services.Unavailable, services.Timeout):
 		return advice{"A part of the server can't be reached just now. What was sent may be sent again.", Prefix, "See what runs"}
-	case code == "API_KEY_REQUIRED" || code == "MODEL_KEY_MISSING":
-		return advice{"Models are asked with a key of yours.", Prefix + "/keys", "Store a provider's key"}
 	case isKind(err, services.Unconfigured):
 		return advice{"An operator has to set this up first; `uaol config` lists all settings.", "", ""}
 	case errors.As(err, &e) && e.Kind == services.Internal:

@@ -14,6 +14,12 @@ func routes() []route {
 		jobRoutes(),
 		workflowRoutes(),
 		scheduleRoutes(),
+		creditsRoutes(),
+		keyRoutes(),
+		accountRoutes(),
+		memberRoutes(),
+		fileRoutes(),
+		chatRoutes(),
 	)
 }
 

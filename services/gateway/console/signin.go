@@ -22,7 +22,7 @@ func signInRoutes() []route {
 		see("/sign-in/with/{provider}", beginProvider).forAnybody(),
 		see("/sign-in/{state}/auth/callback", endProvider).forAnybody(),
 		do("/sign-out", signOut).forAnybody(),
-		do("/organization", switchOrganization).forGuests(),
+		do("/organization", switchOrganization).forGuests().fromWherever(),
 		do("/theme", chooseTheme).forAnybody(),
 	}
 }
@@ -32,8 +32,11 @@ type signInData struct {
 	Providers []provider
 	Email     string
 	Mode      string // "" to sign in, register to make an account
-	Problem   string
-	Faults    map[string]string
+	// Invitation is what a link to one has brought, which register needs where not
+	// everybody may.
+	Invitation string
+	Problem    string
+	Faults     map[string]string
 }
 
 type provider struct {
@@ -69,6 +72,9 @@ func (v *visit) signInView(data signInData) (view, error) {
 		}
 	}
 	data.Next = ownPage(v.form("next") + v.asked("next"))
+	if next, err := url.Parse(data.Next); err == nil && next.Path == joinPath {
+		data.Invitation = next.Query().Get("invitation")
+	}
 	status := 0
 	if data.Problem != "" {
 		status = http.StatusUnprocessableEntity
@@ -134,7 +140,7 @@ func (v *visit) signedIn(token string) {
 }
 
 func register(v *visit) error {
-	again := signInData{Email: strings.TrimSpace(v.form("email")), Mode: "register"}
+	again := signInData{Email: strings.TrimSpace(v.form("email")), Mode: "register", Invitation: v.form("invitation")}
 	body := map[string]string{"email": again.Email, "password": v.form("password")}
 	if v.form("password") == "" {
 		again.Problem, again.Faults = "A password is needed to sign in here again", map[string]string{"body.password": "must not be empty"}
@@ -156,7 +162,28 @@ func register(v *visit) error {
 		return v.again(err, again)
 	}
 	v.signedIn(made.Token)
+	if body["invitation"] != "" {
+		return v.welcomeMember(made.Token)
+	}
 	return v.to(ownPage(v.form("next")), "Welcome. Your account is ready, with a month's credits.")
+}
+
+// welcomeMember shows somebody who has registered with an invitation where that has led
+// them: it is used up by then. One to the platform alone leads nowhere.
+func (v *visit) welcomeMember(token string) error {
+	asMember := *v
+	asMember.session = session{token: token}
+	var organizations []organization
+	if err := asMember.get("/organizations", &organizations); err != nil {
+		return err
+	}
+	for _, o := range organizations {
+		if !o.Personal {
+			v.lookAt(o.ID)
+			return v.to(membersPath, "Welcome. Your account is ready, and you are in "+o.Name+" as "+o.Role+".")
+		}
+	}
+	return v.to(Prefix, "Welcome. Your account is ready, with a month's credits.")
 }
 
 // beGuest lets the API make a guest, whom the browser is from then on.

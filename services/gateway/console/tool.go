@@ -231,7 +231,7 @@ func disableTool(v *visit) error {
 	return v.to(Prefix+path(nil, "tools", id), "The tool is disabled: nobody can call it any more. Jobs and calls that name it stay readable.")
 }
 
-type historyData struct {
+type toolHistoryData struct {
 	Tool      tool
 	Versions  []toolVersion
 	History   []toolDecision
@@ -240,7 +240,7 @@ type historyData struct {
 }
 
 func toolHistory(v *visit) (view, error) {
-	var data historyData
+	var data toolHistoryData
 	var versions, decisions string
 	id := v.r.PathValue("tool")
 	err := together(

@@ -8,12 +8,6 @@ import (
 	"uaol/services/gateway/console/forms"
 )
 
-// snippet is something to copy.
-type snippet struct {
-	Name string
-	Text string
-}
-
 // toolSnippets are ways to use a tool from elsewhere.
 func toolSnippets(base string, t tool, methods []toolMethod) []snippet {
 	if t.Status != "Approved" {

@@ -35,22 +35,42 @@ func hashOf(state string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-const callbackPath = "/tools/oauth/callback"
+const (
+	callbackPath = "/tools/oauth/callback"
+	console      = "/console"
+	// consoleState begins the states of consents that lead back to the console. It only
+	// chooses between two pages of the operator's: each knows whose consent it is from Finish.
+	consoleState = "console."
+)
 
 // redirectURI is where authorization servers send people back to, to the letter.
 func (s *Service) redirectURI() string { return s.cfg.PublicURL + callbackPath }
 
-// Authorize begins a consent and gives the page to go to. more are scopes that a call was
-// refused for (Required.Scopes): they are asked for besides those that were granted.
-func (s *Service) Authorize(ctx context.Context, caller services.Caller, tool Tool, scope Scope, more ...string) (page string, err error) {
-	owner, err := holder(caller, tool, scope, false)
+// back is where a browser goes with what it came back with.
+func (s *Service) back(state string) string {
+	if strings.HasPrefix(state, consoleState) {
+		return s.cfg.PublicURL + console + "/tools/consent"
+	}
+	return s.cfg.Frontend + "/tools/consent"
+}
+
+// AuthorizeRequest is a consent to begin.
+type AuthorizeRequest struct {
+	Scope    Scope
+	More     []string // scopes that a call was refused for (Required.Scopes), besides those that were granted
+	ReturnTo string   // console, or "" for the frontend
+}
+
+// Authorize begins a consent and gives the page to go to.
+func (s *Service) Authorize(ctx context.Context, caller services.Caller, tool Tool, in AuthorizeRequest) (page string, err error) {
+	owner, err := holder(caller, tool, in.Scope, false)
 	if err != nil {
 		return "", atBody(err)
 	}
 	if !tool.Consents() {
 		return "", services.Errorf(services.Conflict, "This tool takes no consent")
 	}
-	services.Note(ctx, "scope", string(scope))
+	services.Note(ctx, "scope", string(in.Scope))
 	c, err := s.client(tool)
 	if err != nil {
 		return "", err
@@ -63,7 +83,7 @@ func (s *Service) Authorize(ctx context.Context, caller services.Caller, tool To
 	if server.Authorize == "" {
 		return "", services.Errorf(services.Upstream, "The authorization server of %s has no page for a consent", tool.Name)
 	}
-	before, err := s.before(ctx, caller, tool, scope)
+	before, err := s.before(ctx, caller, tool, in.Scope)
 	if err != nil {
 		return "", err
 	}
@@ -78,12 +98,15 @@ func (s *Service) Authorize(ctx context.Context, caller services.Caller, tool To
 	if len(asked) == 0 {
 		asked = server.Scopes
 	}
-	if asked = slices.Clone(asked); len(more) > 0 {
-		asked = scopesIn(asked, before.scopes, more)
+	if asked = slices.Clone(asked); len(in.More) > 0 {
+		asked = scopesIn(asked, before.scopes, in.More)
 	}
 	state := rand.Text() + rand.Text()
+	if in.ReturnTo == console {
+		state = consoleState + state
+	}
 	begun := consent{
-		Tool: tool.ID, Account: caller.Account, Scope: scope, Holder: owner, Bound: boundTo(tool), Verifier: oauth2.GenerateVerifier(), Server: server, Asked: asked,
+		Tool: tool.ID, Account: caller.Account, Scope: in.Scope, Holder: owner, Bound: boundTo(tool), Verifier: oauth2.GenerateVerifier(), Server: server, Asked: asked,
 	}
 	text, err := json.Marshal(begun)
 	if err != nil {

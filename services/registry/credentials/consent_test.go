@@ -368,7 +368,7 @@ func TestDiscovery(t *testing.T) {
 			tool.GatewayURL, tool.Inject = s.URL+"/mcp", Injection{}
 			tool.OAuth = &OAuth{Grant: authorizationCode, ClientID: clientID}
 		})
-		page, err := b.service.Authorize(t.Context(), ada, tool, ofUser)
+		page, err := b.service.Authorize(t.Context(), ada, tool, AuthorizeRequest{Scope: ofUser})
 		if test.resource == "-" {
 			require.Equal(t, services.Upstream, services.KindOf(err), name)
 			require.ErrorContains(t, err, "discovered", name)
@@ -383,12 +383,12 @@ func TestDiscovery(t *testing.T) {
 		s.answer("/t", map[string]any{"access_token": "token-of-" + clientID, "token_type": "bearer", "expires_in": 600})
 		_, err = b.service.Finish(t.Context(), ada, b.tools, Return{State: mustQuery(t, page, "state"), Code: "a-code", Issuer: "https://evil.example.com"})
 		require.Equal(t, "ISSUER_MISMATCH", asError(t, err).Code, name)
-		page, err = b.service.Authorize(t.Context(), ada, tool, ofUser)
+		page, err = b.service.Authorize(t.Context(), ada, tool, AuthorizeRequest{Scope: ofUser})
 		require.NoError(t, err, name)
 		_, err = b.service.Finish(t.Context(), ada, b.tools, Return{State: mustQuery(t, page, "state"), Code: "a-code"})
 		require.Equal(t, "ISSUER_MISMATCH", asError(t, err).Code, "it said that it names itself: %s", name)
 		require.Zero(t, s.asked("/t"), "no code was shown")
-		page, err = b.service.Authorize(t.Context(), ada, tool, ofUser)
+		page, err = b.service.Authorize(t.Context(), ada, tool, AuthorizeRequest{Scope: ofUser})
 		require.NoError(t, err, name)
 		issuer := s.URL + "/as"
 		if name == "of before RFC 9728" {
@@ -419,7 +419,7 @@ func TestAnIssuerThatIsNamedCounts(t *testing.T) {
 		tool.OAuth = &OAuth{Grant: authorizationCode, ClientID: clientID}
 	})
 	for issuer, code := range map[string]string{"https://evil.example.com": "ISSUER_MISMATCH", s.URL: "", "": ""} {
-		page, err := b.service.Authorize(t.Context(), ada, tool, ofUser)
+		page, err := b.service.Authorize(t.Context(), ada, tool, AuthorizeRequest{Scope: ofUser})
 		require.NoError(t, err)
 		_, err = b.service.Finish(t.Context(), ada, b.tools, Return{State: mustQuery(t, page, "state"), Code: "a-code", Issuer: issuer})
 		if code == "" {
@@ -452,7 +452,7 @@ func TestAuthorizationServersAreOutside(t *testing.T) {
 		tool.GatewayURL, tool.Inject = s.URL+"/mcp", Injection{}
 		tool.OAuth = &OAuth{Grant: authorizationCode, ClientID: clientID}
 	})
-	_, err = b.service.Authorize(t.Context(), owner, discovered, ofUser)
+	_, err = b.service.Authorize(t.Context(), owner, discovered, AuthorizeRequest{Scope: ofUser})
 	require.Error(t, err)
 	require.Empty(t, s.seen)
 
@@ -467,8 +467,36 @@ func TestNoConsentWhereNoneIsTaken(t *testing.T) {
 	owner := user()
 	for _, oauth := range []*OAuth{nil, {Grant: clientCredentials, ClientID: "x", TokenURL: "https://as.example.com/t"}} {
 		tool := b.tool(t, owner, func(tool *Tool) { tool.OAuth = oauth })
-		_, err := b.service.Authorize(t.Context(), owner, tool, ofUser)
+		_, err := b.service.Authorize(t.Context(), owner, tool, AuthorizeRequest{Scope: ofUser})
 		require.Equal(t, services.Conflict, services.KindOf(err))
 	}
 	require.Equal(t, http.StatusNotFound, b.do(t, owner, http.MethodPost, "/tools/"+uuid.NewString()+"/authorize", "{}", nil).Status)
+}
+
+// TestAConsentLeadsBackToWhereItBegan: the frontend, or the console. The authorization
+// server sends all to the one address that it knows, and no other page is taken.
+func TestAConsentLeadsBackToWhereItBegan(t *testing.T) {
+	t.Parallel()
+	b, p := setup(t), startProvider(t)
+	tool, ada := b.oauthTool(t, user(), p), user()
+	path := "/tools/" + tool.ID.String() + "/authorize"
+	for body, page := range map[string]string{`{}`: frontend + "/tools/consent", `{"return_to":"/console"}`: public + "/console/tools/consent"} {
+		var begun struct{ AuthorizeURL string }
+		a := b.do(t, ada, http.MethodPost, path, body, &begun)
+		require.Equal(t, http.StatusOK, a.Status, a.Text)
+		require.Equal(t, public+callbackPath, mustQuery(t, begun.AuthorizeURL, "redirect_uri"))
+		a = b.do(t, services.Caller{}, http.MethodGet, visit(t, begun.AuthorizeURL), "", nil)
+		require.Equal(t, http.StatusFound, a.Status, a.Text)
+		require.True(t, strings.HasPrefix(a.To, page+"?"), a.To)
+		back := map[string]string{"state": mustQuery(t, a.To, "state"), "code": mustQuery(t, a.To, "code"), "iss": mustQuery(t, a.To, "iss")}
+		text, err := json.Marshal(back)
+		require.NoError(t, err)
+		a = b.do(t, ada, http.MethodPost, "/tools/oauth/finish", string(text), nil)
+		require.Equal(t, http.StatusOK, a.Status, a.Text)
+	}
+	for _, elsewhere := range []string{"https://evil.test", "/console/", "/console/../x", "//console", "console."} {
+		a := b.do(t, ada, http.MethodPost, path, fmt.Sprintf(`{"return_to":%q}`, elsewhere), nil)
+		require.Equal(t, http.StatusBadRequest, a.Status, a.Text)
+		require.Contains(t, string(a.Error.Details), "body.return_to")
+	}
 }

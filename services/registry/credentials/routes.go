@@ -117,13 +117,14 @@ func (h *Handler) delete(ctx context.Context, caller services.Caller, in *delete
 type authorizeInput struct {
 	Tool uuid.UUID `path:"toolId" format:"uuid"`
 	Body struct {
-		Scope  Scope    `json:"scope,omitempty" enum:"tool,organization,user" default:"user" doc:"for whom the consent shall count"`
-		Scopes []string `json:"scopes,omitempty" maxItems:"50" doc:"that a call was refused for, as details.scopes of CREDENTIALS_REQUIRED tell; they are asked for besides those granted already"`
+		Scope    Scope    `json:"scope,omitempty" enum:"tool,organization,user" default:"user" doc:"for whom the consent shall count"`
+		Scopes   []string `json:"scopes,omitempty" maxItems:"50" doc:"that a call was refused for, as details.scopes of CREDENTIALS_REQUIRED tell; they are asked for besides those granted already"`
+		ReturnTo string   `json:"return_to,omitempty" enum:"/console" doc:"/console: the browser comes back to the console; else to the frontend"`
 	}
 }
 
 type authorizeBody struct {
-	AuthorizeURL string `json:"authorizeUrl" doc:"the page to open in the browser, within ten minutes; what it comes back with, at the frontend's /tools/consent, goes to POST /tools/oauth/finish"`
+	AuthorizeURL string `json:"authorizeUrl" doc:"the page to open in the browser, within ten minutes; what it comes back with, at /tools/consent of the frontend or of the console, goes to POST /tools/oauth/finish"`
 }
 
 func (h *Handler) authorize(ctx context.Context, caller services.Caller, in *authorizeInput) (api.Data[authorizeBody], error) {
@@ -131,7 +132,7 @@ func (h *Handler) authorize(ctx context.Context, caller services.Caller, in *aut
 	if err != nil {
 		return api.Data[authorizeBody]{}, err
 	}
-	page, err := h.service.Authorize(ctx, caller, tool, in.Body.Scope, in.Body.Scopes...)
+	page, err := h.service.Authorize(ctx, caller, tool, AuthorizeRequest{Scope: in.Body.Scope, More: in.Body.Scopes, ReturnTo: in.Body.ReturnTo})
 	return api.OK(authorizeBody{AuthorizeURL: page}), err
 }
 
@@ -157,7 +158,7 @@ func (h *Handler) disconnect(ctx context.Context, caller services.Caller, in *di
 	return api.Done("The consent is forgotten"), err
 }
 
-// callback sends the browser on to the frontend with what the authorization
+// callback sends the browser on to the frontend or the console with what the authorization
 // server says. It stores nothing: see Finish.
 func (h *Handler) callback(c *gin.Context, _ services.Caller) {
 	said := url.Values{}
@@ -168,7 +169,7 @@ func (h *Handler) callback(c *gin.Context, _ services.Caller) {
 	}
 	c.Header("Cache-Control", "no-store")
 	c.Header("Referrer-Policy", "no-referrer")
-	c.Redirect(http.StatusFound, h.service.cfg.Frontend+"/tools/consent?"+said.Encode())
+	c.Redirect(http.StatusFound, h.service.back(said.Get("state"))+"?"+said.Encode())
 }
 
 // document is read by programs that know nothing of our envelope.

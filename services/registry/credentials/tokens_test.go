@@ -434,7 +434,7 @@ func TestATokenThatCantBeRenewedIsKept(t *testing.T) {
 		tool.Inject = Injection{}
 		tool.OAuth = &OAuth{Grant: authorizationCode, ClientID: clientID, AuthorizeURL: s.URL + "/a", TokenURL: s.URL + "/t"}
 	})
-	page, err := b.service.Authorize(t.Context(), ada, tool, ofUser)
+	page, err := b.service.Authorize(t.Context(), ada, tool, AuthorizeRequest{Scope: ofUser})
 	require.NoError(t, err)
 	_, err = b.service.Finish(t.Context(), ada, b.tools, Return{State: mustQuery(t, page, "state"), Code: "a-code"})
 	require.NoError(t, err)

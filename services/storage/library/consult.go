@@ -120,5 +120,5 @@ func bySize(sizes []int) (places []int) {
 }
 
 func (p stored) of(f File) Passage {
-	return Passage{File: f.ID, Filename: f.Filename, Page: p.Page, Sheet: p.Sheet, Heading: p.Heading, Text: p.Text}
+	return Passage{File: f.ID, Filename: f.Filename, Ordinal: p.Ordinal, Page: p.Page, Sheet: p.Sheet, Heading: p.Heading, Text: p.Text}
 }

@@ -61,6 +61,7 @@ type Standing struct {
 type Passage struct {
 	File     uuid.UUID `json:"fileId"`
 	Filename string    `json:"filename"`
+	Ordinal  int       `json:"ordinal" doc:"its place among the document's passages, from 0"`
 	Page     int       `json:"page,omitempty" doc:"from 1, where there are pages"`
 	Sheet    string    `json:"sheet,omitempty" doc:"of a table"`
 	Heading  []string  `json:"heading,omitempty" doc:"those that it stands under"`

@@ -92,3 +92,12 @@ func (r *Repository) whole(ctx context.Context, contents []uuid.UUID) ([]stored,
 	return postgres.All[stored](ctx, r.pool, `
 		SELECT `+storedColumns+` FROM uaol_storage.passages p WHERE p.content_id = ANY ($1::text[]::uuid[]) ORDER BY p.content_id, p.ordinal`, postgres.UUIDs(contents))
 }
+
+// stretch gives a part of a document, in the order of reading; from its beginning where no
+// page is that far behind.
+func (r *Repository) stretch(ctx context.Context, content uuid.UUID, in Stretch) ([]stored, error) {
+	return postgres.All[stored](ctx, r.pool, `
+		SELECT `+storedColumns+` FROM uaol_storage.passages p WHERE p.content_id = $1 AND p.ordinal >= greatest($2::integer, CASE WHEN $3 = 0 THEN 0
+			ELSE coalesce((SELECT min(o.ordinal) FROM uaol_storage.passages o WHERE o.content_id = $1 AND o.page >= $3), 0) END)
+		ORDER BY p.ordinal LIMIT $4`, content, in.From, in.Page, in.Limit)
+}

@@ -23,6 +23,7 @@ func (h *Handler) Operations() []api.Operation {
 		api.Post("/documents/search", "The passages of the caller's documents that answer a question, the best first", h.search, api.Allow(api.Guest), api.Reads()),
 		api.Get("/documents/{fileId}", "What is known of a file as a document: whether it is read, and its pages, rows and columns", h.get, api.Allow(api.Guest)),
 		api.Raw(http.MethodGet, "/documents/{fileId}/text", "What a file says, as plain text", h.text, api.Allow(api.Guest)),
+		api.Get("/documents/{fileId}/passages", "What a file says, passage by passage in the order of reading, with pages, sheets and headings", h.passages, api.Allow(api.Guest)),
 		api.GetStream("/documents/{fileId}/events", "How a file is being read, as server-sent events, until it is", h.events, api.Allow(api.Guest)),
 		api.Post("/documents/{fileId}/read", "Read a file once more, for instance when it could not be read before", h.again, api.Allow(api.Guest)),
 	}
@@ -71,6 +72,27 @@ func (h *Handler) text(c *gin.Context, caller services.Caller) {
 	c.Header("X-Content-Type-Options", "nosniff")
 	c.Header("Cache-Control", "private, no-cache")
 	c.Data(http.StatusOK, "text/plain; charset=utf-8", []byte(text))
+}
+
+type passagesInput struct {
+	api.Paging
+	ID   uuid.UUID `path:"fileId" format:"uuid"`
+	Page int       `query:"page" minimum:"1" doc:"begin with this page, or the first one after it that has text"`
+	From int       `query:"from" minimum:"0" doc:"begin with the passage of this ordinal"`
+}
+
+func (h *Handler) passages(ctx context.Context, caller services.Caller, in *passagesInput) (api.Page[Passage], error) {
+	from, err := api.ReadCursor[int](in.Cursor)
+	if err != nil {
+		return api.Page[Passage]{}, err
+	}
+	if in.Cursor == "" {
+		from = in.From
+	} else {
+		in.Page = 0
+	}
+	found, err := h.service.Passages(ctx, caller, in.ID, Stretch{Page: in.Page, From: from, Limit: in.Limit + 1})
+	return api.Cut(found, in.Limit, func(p Passage) any { return p.Ordinal + 1 }), err
 }
 
 func (h *Handler) events(ctx context.Context, caller services.Caller, in *fileInput, out *api.Events) error {

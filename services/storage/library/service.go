@@ -132,6 +132,30 @@ func (s *Service) Text(ctx context.Context, caller services.Caller, id uuid.UUID
 	return text, err
 }
 
+// Stretch is a part of a document: so many passages from a page or an ordinal on, whichever
+// is later.
+type Stretch struct {
+	Page, From, Limit int
+}
+
+// Passages gives what stands in a part of one of the caller's files, in the order of
+// reading; nothing while it has not been read.
+func (s *Service) Passages(ctx context.Context, caller services.Caller, id uuid.UUID, in Stretch) ([]Passage, error) {
+	if _, err := s.Get(ctx, caller, id); err != nil {
+		return nil, err
+	}
+	f, err := s.files.Find(ctx, caller, id)
+	if err != nil {
+		return nil, err
+	}
+	found, err := s.repository.stretch(ctx, f.Content, in)
+	passages := make([]Passage, len(found))
+	for i, p := range found {
+		passages[i] = p.of(f)
+	}
+	return passages, err
+}
+
 // Again has a file read once more, for instance when it could not be read before.
 func (s *Service) Again(ctx context.Context, caller services.Caller, id uuid.UUID) (Document, error) {
 	f, err := s.files.Find(ctx, caller, id)

@@ -101,7 +101,7 @@ var known = []string{
 	"abs", "array_agg", "array_remove", "bool_or", "cardinality", "clock_timestamp", "count", "date_trunc", "decode", "extract", "gen_random_uuid",
 	"jsonb_agg", "jsonb_array_elements", "jsonb_array_elements_text", "jsonb_build_array", "jsonb_build_object", "left", "length",
 	"lower", "max", "min", "now", "octet_length", "pg_backend_pid", "power", "replace", "right", "row_number", "split_part",
-	"string_to_array", "strpos", "substring", "sum", "timezone", "to_regtype", "to_tsvector", "ts_rank", "unnest", "version",
+	"string_to_array", "strpos", "substring", "sum", "timezone", "to_regtype", "to_tsvector", "ts_rank", "unnest", "version", "width_bucket",
 }
 
 // Parse gives a text's tree, as PostgreSQL reads it.

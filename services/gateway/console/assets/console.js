@@ -67,7 +67,8 @@ export function morph(place, html) {
   ready(place);
 }
 
-function ready(within) {
+/** does for a new part of the page what is done for a whole one */
+export function ready(within) {
   times(within);
   drawPlots(within);
   document.dispatchEvent(new CustomEvent('console:ready', { detail: within }));

@@ -1,0 +1,2 @@
+-- What was valid stays so.
+SELECT 1;

@@ -1,0 +1,1 @@
+ALTER TABLE uaol_auth.links VALIDATE CONSTRAINT links_purposes;

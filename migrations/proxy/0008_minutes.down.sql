@@ -1,0 +1,1 @@
+DROP TABLE uaol_proxy.call_minutes;

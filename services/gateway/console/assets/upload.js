@@ -1,0 +1,84 @@
+// Files that are chosen or dropped are sent one after the other, each with how far it is.
+// Without scripts the form sends them all at once.
+import { tell } from './console.js';
+
+for (const form of document.querySelectorAll('form[data-upload]')) offer(form);
+
+function offer(form) {
+  const input = form.querySelector('input[type=file]');
+  const list = form.parentElement.querySelector('.sending');
+  let busy = false;
+
+  const over = on => event => {
+    if (!event.dataTransfer?.types.includes('Files')) return;
+    event.preventDefault();
+    form.toggleAttribute('data-over', on);
+  };
+  form.addEventListener('dragover', over(true));
+  form.addEventListener('dragleave', over(false));
+  form.addEventListener('drop', event => {
+    over(false)(event);
+    start([...event.dataTransfer.files]);
+  });
+  input.addEventListener('change', () => start([...input.files]));
+  form.addEventListener('submit', event => {
+    event.preventDefault();
+    start([...input.files]);
+  });
+
+  async function start(files) {
+    if (busy || !files.length) return;
+    busy = true;
+    list.hidden = false;
+    list.replaceChildren();
+    const rows = files.map(row);
+    let failed = 0;
+    for (const [i, file] of files.entries()) {
+      const last = i === files.length - 1 && !failed;
+      const problem = await send(form.action, file, last ? files.length : 0, rows[i]);
+      if (problem) failed++;
+    }
+    input.value = '';
+    busy = false;
+    if (!failed) location.assign(location.pathname);
+    else tell(`${failed} of ${files.length} files could not be stored.`);
+  }
+
+  function row(file) {
+    const item = document.createElement('li'), name = document.createElement('span'), bar = document.createElement('progress'), state = document.createElement('small');
+    name.textContent = file.name;
+    bar.max = 1;
+    bar.value = 0;
+    bar.setAttribute('aria-label', file.name);
+    state.textContent = 'waits';
+    item.append(name, bar, state);
+    list.append(item);
+    return { item, bar, state };
+  }
+}
+
+/** sends one file, and gives what went wrong */
+function send(action, file, of, { item, bar, state }) {
+  return new Promise(resolve => {
+    const end = problem => {
+      state.textContent = problem ?? 'stored';
+      bar.value = problem ? 0 : 1;
+      item.toggleAttribute('data-failed', !!problem);
+      resolve(problem);
+    };
+    const to = new URL(action), request = new XMLHttpRequest(), body = new FormData();
+    to.searchParams.set('once', crypto.randomUUID?.() ?? String(Math.random()));
+    if (of) to.searchParams.set('of', of);
+    body.append('file', file);
+    request.open('POST', to);
+    request.setRequestHeader('Accept', 'application/json');
+    request.responseType = 'json';
+    request.upload.onprogress = event => {
+      bar.value = event.loaded / event.total;
+      state.textContent = event.loaded < event.total ? `${Math.floor(100 * bar.value)} %` : 'is being stored';
+    };
+    request.onload = () => end(request.status === 200 ? undefined : request.response?.problem ?? 'was not stored');
+    request.onerror = () => end('The server could not be reached.');
+    request.send(body);
+  });
+}
