@@ -52,7 +52,7 @@ func TestKinds(t *testing.T) {
 		typed string
 	}{
 		"name": {Prose, "string"}, "count": {Number, "integer"}, "rate": {Number, "number"}, "loud": {Switch, "boolean"}, "again": {Choice, "boolean"},
-		"mood": {Choice, "string"}, "tags": {Lines, "array of string"}, "marks": {Lines, "array of integer"}, "days": {Choices, "array of string"},
+		"mood": {Choice, "number or string"}, "tags": {Lines, "array of string"}, "marks": {Lines, "array of integer"}, "days": {Choices, "array of string"},
 		"address": {Object, "object"}, "address.city": {Text, "string"}, "more.deep.sure": {Switch, "boolean"}, "maybe": {Text, "string or null"},
 		"people": {JSON, "array of object"}, "people[].age": {Number, "integer"}, "any": {JSON, "any"}, "either": {JSON, "string or number"},
 		"map": {JSON, "object"}, "secret": {Text, "string"}, "level": {Choice, "number"},

@@ -3,6 +3,7 @@ package forms
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"net/url"
 	"slices"
 	"strconv"
@@ -163,18 +164,22 @@ func (r *reader) field(f Field, schema json.RawMessage, depth int) Field {
 	return f
 }
 
-// suggested is the type of a schema that does not say it, by what else it says.
+// suggested are the types of a schema that does not say them, by what else it says.
 func suggested(o object) []string {
-	if all := options(o); len(all) > 0 {
-		first, _ := decoded(json.RawMessage(all[0].Value))
-		switch first.(type) {
+	types := map[string]bool{}
+	for _, option := range options(o) {
+		value, _ := decoded(json.RawMessage(option.Value))
+		switch value.(type) {
 		case string:
-			return []string{"string"}
+			types["string"] = true
 		case json.Number:
-			return []string{"number"}
+			types["number"] = true
 		case bool:
-			return []string{"boolean"}
+			types["boolean"] = true
 		}
+	}
+	if len(types) > 0 {
+		return slices.Sorted(maps.Keys(types))
 	}
 	switch {
 	case o["properties"] != nil:
