@@ -126,6 +126,9 @@ func noLeak(t *testing.T, op api.Operation, answer world.Answer, whose *organiza
 	if op.Access == api.Public && (strings.HasPrefix(op.Path, "/tools") || strings.HasPrefix(op.Path, "/v0.1/servers")) {
 		return // tools are shown to everybody
 	}
+	if op.Access == api.Admin && answer.Status == http.StatusOK {
+		return // the platform's admins see everybody's; nobody else is answered so
+	}
 	require.NotContains(t, string(answer.Body), whose.canary, "%s %s shows what is another's", op.Method, op.Path)
 }
 

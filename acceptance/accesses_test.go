@@ -20,6 +20,7 @@ const (
 	admins        = "401 401 403 403 200 200 200"
 	platform      = "401 401 403 403 403 403 200"
 	platformFails = "401 401 403 403 403 403 400"
+	platformFinds = "401 401 403 403 403 403 404" // that there is none
 	unconfigured  = "401 401 403 403 503 503 503"
 	refusedAll    = "401 401 403 403 403 403 403"
 	noSession     = "401 401 403 404 404 404 404"
@@ -59,6 +60,10 @@ var accesses = map[string]access{
 	"DELETE /auth/grants/{grantId}":              {own: nothingThere, foreign: nothingThere},
 	"GET /audit":                                 {own: platform, foreign: platform},
 	"GET /audit/export":                          {own: platform, foreign: platform},
+	"GET /accounts":                              {own: platform, foreign: platform},
+	"GET /accounts/{accountId}":                  {own: platform, foreign: platform},
+	"PUT /accounts/{accountId}":                  {own: platform, foreign: platform, body: says(object{"admin": false})},
+	"GET /configuration":                         {own: platform, foreign: platform},
 	"GET /users/profile":                         {own: accounts, foreign: accounts},
 	"PUT /users/profile":                         {own: accounts, foreign: accounts, body: says(object{"name": "x"})},
 	"GET /users/credits":                         {own: accounts, foreign: accounts},
@@ -99,6 +104,23 @@ var accesses = map[string]access{
 	"POST /oauth/token":                                                  {own: "400", foreign: "400"}, // no form
 	"POST /oauth/revoke":                                                 {own: "400", foreign: "400"},
 	"POST /oauth/register":                                               {own: "400", foreign: "400", body: says(object{})},
+
+	// Events: no broker has refused any
+	"GET /events/auth":                      {own: platform, foreign: platform},
+	"GET /events/auth/counts":               {own: platform, foreign: platform},
+	"POST /events/auth/{eventId}/retry":     {own: platformFinds, foreign: platformFinds},
+	"GET /events/registry":                  {own: platform, foreign: platform},
+	"GET /events/registry/counts":           {own: platform, foreign: platform},
+	"POST /events/registry/{eventId}/retry": {own: platformFinds, foreign: platformFinds},
+	"GET /events/jobs":                      {own: platform, foreign: platform},
+	"GET /events/jobs/counts":               {own: platform, foreign: platform},
+	"POST /events/jobs/{eventId}/retry":     {own: platformFinds, foreign: platformFinds},
+	"GET /events/billing":                   {own: platform, foreign: platform},
+	"GET /events/billing/counts":            {own: platform, foreign: platform},
+	"POST /events/billing/{eventId}/retry":  {own: platformFinds, foreign: platformFinds},
+	"GET /events/storage":                   {own: platform, foreign: platform},
+	"GET /events/storage/counts":            {own: platform, foreign: platform},
+	"POST /events/storage/{eventId}/retry":  {own: platformFinds, foreign: platformFinds},
 
 	// Keys of model providers
 	"GET /api-keys":                    {own: accounts, foreign: accounts},
@@ -212,6 +234,7 @@ var accesses = map[string]access{
 	}},
 	"GET /jobs/waiting":                          {own: everybody, foreign: everybody},
 	"GET /jobs/dead":                             {own: everybody, foreign: everybody},
+	"GET /jobs/statistics":                       {own: everybody, foreign: everybody},
 	"POST /jobs/dead/redrive":                    {own: "400 400 403 400 400 400 400", foreign: "400 400 403 400 400 400 400", body: says(object{"job_ids": []string{nobodysID}})},
 	"POST /jobs/{jobId}/retry":                   {own: "403 409 403 409 409 409 409", foreign: "403"},
 	"GET /jobs/{jobId}/events":                   {own: "403 200 200 200 200 200 200", foreign: "403"},
@@ -271,6 +294,8 @@ var accesses = map[string]access{
 	"POST /billing/webhook/stripe":      {own: "503", foreign: "503", body: says(object{})},
 	"GET /receipts/{receiptId}":         {own: "401 401 404 404 200 200 200", foreign: nothingThere},
 	"GET /receipts/key":                 {own: everybody, foreign: everybody},
+	"GET /ledger":                       {own: platform, foreign: platform},
+	"POST /ledger/verify":               {own: platform, foreign: platform},
 	"GET /billing/caps":                 {own: accounts, foreign: accounts},
 	"PUT /billing/caps":                 {own: "401 401 403 403 200 200 400", foreign: "401 401 403 403 400 400 400", body: aCap},
 	"DELETE /billing/caps":              {own: "401 401 403 403 200 200 400", foreign: "401 401 403 403 400 400 400", query: theCap},

@@ -186,7 +186,7 @@ func (p place) thing(t *testing.T, op api.Operation, name string, made map[strin
 		return p.newOwn(t, "/auth/keys", object{"name": p.canary}, "data.id")
 	case "sessionId":
 		return p.newSession(t)
-	case "identityId", "grantId":
+	case "identityId", "grantId", "eventId":
 		return nobodysID
 	case "kind": // of a part of the protected resource
 		return "p"

@@ -22,6 +22,7 @@ import (
 	"uaol/providers/instance"
 	"uaol/providers/tlsfiles/tlsfilestest"
 	"uaol/services"
+	"uaol/services/gateway/console"
 )
 
 // described lists the operations of the document, as "GET /path/{name}".
@@ -50,9 +51,10 @@ var undescribed = map[string]bool{
 	"GET /": true, "HEAD /": true, "GET /docs": true, "GET /openapi.json": true, "GET /health": true, "GET /livez": true, "GET /readyz": true,
 }
 
-// ofOurOwn reports routes for other processes and commands of ours.
+// ofOurOwn reports routes for other processes and commands of ours, and the console's pages.
 func ofOurOwn(route string) bool {
-	return strings.Contains(route, " /internal/") || route == "GET "+instance.Path
+	_, path, _ := strings.Cut(route, " ")
+	return path == console.Prefix || strings.HasPrefix(path, console.Prefix+"/") || strings.Contains(route, " /internal/") || route == "GET "+instance.Path
 }
 
 // TestTheDocumentAndTheRoutesAgree: a process that runs everything serves what is

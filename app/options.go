@@ -71,7 +71,7 @@ func graph(env *config.Environment, set ...services.Name) fx.Option {
 	options := []fx.Option{
 		config.Module(env),
 		shared,
-		fx.Supply(identityOf(set), peers.Whole(len(set) == len(catalog)), owners(set)),
+		fx.Supply(identityOf(set), peers.Whole(len(set) == len(catalog)), owners(set), config.Settings(Settings())),
 	}
 	if slices.ContainsFunc(set, func(name services.Name) bool { return name != services.Gateway }) { // which keeps nothing
 		options = append(options, keyring.Module)

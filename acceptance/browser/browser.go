@@ -206,17 +206,25 @@ func (b *Tab) Click(selector string) {
 	b.do("click "+selector, chromedp.Click(chromedp.CSS(selector), chromedp.NodeVisible))
 }
 
-// Press clicks the button or link that says so, in a part of the page.
+// Press clicks the button or link that says so, in a part of the page, where a mouse
+// would. Pages that are live may change it meanwhile, so it is found by its place.
 func (b *Tab) Press(within, says string) {
 	b.T.Helper()
 	find := fmt.Sprintf(`[...document.querySelectorAll(%s)].flatMap(n => [...n.querySelectorAll('button, a, summary')]).find(n => n.innerText.trim().startsWith(%s) && n.checkVisibility())`, text(within), text(says))
-	b.Until(`!!` + find)
-	b.do("press "+says, chromedp.Click(chromedp.JSPath(find))) // a live page may change meanwhile
+	b.Until(`document.readyState == 'complete' && ` + find)
+	at := Run[[]float64](b, `(() => {
+		const found = `+find+`;
+		found.scrollIntoView({ block: 'center', inline: 'center', behavior: 'instant' });
+		const box = found.getClientRects()[0];
+		return [box.left + Math.min(box.width / 2, 40), box.top + box.height / 2];
+	})()`)
+	b.do("press "+says, chromedp.MouseClickXY(at[0], at[1]))
 }
 
 // Fill writes into a field, in place of what it held.
 func (b *Tab) Fill(selector, value string) {
 	b.T.Helper()
+	b.Until(`document.readyState == 'complete' && document.querySelector(` + text(selector) + `)`)
 	b.do("fill "+selector, chromedp.Focus(chromedp.CSS(selector)))
 	Run[bool](b, fmt.Sprintf(`(() => { const n = document.querySelector(%s); n.select?.(); return true })()`, text(selector)))
 	b.do("fill "+selector, chromedp.SendKeys(chromedp.CSS(selector), value))
@@ -225,6 +233,7 @@ func (b *Tab) Fill(selector, value string) {
 // Put sets a field's value at once, as pasting does.
 func (b *Tab) Put(selector, value string) {
 	b.T.Helper()
+	b.Until(`document.readyState == 'complete' && document.querySelector(` + text(selector) + `)`)
 	Run[bool](b, fmt.Sprintf(`(() => { const n = document.querySelector(%s); n.value = %s; n.dispatchEvent(new Event('input', { bubbles: true })); n.dispatchEvent(new Event('change', { bubbles: true })); return true })()`, text(selector), text(value)))
 }
 

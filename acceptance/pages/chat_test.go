@@ -191,6 +191,46 @@ func quoted(text string) string {
 	return string(made)
 }
 
+// TestAnswerFromElsewhere: an answer that another tab or program waits for shows up by
+// itself; what is said meanwhile, or for another organisation, is refused and kept.
+func TestAnswerFromElsewhere(t *testing.T) {
+	t.Parallel()
+	b := setup(t, nil)
+	ada := b.somebody(t).keyed(t)
+	id := ada.Do(t, http.MethodPost, "/chat", object{"message": "Hello?"}).Text("data.conversationId")
+	goOn := make(chan struct{})
+	b.model.says(func(asked) []piece { return []piece{{pause: goOn}, {text: "At last."}} })
+	answered := make(chan error, 1)
+	go func() {
+		_, err := ada.Try(t, http.MethodPost, "/chat", object{"message": "Are you there?", "conversationId": id})
+		answered <- err
+	}()
+	world.Until(t, "the model is asked", func() bool { return len(b.model.requests()) == 1 })
+	tab := b.enter(t, ada)
+	tab.Go("/console/chat/" + id)
+	tab.Sees(".turn:last-child", "Are you there?", "The answer is still to come.")
+	tab.Put("#message", "Me too")
+	tab.Press("#composer", "Send")
+	tab.Sees("#trouble", "is being answered")
+	tab.Until(`document.querySelector('#message').value == 'Me too' && document.querySelectorAll('.turn').length == 2`)
+	close(goOn)
+	tab.Sees(".turn:last-child .answer", "At last.")
+	require.NoError(t, <-answered)
+	ended(tab)
+
+	b.model.says(func(asked) []piece { return []piece{{text: "You too."}} })
+	browser.Run[bool](tab, `(() => { document.querySelector('#composer').elements.for.value = 'another'; return true })()`)
+	tab.Press("#composer", "Send")
+	tab.Sees("#trouble", "another organisation", "OTHER_ORGANIZATION")
+	ended(tab)
+	require.Equal(t, "Me too", browser.Run[string](tab, `document.querySelector('#message').value`))
+	tab.Go("/console/chat/" + id)
+	tab.Fill("#message", "Me too\n")
+	tab.Sees(".turn:last-child .answer", "You too.")
+	ended(tab)
+	require.Equal(t, "6", ada.messages(t, id))
+}
+
 // TestDocuments: a PDF that is attached and a text that is dropped are read and asked
 // about, and the answer's reference leads to the page.
 func TestDocuments(t *testing.T) {
@@ -240,6 +280,11 @@ func TestDocuments(t *testing.T) {
 	tab.Press(".answer", "1 source")
 	tab.Sees(".sources li", "show.pdf, page 2", "Les chiffres")
 	require.Equal(t, 1, tab.Count("#attached li"), "the document stays for the next message")
+	tab.Click(".sources li a")
+	tab.Until(`location.pathname + location.search + location.hash == '` + link + `'`)
+	tab.Sees("#page-2", "Page 2")
+	browser.Run[bool](tab, `(() => { history.back(); return true })()`)
+	tab.Sees(".answer .parts", "The figures are one and two")
 
 	tab.Attach("#pick", mustFile(t, "x.bin", "\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00"))
 	tab.Sees("#trouble", "File type application/x-elf not allowed")
@@ -282,6 +327,7 @@ func TestToolsInChat(t *testing.T) {
 	tab.Sees(".answer .call", "order 12 is open", "Receipt")
 	receipt := browser.Run[string](tab, `[...document.querySelectorAll('.call a')].find(a => a.innerText == 'Receipt').getAttribute('href')`)
 	require.Equal(t, http.StatusOK, ada.Do(t, http.MethodGet, strings.TrimPrefix(receipt, "/console"), nil).Status, receipt)
+	require.Contains(t, browser.Run[string](tab, `fetch('`+receipt+`').then(r => r.text())`), "<title>Receipt")
 
 	tab.Press("form[data-chat=decide]", "Allow")
 	tab.Sees(".turn:last-child .answer", "cancel of Orders", "Order 12 is cancelled.")
@@ -349,11 +395,17 @@ func TestConfirmWithoutScripts(t *testing.T) {
 	tab := b.enter(t, ada)
 	tab.Scripts(false)
 	tab.Go("/console/chat?tools=all&budget=20")
+	tab.Attach("#pick", mustFile(t, "note.txt", "The sky is blue."))
+	tab.Press("#composer", "Upload")
+	tab.Sees("main", "1 file attached.")
+	tab.Sees("#attached", "note.txt", "read")
+	require.Equal(t, "20", browser.Run[string](tab, `document.querySelector('#budget').value`))
 	for _, c := range []struct{ what, press, outcome string }{{"1", "Refuse", "declined"}, {"2", "Allow", "success"}} {
 		ask(c.what)
 		tab.Put("#message", "Cancel "+c.what)
 		tab.Press("#composer", "Send")
 		tab.Sees("form[data-chat=decide]", "This call acts")
+		tab.Sees(".turn:last-child .asked", "note.txt")
 		require.Equal(t, "20", browser.Run[string](tab, `document.querySelector('#budget').value`), "what a message may use stays")
 		tab.Press("form[data-chat=decide]", c.press)
 		tab.Sees(".turn:last-child .answer", "So be it: "+c.what)
@@ -506,9 +558,50 @@ func startOrders(t *testing.T) *orders {
 	add("cancel", "cancelled %s", nil)
 	at := httptest.NewServer(mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server }, nil))
 	t.Cleanup(func() {
+		for session := range server.Sessions() { // of clients that outlive the test
+			_ = session.Close()
+		}
 		at.CloseClientConnections()
 		at.Close()
 	})
 	o.url = at.URL
 	return o
+}
+
+// TestNoBarriersInChat: axe finds nothing where an answer comes, nor where everything is
+// open that can be.
+func TestNoBarriersInChat(t *testing.T) {
+	t.Parallel()
+	program := axe(t)
+	b := setup(t, nil)
+	ada := b.somebody(t)
+	tool := b.tool(t, ada, "Post office", 3)
+	stored := ada.Do(t, http.MethodPost, "/storage/upload", object{"filename": "note.txt", "contentType": "text/plain", "data": []byte("The sky is blue.")})
+	require.Equal(t, http.StatusOK, stored.Status, stored)
+	file := stored.Text("data.fileId")
+	conversation := b.talk(t, ada, "Which colour?", tool, file)
+	tab := b.enter(t, ada)
+	look := func(width int, theme string) {
+		tab.Looks(width, theme)
+		require.Empty(t, barriers(t, tab, program), "%d %s", width, theme)
+		require.LessOrEqual(t, browser.Run[int](tab, `document.documentElement.scrollWidth`), width, "it is not wider than the screen")
+	}
+	tab.Go("/console/chat/" + conversation + "?tools=all&file=" + file)
+	tab.Sees("main", "This call acts")
+	browser.Run[bool](tab, `(() => { for (const n of document.querySelectorAll('main details')) n.open = true; document.querySelector('.cite a').focus(); return true })()`)
+	tab.Sees(".passage", "The sky is blue.")
+	for _, width := range []int{1440, 390} {
+		look(width, "light")
+		look(width, "dark")
+	}
+	tab.Pictures("chat-all-open")
+	goOn := make(chan struct{})
+	b.model.says(func(asked) []piece { return []piece{{text: "It comes"}, {pause: goOn}} })
+	tab.Put("#message", "Which one?")
+	tab.Press("#composer", "Send")
+	tab.Sees(".answer .parts", "It comes")
+	look(390, "dark")
+	look(1440, "light")
+	close(goOn)
+	ended(tab)
 }

@@ -1,6 +1,7 @@
 package pages
 
 import (
+	"encoding/json"
 	"net/http"
 	"net/url"
 	"strings"
@@ -27,7 +28,17 @@ func everywhere(t *testing.T, b *bundle, u person, word string) map[string]place
 		"/console/sign-in":                       {"/console/sign-in", "Sign in"},
 		"/console/enter":                         {"", ""}, // a script sends it on
 		"/console/sign-in/with/{provider}":       {"", ""},
-		"/console/sign-in/{state}/auth/callback": {"/console/sign-in/x/auth/callback?error=" + word, "begin again"},
+		"/console/sign-in/{state}/auth/callback": {"/console/sign-in/x/auth/callback?error=" + url.QueryEscape(word), "begin again"},
+		"/console/tools":                         {"/console/tools", word},
+		"/console/tools/new":                     {"/console/tools/new", "Register"},
+		"/console/tools/review":                  {"/console/tools/review", ""},
+		"/console/tools/consent":                 {"/console/tools/consent?error=" + url.QueryEscape(word), "says no"},
+		"/console/tools/{tool}":                  {"/console/tools/" + ids["tool"], word},
+		"/console/tools/{tool}/call":             {"/console/tools/" + ids["tool"] + "/call?method=echo", word},
+		"/console/tools/{tool}/edit":             {"/console/tools/" + ids["tool"] + "/edit", word},
+		"/console/tools/{tool}/history":          {"/console/tools/" + ids["tool"] + "/history", "approved"},
+		"/console/tools/{tool}/review":           {"/console/tools/" + ids["pending"] + "/review", word},
+		"/console/receipts/{receipt}":            {"/console/receipts/" + ids["job"], "ed25519:"},
 		"/console/jobs":                          {"/console/jobs", "echo"},
 		"/console/jobs/waiting":                  {"/console/jobs/waiting", word},
 		"/console/jobs/dead":                     {"/console/jobs/dead", "no such city"},
@@ -57,18 +68,8 @@ func everywhere(t *testing.T, b *bundle, u person, word string) map[string]place
 		"/console/files/{file}":                  {"/console/files/" + ids["file"], word},
 		"/console/files/{file}/content":          {"", ""},
 		"/console/files/{file}/text":             {"", ""},
-		"/console/tools":                         {"/console/tools?of=mine", word},
-		"/console/tools/new":                     {"/console/tools/new", "Register"},
-		"/console/tools/review":                  {"/console/tools/review", "review"},
-		"/console/tools/consent":                 {"", ""},
-		"/console/tools/{tool}":                  {"/console/tools/" + ids["tool"], word},
-		"/console/tools/{tool}/call":             {"/console/tools/" + ids["tool"] + "/call?method=echo", "echo"},
-		"/console/tools/{tool}/edit":             {"/console/tools/" + ids["tool"] + "/edit", "Save"},
-		"/console/tools/{tool}/history":          {"/console/tools/" + ids["tool"] + "/history", "approved"},
-		"/console/tools/{tool}/review":           {"/console/tools/" + ids["pending"] + "/review", "echo"},
-		"/console/receipts/{receipt}":            {"/console/receipts/" + ids["job"], "credits"},
 		"/console/chat":                          {"/console/chat", "Conversations"},
-		"/console/chat/files":                    {"", ""},
+		"/console/chat/files":                    {"/console/chat/files?file=" + ids["file"], "Attached"},
 		"/console/chat/{conversation}":           {"/console/chat/" + ids["conversation"], word},
 		"/console/chat/{conversation}/export":    {"", ""},
 	}
@@ -98,11 +99,30 @@ func (b *bundle) fill(t *testing.T, u person, word string) map[string]string {
 	pending := u.Do(t, http.MethodPost, "/tools", object{"name": word, "gateway_url": b.tools.URL + "/mcp", "description": word})
 	require.Equal(t, http.StatusCreated, pending.Status, pending)
 	ids["pending"] = pending.Text("data.tool_id")
-	b.model.says(func(asked) []piece { return []piece{{text: word}} })
-	talked := u.keyed(t).Do(t, http.MethodPost, "/chat", object{"message": word})
-	require.Equal(t, http.StatusOK, talked.Status, talked)
-	ids["conversation"] = talked.Text("data.conversationId")
+	ids["conversation"] = b.talk(t, u, word, ids["tool"], ids["file"])
 	return ids
+}
+
+// talk leads a conversation about a file, in which a call of the tool waits for a word.
+func (b *bundle) talk(t *testing.T, u person, word, tool, file string) (conversation string) {
+	t.Helper()
+	u.keyed(t)
+	slug := u.Do(t, http.MethodGet, "/tools/"+tool, nil).Text("data.slug")
+	arguments, err := json.Marshal(object{"text": word})
+	require.NoError(t, err)
+	b.model.says(func(in asked) []piece {
+		if in.N == 0 {
+			return []piece{{text: "# " + word + "\n\n" + word + " [1]\n\n```\n" + word + "\n```\n\n| " + word + " |\n|---|\n| x |\n"}}
+		}
+		return []piece{{text: word}, {calls: []wish{{slug + "__echo", string(arguments)}}}}
+	})
+	said := u.Do(t, http.MethodPost, "/chat", object{"message": word, "fileIds": []string{file}})
+	require.Equal(t, http.StatusOK, said.Status, said)
+	conversation = said.Text("data.conversationId")
+	said = u.Do(t, http.MethodPost, "/chat", object{"message": word, "conversationId": conversation, "tools": []string{tool}})
+	require.Equal(t, http.StatusOK, said.Status, said)
+	require.NotEmpty(t, said.Text("data.confirmations.0.id"), said)
+	return conversation
 }
 
 // allPlaces are everywhere's, in their order; a page that is missing there fails the test.

@@ -129,7 +129,7 @@ func TestOtherSites(t *testing.T) {
 
 	evil := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/html")
-		fmt.Fprintf(w, `<iframe id=frame src="%[1]s/console/jobs/%[2]s"></iframe><form method=post target=out action="%[1]s/console/jobs/%[2]s/cancel"><input name=for value="%[3]s"></form><iframe name=out></iframe><script>document.forms[0].submit()</script>`, b.world.Gateway, job, organization)
+		fmt.Fprintf(w, `<link rel=icon href="data:,"><iframe id=frame src="%[1]s/console/jobs/%[2]s"></iframe><form method=post target=out action="%[1]s/console/jobs/%[2]s/cancel"><input name=for value="%[3]s"></form><iframe name=out></iframe><script>document.forms[0].submit()</script>`, b.world.Gateway, job, organization)
 	}))
 	t.Cleanup(evil.Close)
 	tab := b.enter(t, ada)

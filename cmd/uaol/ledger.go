@@ -153,27 +153,25 @@ func verify(cmd *cobra.Command, source ledger.Source, options ledger.Options, as
 	return err
 }
 
-// headsOf reads published heads; without any file named, that of the settings.
+// headsOf reads published heads; without any file named, those that the settings keep.
 func headsOf(files []string) (heads []chain.Head, err error) {
-	optional := len(files) == 0
-	if optional {
+	if len(files) == 0 {
 		env, err := config.Read()
 		if err != nil {
 			return nil, err
 		}
 		cfg, err := config.Parse[ledger.Config](env)
-		if err != nil || cfg.File == "" {
+		if err != nil {
 			return nil, err
 		}
-		files = []string{cfg.File}
+		return ledger.Kept(cfg)
 	}
 	for _, name := range files {
 		found, err := ledger.Heads(name)
 		switch {
-		case optional && errors.Is(err, os.ErrNotExist):
 		case err != nil:
 			return nil, fmt.Errorf("%s: %w", name, err)
-		case len(found) == 0 && !optional:
+		case len(found) == 0:
 			return nil, fmt.Errorf("%s: there is no head in it", name)
 		}
 		heads = append(heads, found...)

@@ -3,6 +3,7 @@ package config
 import (
 	"reflect"
 	"sort"
+	"strings"
 )
 
 // Setting is one variable as people see it in `uaol config` and .env.example.
@@ -12,9 +13,13 @@ type Setting struct {
 	Doc      string
 	Want     string
 	Secret   bool
+	Part     string // of the program that reads it, such as "postgres" or "billing/ledger"
 
 	field string
 }
+
+// Settings are all that any process reads.
+type Settings []Setting
 
 // Describe lists the settings that the given config structs read, by name.
 func Describe(structs ...any) []Setting {
@@ -72,10 +77,17 @@ func settings(t reflect.Type) []Setting {
 			Doc:      field.Tag.Get("doc"),
 			Want:     want,
 			Secret:   field.Tag.Get("secret") == "true",
+			Part:     partOf(t),
 			field:    field.Name,
 		})
 	}
 	return found
+}
+
+// partOf is a struct's package, without the directories that all have.
+func partOf(t reflect.Type) string {
+	part := strings.TrimPrefix(t.PkgPath(), "uaol/")
+	return strings.TrimPrefix(strings.TrimPrefix(part, "providers/"), "services/")
 }
 
 var wants = map[string]string{

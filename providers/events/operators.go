@@ -49,10 +49,13 @@ func (f Filter) args() []any {
 	return []any{f.Since, f.Until, f.Type, string(f.State), postgres.UUIDs(f.IDs)}
 }
 
+// storedColumns are a Stored's.
+const storedColumns = `event_id, type, subject, organization_id, data, created_at, published_at, refused,
+	CASE WHEN refused IS NOT NULL THEN 'dead' WHEN published_at IS NULL THEN 'waiting' ELSE 'published' END AS state`
+
 // List gives the newest events that a filter chooses, the newest first.
 func (o Outbox) List(ctx context.Context, q postgres.Querier, f Filter, limit int) ([]Stored, error) {
-	found, err := postgres.All[Stored](ctx, q, "SELECT event_id, type, subject, organization_id, data, created_at, published_at, refused,"+`
-		CASE WHEN refused IS NOT NULL THEN 'dead' WHEN published_at IS NULL THEN 'waiting' ELSE 'published' END AS state FROM `+o.table+
+	found, err := postgres.All[Stored](ctx, q, "SELECT "+storedColumns+" FROM "+o.table+
 		" WHERE"+matches+" ORDER BY created_at DESC, event_id DESC LIMIT $6", append(f.args(), limit)...)
 	for i := range found {
 		found[i].Service = o.service

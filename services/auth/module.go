@@ -175,6 +175,7 @@ type routesParams struct {
 	Config    Config
 	Current   *migrations.Current // the first admin needs its tables
 	Pool      *pgxpool.Pool
+	Outlet    events.Outlet
 	Log       *zap.Logger
 	Lifecycle fx.Lifecycle
 }
@@ -202,5 +203,6 @@ func routes(p routesParams) httpserver.Out {
 		api.Internal("/internal/auth/record", p.Handler.audit.record))
 	operations = append(operations, p.ModelKeys.Internal()...)
 	operations = append(operations, events.NewOutbox(services.Auth).Operations(services.Auth, p.Pool)...)
+	operations = append(operations, events.NewOutbox(services.Auth).Administration(p.Pool, p.Outlet)...)
 	return httpserver.Out{Routes: httpserver.Routes{Service: services.Auth, Operations: operations}}
 }

@@ -161,12 +161,4 @@ func (r *Repository) ensureKey(ctx context.Context, tx pgx.Tx, account Account, 
 	return err
 }
 
-func (r *Repository) makeAdmin(ctx context.Context, tx pgx.Tx, account Account) error {
-	n, err := postgres.Exec(ctx, tx, `UPDATE uaol_auth.accounts SET admin = true, updated_at = now() WHERE account_id = $1 AND NOT admin`, account.ID)
-	if err != nil || n == 0 {
-		return err
-	}
-	return r.outbox.Append(ctx, tx, accessChanged(account.ID, account.Organization))
-}
-
 func newID() uuid.UUID { return uuid.Must(uuid.NewV7()) }

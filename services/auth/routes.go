@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"uaol/providers/api"
+	"uaol/providers/events"
 	"uaol/services"
 	"uaol/services/auth/modelkeys"
 	"uaol/services/auth/oauth"
@@ -31,11 +32,12 @@ func NewHandler(service *Service, audit *AuditLog, signIns *SignIns, consents *o
 
 // Operations is auth's part of the API, as data.
 func Operations() []api.Operation {
-	return slices.Concat((*Handler)(nil).operations(), modelkeys.Operations(), teams.Operations(), (*ProfileHandler)(nil).operations(), oauth.Operations())
+	return slices.Concat((*Handler)(nil).operations(), modelkeys.Operations(), teams.Operations(), (*ProfileHandler)(nil).operations(), oauth.Operations(),
+		events.NewOutbox(services.Auth).Administration(nil, events.Outlet{}))
 }
 
 func (h *Handler) operations() []api.Operation {
-	return append(h.signInOperations(), []api.Operation{
+	return slices.Concat(h.signInOperations(), h.accountOperations(), []api.Operation{
 		api.Post("/auth/register", "Make an account", h.register, api.Bare("/register"), api.Allow(api.Public),
 			api.Status(http.StatusCreated), api.Says("body.email", "Email is required"), api.Audited("account.register")),
 		api.Post("/auth/login", "Get a token for an API key, a password or a sign-in link", h.login, api.Bare("/login"), api.Allow(api.Public), api.Audited("session.begin")),
@@ -60,10 +62,12 @@ func (h *Handler) operations() []api.Operation {
 
 		api.Get("/audit", "The audit log, newest first", h.acts, api.Allow(api.Admin), api.Needs("")),
 		api.Raw(http.MethodGet, "/audit/export", "The audit log as JSON lines", h.exportActs, api.Allow(api.Admin), api.Needs(""), api.Audited("audit.export")),
-	}...)
+	})
 }
 
-type userBody struct {
+// UserBody is an account as the API shows it. It is exported because only the fields of
+// embedded types that are can be described.
+type UserBody struct {
 	ID      uuid.UUID    `json:"id"`
 	Email   string       `json:"email"`
 	Tier    billing.Tier `json:"subscriptionTier"`
@@ -71,8 +75,8 @@ type userBody struct {
 	APIKey  string       `json:"apiKey,omitempty" doc:"shown only this once"`
 }
 
-func newUserBody(c services.Caller, b billing.Balance) userBody {
-	return userBody{ID: c.Account, Email: c.Email, Tier: b.Tier, Credits: strconv.FormatInt(b.Available, 10)}
+func newUserBody(c services.Caller, b billing.Balance) UserBody {
+	return UserBody{ID: c.Account, Email: c.Email, Tier: b.Tier, Credits: strconv.FormatInt(b.Available, 10)}
 }
 
 type registerInput struct {
@@ -86,7 +90,7 @@ type registerInput struct {
 
 type registeredBody struct {
 	Token string   `json:"token"`
-	User  userBody `json:"user"`
+	User  UserBody `json:"user"`
 }
 
 func (h *Handler) register(ctx context.Context, _ services.Caller, in *registerInput) (api.Data[registeredBody], error) {
@@ -139,11 +143,11 @@ func (h *Handler) logout(ctx context.Context, caller services.Caller, _ *struct{
 }
 
 type meBody struct {
-	userBody
+	UserBody
 	Admin bool `json:"admin,omitempty" doc:"a platform admin"`
 }
 
 func (h *Handler) me(ctx context.Context, caller services.Caller, _ *struct{}) (api.Data[meBody], error) {
 	balance, err := h.service.Me(ctx, caller)
-	return api.OK(meBody{userBody: newUserBody(caller, balance), Admin: caller.Admin()}), err
+	return api.OK(meBody{UserBody: newUserBody(caller, balance), Admin: caller.Admin()}), err
 }

@@ -55,7 +55,7 @@ func (h *ProfileHandler) operations() []api.Operation {
 }
 
 type profileBody struct {
-	userBody
+	UserBody
 	CreatedAt     services.Time `json:"createdAt"`
 	Name          *string       `json:"name"`
 	EmailVerified bool          `json:"emailVerified" doc:"somebody proved that the address is theirs"`
@@ -63,7 +63,7 @@ type profileBody struct {
 
 func (h *ProfileHandler) profile(ctx context.Context, caller services.Caller, _ *struct{}) (api.Data[profileBody], error) {
 	account, balance, err := h.profiles.service.Profile(ctx, caller)
-	body := profileBody{userBody: newUserBody(caller, balance), CreatedAt: account.CreatedAt, Name: account.Name, EmailVerified: account.EmailVerified != nil}
+	body := profileBody{UserBody: newUserBody(caller, balance), CreatedAt: account.CreatedAt, Name: account.Name, EmailVerified: account.EmailVerified != nil}
 	if account.Email != nil {
 		body.Email = *account.Email // the caller's may be some seconds old
 	}

@@ -219,7 +219,7 @@ func ensureAdmin(ctx context.Context, r *Repository, email, key string) error {
 					return err
 				}
 			}
-			if err := r.makeAdmin(ctx, tx, account); err != nil {
+			if _, err := r.setAdmin(ctx, tx, account, true); err != nil {
 				return err
 			}
 			if err := r.recordCommand(ctx, tx, "admin.create", account); err != nil {

@@ -1,6 +1,7 @@
 package billing
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -29,7 +30,7 @@ var Module = fx.Module("billing",
 	config.For[payments.Config](),
 	config.For[FrontendConfig](),
 	config.For[ledger.Config](),
-	fx.Provide(fx.Private, repository, NewService, NewHandler, NewSweeper, NewPaid, NewReceipts, newPayments, signer,
+	fx.Provide(fx.Private, repository, NewService, NewHandler, NewSweeper, NewPaid, NewReceipts, newPayments, signer, NewLedgerHandler,
 		ledger.NewPublisher, ledger.NewSealer),
 	fx.Provide(local, routes, loops, sealing, pruning, fx.Annotate(keeper, fx.ResultTags(`group:"keepers"`))),
 )
@@ -76,9 +77,10 @@ func remoteKeeper(cfg ClientConfig, tokens *peers.Tokens) services.Custody {
 	return services.Custody{Service: services.Billing, Keeper: client, Missing: err}
 }
 
-func routes(h *Handler, pool *pgxpool.Pool) httpserver.Out {
-	operations := append(h.operations(), h.internal()...)
+func routes(h *Handler, books *LedgerHandler, pool *pgxpool.Pool, outlet events.Outlet) httpserver.Out {
+	operations := slices.Concat(h.operations(), books.operations(), h.internal())
 	operations = append(operations, events.NewOutbox(services.Billing).Operations(services.Billing, pool)...)
+	operations = append(operations, events.NewOutbox(services.Billing).Administration(pool, outlet)...)
 	return httpserver.Out{Routes: httpserver.Routes{Service: services.Billing, Operations: operations}}
 }
 

@@ -8,8 +8,10 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"uaol/providers/events"
 	"uaol/providers/peers/peerstest"
 	"uaol/services"
+	"uaol/services/billing/ledger"
 )
 
 // TestKeeper runs the interface's contract over both of its bodies.
@@ -23,7 +25,7 @@ func TestKeeper(t *testing.T) {
 	t.Run("remote", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
-		url := peerstest.Serve(t, routes(b.handler(t), b.pool).Routes.Operations...)
+		url := peerstest.Serve(t, routes(b.handler(t), b.shelf(t, ledger.Config{}).LedgerHandler, b.pool, events.Outlet{}).Routes.Operations...)
 		custody := remoteKeeper(ClientConfig{URL: url}, peerstest.Tokens(t))
 		require.NoError(t, custody.Missing)
 		keeperContract(t, b, custody.Keeper)

@@ -2,9 +2,11 @@ package billing
 
 import (
 	"context"
+	"slices"
 	"strconv"
 
 	"uaol/providers/api"
+	"uaol/providers/events"
 	"uaol/services"
 	"uaol/services/billing/payments"
 )
@@ -23,7 +25,10 @@ func NewHandler(service *Service, accounts AccountDirectory, payments *payments.
 }
 
 // Operations is billing's part of the API, as data.
-func Operations() []api.Operation { return (*Handler)(nil).operations() }
+func Operations() []api.Operation {
+	return slices.Concat((*Handler)(nil).operations(), (*LedgerHandler)(nil).operations(),
+		events.NewOutbox(services.Billing).Administration(nil, events.Outlet{}))
+}
 
 func (h *Handler) operations() []api.Operation {
 	return append(h.paymentOperations(), []api.Operation{

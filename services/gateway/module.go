@@ -30,7 +30,7 @@ import (
 var Module = fx.Module("gateway",
 	logging.Named("gateway"),
 	config.For[speech.Config](), config.For[chat.Config](),
-	fx.Provide(fx.Private, places, NewUpstreams, NewHandler, voice, speech.NewHandler, chat.NewService, chat.NewHandler),
+	fx.Provide(fx.Private, places, NewUpstreams, NewHandler, NewConfigurationHandler, voice, speech.NewHandler, chat.NewService, chat.NewHandler),
 	fx.Provide(routes, pages, rates),
 )
 
@@ -59,8 +59,8 @@ func places(a addresses) []Place {
 	}
 }
 
-func routes(h *Handler, talk *chat.Handler, voice *speech.Handler, log *zap.Logger) httpserver.Out {
-	operations := slices.Concat(h.operations(), talk.Operations(), voice.Operations())
+func routes(h *Handler, configuration *ConfigurationHandler, talk *chat.Handler, voice *speech.Handler, log *zap.Logger) httpserver.Out {
+	operations := slices.Concat(h.operations(), configuration.Operations(), talk.Operations(), voice.Operations())
 	for _, u := range h.upstreams {
 		f := newForwarder(u.Peer, log)
 		for _, op := range u.Operations {

@@ -27,7 +27,7 @@ func NewHandler(identity httpserver.Identity, checks *health.Checks, upstreams U
 
 // Operations is the gateway's own part of the API, as data.
 func Operations() []api.Operation {
-	return slices.Concat((*Handler)(nil).operations(), (*chat.Handler)(nil).Operations(), (*speech.Handler)(nil).Operations())
+	return slices.Concat((*Handler)(nil).operations(), (*chat.Handler)(nil).Operations(), (*speech.Handler)(nil).Operations(), (*ConfigurationHandler)(nil).Operations())
 }
 
 func (h *Handler) operations() []api.Operation {

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"uaol/providers/api"
+	"uaol/providers/events"
 	"uaol/services"
 	"uaol/services/proxy"
 )
@@ -35,7 +36,7 @@ func (b *bench) listen(t testing.TB, job uuid.UUID, after string) *listening {
 	t.Helper()
 	gin.SetMode(gin.ReleaseMode)
 	router := gin.New()
-	api.Mount(router, api.Guards{Authenticator: known{}}, true, routes(NewHandler(b.service), b.pool).Routes.Operations...)
+	api.Mount(router, api.Guards{Authenticator: known{}}, true, routes(NewHandler(b.service), b.pool, events.Outlet{}).Routes.Operations...)
 	server := httptest.NewServer(router)
 	ctx, cancel := context.WithCancel(t.Context())
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, server.URL+"/jobs/"+job.String()+"/events", nil)
@@ -133,7 +134,7 @@ func TestEventsTellOfAllThatBecomesOfAJob(t *testing.T) {
 	request.Header.Set("Authorization", "Bearer "+uuid.NewString())
 	w := httptest.NewRecorder()
 	router := gin.New()
-	api.Mount(router, api.Guards{Authenticator: known{}}, true, routes(NewHandler(b.service), b.pool).Routes.Operations...)
+	api.Mount(router, api.Guards{Authenticator: known{}}, true, routes(NewHandler(b.service), b.pool, events.Outlet{}).Routes.Operations...)
 	router.ServeHTTP(w, request)
 	require.Equal(t, http.StatusForbidden, w.Code)
 }

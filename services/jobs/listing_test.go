@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"uaol/providers/api"
+	"uaol/providers/events"
 	"uaol/services"
 )
 
@@ -60,7 +61,7 @@ func TestListsByStatus(t *testing.T) {
 	}
 	gin.SetMode(gin.ReleaseMode)
 	router := gin.New()
-	api.Mount(router, api.Guards{Authenticator: known{}}, true, routes(NewHandler(b.service), b.pool).Routes.Operations...)
+	api.Mount(router, api.Guards{Authenticator: known{}}, true, routes(NewHandler(b.service), b.pool, events.Outlet{}).Routes.Operations...)
 	ask := func(query string) (int, map[string]any) {
 		request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/jobs"+query, nil)
 		request.Header.Set("Authorization", "Bearer "+id.String())

@@ -58,7 +58,7 @@ func remoteKeeper(cfg ClientConfig, tokens *peers.Tokens) services.Custody {
 	return services.Custody{Service: services.Jobs, Keeper: client, Missing: err}
 }
 
-func routes(h *Handler, pool *pgxpool.Pool) httpserver.Out {
+func routes(h *Handler, pool *pgxpool.Pool, outlet events.Outlet) httpserver.Out {
 	operations := append(h.operations(),
 		api.Internal("/internal/jobs/ended", h.service.Ended),
 		api.Internal("/internal/jobs/runnable", h.service.Runnable),
@@ -69,6 +69,7 @@ func routes(h *Handler, pool *pgxpool.Pool) httpserver.Out {
 		api.Internal("/internal/jobs/export", h.service.Export),
 		api.Internal("/internal/jobs/erase", services.ErasedBy(h.service)))
 	operations = append(operations, events.NewOutbox(services.Jobs).Operations(services.Jobs, pool)...)
+	operations = append(operations, events.NewOutbox(services.Jobs).Administration(pool, outlet)...)
 	return httpserver.Out{Routes: httpserver.Routes{Service: services.Jobs, Operations: operations}}
 }
 

@@ -24,7 +24,7 @@ func TestKeeper(t *testing.T) {
 	t.Run("remote", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
-		url := peerstest.Serve(t, routes(NewHandler(b.service), b.pool).Routes.Operations...)
+		url := peerstest.Serve(t, routes(NewHandler(b.service), b.pool, events.Outlet{}).Routes.Operations...)
 		custody := remoteKeeper(ClientConfig{URL: url}, peerstest.Tokens(t))
 		require.NoError(t, custody.Missing)
 		keeperContract(t, b, custody.Keeper)

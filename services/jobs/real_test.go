@@ -18,6 +18,7 @@ import (
 	"go.uber.org/zap"
 
 	"uaol/providers/api"
+	"uaol/providers/events"
 	"uaol/providers/peers/peerstest"
 	"uaol/providers/upstream"
 	"uaol/services"
@@ -217,7 +218,7 @@ func TestJobDirectory(t *testing.T) {
 			b := setup(t)
 			var directory billing.JobDirectory = b.service
 			if body == "remote" {
-				client, err := NewClient(ClientConfig{URL: peerstest.Serve(t, routes(NewHandler(b.service), b.pool).Routes.Operations...)}, peerstest.Tokens(t))
+				client, err := NewClient(ClientConfig{URL: peerstest.Serve(t, routes(NewHandler(b.service), b.pool, events.Outlet{}).Routes.Operations...)}, peerstest.Tokens(t))
 				require.NoError(t, err)
 				t.Cleanup(client.peer.Close)
 				directory = client
@@ -258,7 +259,7 @@ func TestRoutes(t *testing.T) {
 	b := setup(t)
 	gin.SetMode(gin.ReleaseMode)
 	router := gin.New()
-	api.Mount(router, api.Guards{Authenticator: known{}}, true, routes(NewHandler(b.service), b.pool).Routes.Operations...)
+	api.Mount(router, api.Guards{Authenticator: known{}}, true, routes(NewHandler(b.service), b.pool, events.Outlet{}).Routes.Operations...)
 	me := uuid.New()
 	b.caller = services.Caller{Account: me, Organization: me, Role: services.RoleUser, OrgRole: services.OrgOwner, Personal: true}
 	ask := func(who, method, path, body string) (int, map[string]any) {

@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"uaol/providers/events"
 	"uaol/providers/peers/peerstest"
 	"uaol/services"
 	"uaol/services/proxy"
@@ -23,7 +24,7 @@ func TestRunner(t *testing.T) {
 	t.Run("remote", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
-		client, err := NewClient(ClientConfig{URL: peerstest.Serve(t, routes(NewHandler(b.service), b.pool).Routes.Operations...)}, peerstest.Tokens(t))
+		client, err := NewClient(ClientConfig{URL: peerstest.Serve(t, routes(NewHandler(b.service), b.pool, events.Outlet{}).Routes.Operations...)}, peerstest.Tokens(t))
 		require.NoError(t, err)
 		t.Cleanup(client.peer.Close)
 		runnerContract(t, b, client)

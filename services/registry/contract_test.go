@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"uaol/providers/events"
 	"uaol/providers/peers/peerstest"
 	"uaol/services"
 	"uaol/services/registry/credentials"
@@ -24,7 +25,7 @@ func TestCatalog(t *testing.T) {
 	t.Run("remote", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
-		url := peerstest.Serve(t, routes(b.handler, nil, b.pool).Routes.Operations...)
+		url := peerstest.Serve(t, routes(b.handler, nil, b.pool, events.Outlet{}).Routes.Operations...)
 		client, err := NewClient(ClientConfig{URL: url}, peerstest.Tokens(t))
 		require.NoError(t, err)
 		t.Cleanup(client.peer.Close)

@@ -119,7 +119,7 @@ func remoteKeeper(cfg ClientConfig, tokens *peers.Tokens) services.Custody {
 	return services.Custody{Service: services.Registry, Keeper: client, Missing: err}
 }
 
-func routes(h *Handler, c *credentials.Handler, pool *pgxpool.Pool) httpserver.Out {
+func routes(h *Handler, c *credentials.Handler, pool *pgxpool.Pool, outlet events.Outlet) httpserver.Out {
 	people := everything{h.service, c.Service()}
 	operations := slices.Concat(h.operations(), h.importOperations(), c.Operations())
 	operations = append(operations,
@@ -132,6 +132,7 @@ func routes(h *Handler, c *credentials.Handler, pool *pgxpool.Pool) httpserver.O
 		api.Internal("/internal/registry/export", people.Export),
 		api.Internal("/internal/registry/erase", services.ErasedBy(people)))
 	operations = append(operations, events.NewOutbox(services.Registry).Operations(services.Registry, pool)...)
+	operations = append(operations, events.NewOutbox(services.Registry).Administration(pool, outlet)...)
 	return httpserver.Out{Routes: httpserver.Routes{Service: services.Registry, Operations: operations}}
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"uaol/providers/events"
 	"uaol/providers/peers/peerstest"
 	"uaol/services"
 )
@@ -23,7 +24,7 @@ func TestKeeper(t *testing.T) {
 	t.Run("remote", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
-		url := peerstest.Serve(t, routes(b.handler, nil, b.pool).Routes.Operations...)
+		url := peerstest.Serve(t, routes(b.handler, nil, b.pool, events.Outlet{}).Routes.Operations...)
 		custody := remoteKeeper(ClientConfig{URL: url}, peerstest.Tokens(t))
 		require.NoError(t, custody.Missing)
 		keeperContract(t, b, custody.Keeper)

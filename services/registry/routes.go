@@ -17,6 +17,7 @@ import (
 	"github.com/google/uuid"
 
 	"uaol/providers/api"
+	"uaol/providers/events"
 	"uaol/providers/upstream"
 	"uaol/services"
 	"uaol/services/registry/credentials"
@@ -35,7 +36,8 @@ func NewHandler(service *Service, showcase *Showcase) *Handler {
 
 // Operations is the registry's part of the API, as data.
 func Operations() []api.Operation {
-	return slices.Concat((*Handler)(nil).operations(), (*Handler)(nil).importOperations(), (*Subregistry)(nil).operations(), (*credentials.Handler)(nil).Operations())
+	return slices.Concat((*Handler)(nil).operations(), (*Handler)(nil).importOperations(), (*Subregistry)(nil).operations(), (*credentials.Handler)(nil).Operations(),
+		events.NewOutbox(services.Registry).Administration(nil, events.Outlet{}))
 }
 
 const required = "Name and gateway_url are required"

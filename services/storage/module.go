@@ -161,7 +161,7 @@ func OpenShelf(ctx context.Context, process config.Process, cfg s3.Config) (*blo
 	return shelf, nil
 }
 
-func routes(h *Handler, texts *library.Handler, talks *conversations.Handler, book conversations.Book, consult library.Library, e *Everything, pool *pgxpool.Pool) httpserver.Out {
+func routes(h *Handler, texts *library.Handler, talks *conversations.Handler, book conversations.Book, consult library.Library, e *Everything, pool *pgxpool.Pool, outlet events.Outlet) httpserver.Out {
 	operations := slices.Concat(h.operations(), texts.Operations(), talks.Operations())
 	operations = append(operations,
 		api.Internal("/internal/storage/begin", book.Begin),
@@ -175,6 +175,7 @@ func routes(h *Handler, texts *library.Handler, talks *conversations.Handler, bo
 		api.Internal("/internal/storage/export", e.Export),
 		api.Internal("/internal/storage/erase", services.ErasedBy(e)))
 	operations = append(operations, events.NewOutbox(services.Storage).Operations(services.Storage, pool)...)
+	operations = append(operations, events.NewOutbox(services.Storage).Administration(pool, outlet)...)
 	return httpserver.Out{Routes: httpserver.Routes{Service: services.Storage, Operations: operations}}
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"uaol/providers/api"
+	"uaol/providers/events"
 	"uaol/services"
 	"uaol/services/storage/conversations"
 	"uaol/services/storage/library"
@@ -28,7 +29,8 @@ func NewHandler(service *Service, library *library.Service) *Handler {
 
 // Operations is storage's part of the API, as data.
 func Operations() []api.Operation {
-	return slices.Concat((*Handler)(nil).operations(), (*library.Handler)(nil).Operations(), (*conversations.Handler)(nil).Operations())
+	return slices.Concat((*Handler)(nil).operations(), (*library.Handler)(nil).Operations(), (*conversations.Handler)(nil).Operations(),
+		events.NewOutbox(services.Storage).Administration(nil, events.Outlet{}))
 }
 
 const (

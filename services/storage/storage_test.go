@@ -25,6 +25,7 @@ import (
 	"uaol/providers/blobs"
 	"uaol/providers/config"
 	"uaol/providers/embeddings"
+	"uaol/providers/events"
 	"uaol/providers/keyring"
 	"uaol/providers/postgres/pgtest"
 	"uaol/services"
@@ -83,7 +84,7 @@ func setupOn(t testing.TB, shelf *blobs.Shelf) *bench {
 
 // routes are all operations, those between services too.
 func (b *bench) routes() []api.Operation {
-	return routes(NewHandler(b.service, b.library), library.NewHandler(b.library), conversations.NewHandler(b.talks), b.talks, b.library, b.everything, b.pool).Routes.Operations
+	return routes(NewHandler(b.service, b.library), library.NewHandler(b.library), conversations.NewHandler(b.talks), b.talks, b.library, b.everything, b.pool, events.Outlet{}).Routes.Operations
 }
 
 const (

@@ -122,10 +122,11 @@ func (v *visit) chatView(data chatData) (view, error) {
 	if data.ID != "" {
 		things = append(things, func() error { return v.readChat(&data) })
 	}
+	id := data.ID
 	whole := !strings.HasPrefix(v.r.Header.Get("Accept"), "text/event-stream") && v.r.Header.Get("HX-Target") != "said"
 	if whole {
 		things = append(things,
-			func() error { return v.conversations(&data) },
+			func() (err error) { data.Conversations, data.More, err = v.conversations(id); return err },
 			func() error { return v.get("/chat/options", &data.Options) },
 			func() (err error) { data.Attached, err = v.attachments(data.Set.Files); return err })
 	}
@@ -167,12 +168,13 @@ func (d chatData) Unattached() (files []attachment) {
 	return files
 }
 
-func (v *visit) conversations(data *chatData) error {
-	next, err := v.list(path(some("limit", "30", "cursor", v.asked("cursor")), "chat", "conversations"), &data.Conversations)
+// conversations lists them, and says where the page of this one lists further ones.
+func (v *visit) conversations(of string) (found []conversation, more string, err error) {
+	next, err := v.list(path(some("limit", "30", "cursor", v.asked("cursor")), "chat", "conversations"), &found)
 	if next != "" {
-		data.More = chatPath(data.ID, some("cursor", next))
+		more = chatPath(of, some("cursor", next))
 	}
-	return err
+	return found, more, err
 }
 
 // chatPath is the page of a conversation, or of a new one.

@@ -109,9 +109,6 @@ func sayingOf(form url.Values) (saying, error) {
 // say sends a message and waits for its answer: for who has no scripts. It goes on when
 // the browser leaves, as it does when a button is pressed twice.
 func say(v *visit) error {
-	if err := v.r.ParseForm(); err != nil {
-		return badForm(err)
-	}
 	in, err := sayingOf(v.r.PostForm)
 	data := chatData{conversation: conversation{ID: in.Conversation, Title: newChat}, Set: settingsOf(v.r.PostForm), Draft: in.Message}
 	if err != nil {

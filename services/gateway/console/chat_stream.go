@@ -19,9 +19,6 @@ import (
 // script: begun, tool, done and error have parts of the page, whose elements take the
 // place of those with their ids; delta has a text, as JSON.
 func sayStreamed(v *visit) error {
-	if err := v.r.ParseForm(); err != nil {
-		return badForm(err)
-	}
 	in, err := sayingOf(v.r.PostForm)
 	if err != nil {
 		return err
@@ -132,7 +129,9 @@ func (s *speech) done() error {
 // longer wait for anything.
 func (s *speech) kept() (chatData, error) {
 	data := chatData{conversation: conversation{ID: s.conversation}, Set: settingsOf(s.v.r.PostForm)}
-	err := together(func() error { return s.v.readChat(&data) }, func() error { return s.v.conversations(&data) })
+	err := together(
+		func() error { return s.v.readChat(&data) },
+		func() (err error) { data.Conversations, data.More, err = s.v.conversations(s.conversation); return err })
 	data.Turns = data.Turns[max(len(data.Turns)-2, 0):]
 	return data, err
 }

@@ -8,7 +8,6 @@ import (
 
 	"github.com/klauspost/compress/gzhttp"
 	"go.uber.org/zap"
-	"golang.org/x/sync/errgroup"
 
 	"uaol/providers/api"
 	"uaol/services"
@@ -136,14 +135,15 @@ const maxForm = api.MaxJSON
 func (c *Console) serve(one route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		v := c.visit(w, r)
+		if err := v.readForm(); err != nil {
+			v.failed(err)
+			return
+		}
 		if err := v.enter(one.access); err != nil {
 			v.failed(err)
 			return
 		}
 		if one.act != nil {
-			if !strings.HasPrefix(r.Header.Get("Content-Type"), "multipart/") {
-				r.Body = http.MaxBytesReader(w, r.Body, maxForm)
-			}
 			if err := v.sameOrganization(one); err != nil {
 				v.failed(err)
 			} else if err := one.act(v); err != nil {
@@ -163,6 +163,28 @@ func (c *Console) serve(one route) http.Handler {
 			v.failed(err)
 		}
 	})
+}
+
+// readForm reads the form that was sent, here and once: what a page asks of the API at the
+// same time looks at it. Of files nothing is read; who takes those does that.
+func (v *visit) readForm() error {
+	if v.r.Method != http.MethodPost || v.sendsFiles() {
+		return nil
+	}
+	v.r.Body = http.MaxBytesReader(v.w, v.r.Body, maxForm)
+	err := v.r.ParseForm()
+	var large *http.MaxBytesError
+	if errors.As(err, &large) {
+		return services.Errorf(services.TooLarge, "A form may hold %s at most", bytesText(maxForm))
+	}
+	if err != nil {
+		return badForm(err)
+	}
+	return nil
+}
+
+func (v *visit) sendsFiles() bool {
+	return strings.HasPrefix(v.r.Header.Get("Content-Type"), "multipart/")
 }
 
 // errAnswered is from pages that have answered by themselves, such as by a redirect.
@@ -209,13 +231,18 @@ func (v *visit) failed(err error) {
 		v.signIn(err)
 		return
 	}
-	if status := api.StatusOf(err); status >= http.StatusInternalServerError {
-		v.console.log.Warn("page", zap.String("path", v.r.URL.Path), zap.String("request", services.RequestID(v.r.Context())), zap.Error(err))
-	}
+	v.noteFailure(err)
 	shown := view{Template: "error", Title: "That did not work", Status: api.StatusOf(err), Data: problemOf(err)}
 	if renderErr := v.render(shown); renderErr != nil {
 		v.console.log.Error("page", zap.Error(renderErr))
 		http.Error(v.w, api.MessageOf(err), api.StatusOf(err))
+	}
+}
+
+// noteFailure logs what is the server's fault.
+func (v *visit) noteFailure(err error) {
+	if api.StatusOf(err) >= http.StatusInternalServerError && v.r.Context().Err() == nil {
+		v.console.log.Warn("page", zap.String("path", v.r.URL.Path), zap.String("request", services.RequestID(v.r.Context())), zap.Error(err))
 	}
 }
 
@@ -289,13 +316,4 @@ func (v *visit) know() error {
 		v.who.Organization = organizations[0]
 	}
 	return nil
-}
-
-// together does several things at once, and gives the first error.
-func together(things ...func() error) error {
-	var group errgroup.Group
-	for _, thing := range things {
-		group.Go(thing)
-	}
-	return group.Wait()
 }

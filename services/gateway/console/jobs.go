@@ -134,9 +134,6 @@ type redriven struct {
 }
 
 func redrive(v *visit) error {
-	if err := v.r.ParseForm(); err != nil {
-		return badForm(err)
-	}
 	body := map[string]any{"job_ids": v.r.PostForm["job"]}
 	if input, err := v.json("input"); err != nil {
 		return err

@@ -40,14 +40,17 @@ func (v *visit) live(pageOf func(*visit) (view, error)) {
 		events <-chan struct{}
 	)
 	for {
-		shown, err := pageOf(v)
-		if err != nil { // it says so when the page is opened again
+		var shown view
+		var text []byte
+		err := apart(func() (err error) {
+			if shown, err = pageOf(v); err == nil {
+				text, err = v.livePart(shown)
+			}
+			return err
+		})
+		if err != nil { // the page says why when it is opened again
+			v.noteFailure(err)
 			_ = stream.Write([]byte("event: over\ndata:\n\n"))
-			return
-		}
-		text, err := v.livePart(shown)
-		if err != nil {
-			v.failed(err)
 			return
 		}
 		if sum := sha256.Sum256(text); sum != told {

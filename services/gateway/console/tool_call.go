@@ -91,9 +91,6 @@ func (v *visit) callView(data callData, fields []forms.Field, values forms.Value
 
 // callTool makes the call that a form describes, or shows the form in its other way.
 func callTool(v *visit) error {
-	if err := v.r.ParseForm(); err != nil {
-		return badForm(err)
-	}
 	data, fields, err := v.callable(v.form("method"))
 	if err != nil {
 		return err

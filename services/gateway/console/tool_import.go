@@ -163,10 +163,11 @@ func (v *visit) sendDocument(body map[string]any, document io.Reader, into any) 
 
 // quoting reads a text as what stands between the quotes of JSON.
 type quoting struct {
-	from io.Reader
-	rest []byte // a character of which the end has not been read
-	out  []byte
-	err  error
+	from   io.Reader
+	buffer [32 << 10]byte
+	kept   int // bytes in the buffer, of a character whose end has not been read
+	out    []byte
+	err    error
 }
 
 func (q *quoting) Read(p []byte) (int, error) {
@@ -174,18 +175,16 @@ func (q *quoting) Read(p []byte) (int, error) {
 		if q.err != nil {
 			return 0, q.err
 		}
-		buffer := make([]byte, 32<<10)
-		n := copy(buffer, q.rest)
 		var read int
-		read, q.err = q.from.Read(buffer[n:])
-		text := buffer[:n+read]
+		read, q.err = q.from.Read(q.buffer[q.kept:])
+		text := q.buffer[:q.kept+read]
 		whole := len(text)
 		if q.err == nil {
 			whole = wholeRunes(text)
 		}
-		q.rest = bytes.Clone(text[whole:])
 		quoted, _ := json.Marshal(string(text[:whole])) // a text can always be written
 		q.out = quoted[1 : len(quoted)-1]
+		q.kept = copy(q.buffer[:], text[whole:])
 	}
 	n := copy(p, q.out)
 	q.out = q.out[n:]

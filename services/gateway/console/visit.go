@@ -166,14 +166,8 @@ func some(pairs ...string) url.Values {
 // asked is what the address says.
 func (v *visit) asked(name string) string { return v.r.URL.Query().Get(name) }
 
-// form is what a field of the form that was sent says. Of files that were sent nothing is
-// read; who takes those does that.
-func (v *visit) form(name string) string {
-	if v.r.Method != http.MethodPost || strings.HasPrefix(v.r.Header.Get("Content-Type"), "multipart/") {
-		return ""
-	}
-	return v.r.PostFormValue(name)
-}
+// form is what a field of the form that was sent says.
+func (v *visit) form(name string) string { return v.r.PostForm.Get(name) }
 
 // number reads a whole number of a form; a fault names the field.
 func (v *visit) number(name string) (int64, error) {

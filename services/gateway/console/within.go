@@ -25,6 +25,9 @@ func (t within) RoundTrip(r *http.Request) (*http.Response, error) {
 		r.Body = http.NoBody
 	}
 	r = r.WithContext(ctx)
+	if r.ContentLength == 0 && r.Body != http.NoBody { // as a client knows it; servers say otherwise that nobody knows
+		r.ContentLength = -1
+	}
 	r.RequestURI = r.URL.RequestURI()
 	go func() {
 		defer cancel()

@@ -52,6 +52,20 @@ func TestWithin(t *testing.T) {
 	require.Equal(t, " second", string(rest))
 }
 
+// TestWithinKnowsLengths: a body of unknown length is not taken for none.
+func TestWithinKnowsLengths(t *testing.T) {
+	t.Parallel()
+	for body, length := range map[io.Reader]int64{nil: 0, strings.NewReader(""): 0, strings.NewReader("four"): 4, io.MultiReader(strings.NewReader("four")): -1} {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://host/", body)
+		require.NoError(t, err)
+		var seen int64
+		answer, err := client(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { seen = r.ContentLength })).Do(r)
+		require.NoError(t, err)
+		answer.Body.Close()
+		require.Equal(t, length, seen)
+	}
+}
+
 // TestWithinSaysNothing: a handler that writes nothing has answered 200, as over a network.
 func TestWithinSaysNothing(t *testing.T) {
 	t.Parallel()
@@ -161,5 +175,7 @@ func TestTogether(t *testing.T) {
 		return nil
 	}
 	require.NoError(t, together(meet, meet))
+	require.ErrorContains(t, together(func() error { panic("ouch") }), "ouch", "the process goes on")
+	require.ErrorContains(t, apart(func() error { panic("ouch") }), "ouch")
 	require.ErrorIs(t, together(func() error { return nil }, func() error { return errSome }), errSome)
 }

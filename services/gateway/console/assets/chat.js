@@ -55,7 +55,7 @@ async function say(form, data) {
     data.set('once', composer.elements.once.value);
   } else choices(data);
   const abort = under = new AbortController();
-  const live = { article: undefined, text: undefined, kept: false, failed: false };
+  const live = { article: undefined, text: undefined, kept: false, failed: false, over: false };
   busy(true);
   if (typed) write('');
   try {
@@ -63,7 +63,7 @@ async function say(form, data) {
     const elsewhere = answer.headers.get('HX-Redirect');
     if (elsewhere) return location.assign(elsewhere);
     if (answer.headers.get('Content-Type')?.startsWith('text/event-stream')) await events(answer.body, (kind, text) => take(live, kind, text));
-    else live.failed = trouble(await answer.text());
+    else live.over = live.failed = trouble(await answer.text());
     once();
   } catch (error) {
     live.failed = true;
@@ -71,7 +71,7 @@ async function say(form, data) {
     else once();
   }
   if (!live.kept && live.failed) {
-    await settle(live.article);
+    await settle(live.article, !live.over);
     if (typed && !(live.article && document.getElementById(live.article.id))) write(typed);
   }
   under = undefined;
@@ -99,16 +99,18 @@ function take(live, kind, text) {
       live.article.querySelector('.parts').insertAdjacentHTML('beforeend', text);
     } else if (kind === 'done' || kind === 'error') {
       live.failed = kind === 'error';
+      live.over = true;
       const turns = place(text).filter(part => part.matches('.turn'));
       live.kept = turns.some(turn => !live.article || turn.id === live.article.id);
-      if (!live.failed) remember(turns.at(-1).dataset.conversation);
+      if (live.failed) document.getElementById('trouble').scrollIntoView({ block: 'nearest' });
+      else remember(turns.at(-1).dataset.conversation);
       tell(live.failed ? 'The answer failed.' : 'The answer is here.');
     }
   });
 }
 
-/** shows what there is when an answer has ended before its end, once that is known */
-async function settle(article) {
+/** shows what there is of an answer that has failed; one that was stopped ends a little later */
+async function settle(article, later) {
   const began = Date.now();
   for (;;) {
     const shown = await fetch(article || conversation() ? `/console/chat/${conversation()}` : '/console/chat', { headers: asPart }).catch(() => undefined);
@@ -118,7 +120,7 @@ async function settle(article) {
       continue;
     }
     const html = shown?.ok ? await shown.text() : '';
-    if (html && !parsed(html).querySelector('[data-pending]') || Date.now() - began > 15000) {
+    if (html && !(later && parsed(html).querySelector('[data-pending]')) || Date.now() - began > 15000) {
       if (html) following(() => { said.innerHTML = html; ready(said); });
       return;
     }
@@ -210,6 +212,17 @@ if (composer) {
   attachments(talk, composer, { place, trouble, address });
   grow();
 }
+
+// What was opened over the page is put away by a click elsewhere, or by Escape.
+document.addEventListener('click', event => {
+  for (const open of document.querySelectorAll('.popup[open]')) if (!open.contains(event.target)) open.open = false;
+});
+document.addEventListener('keydown', event => {
+  const open = event.key === 'Escape' && event.target.closest?.('.popup[open]');
+  if (!open) return;
+  open.open = false;
+  open.querySelector('summary').focus();
+});
 
 // A passage beside a reference to it can be put away.
 document.addEventListener('keydown', event => {

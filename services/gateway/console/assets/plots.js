@@ -33,9 +33,9 @@ function options(place, heads, width) {
   const line = plain('--line'), text = plain('--muted'), unit = place.dataset.unit ?? '';
   const axis = { stroke: text, grid: { stroke: line, width: 1 }, ticks: { stroke: line, width: 1 }, font: '11px system-ui' };
   return {
-    width, height: 190, padding: [8, 8, 0, 0], cursor: { points: { size: 6 } },
+    width, height: 190, padding: [8, 20, 0, 0], cursor: { points: { size: 6 } },
     scales: { y: { range: (_, low, high) => [0, high > 0 ? high * 1.08 : 1] } },
-    axes: [axis, { ...axis, size: 52, values: (_, ticks) => ticks.map(tick => short(tick) + unit) }],
+    axes: [axis, { ...axis, size: unit ? 66 : 52, values: (_, ticks) => ticks.map(tick => short(tick) + unit) }],
     series: [{ value: (_, at) => at == null ? '' : new Date(at * 1000).toLocaleString() }, ...heads.map(head => {
       const stroke = plain(tones[head.dataset.tone] ?? '--accent');
       return { label: head.textContent.trim(), stroke, width: 1.6, fill: stroke.replace('rgb(', 'rgba(').replace(')', ', .09)'), points: { show: false }, value: (_, n) => n == null ? '–' : n.toLocaleString('en') + unit };

@@ -101,7 +101,7 @@ func (elements) citation(w util.BufWriter, _ []byte, node ast.Node, entering boo
 		}
 		n.of.made++
 		id := fmt.Sprintf("%s-passage-%d", n.of.prefix, n.of.made)
-		_, _ = fmt.Fprintf(w, `<span class="cite"><a href="%s" aria-describedby="%s">%s</a><span class="passage" role="tooltip" id="%s"><strong>%s</strong> %s</span></span>`,
+		_, _ = fmt.Fprintf(w, `<span class="cite"><a href="%s" aria-describedby="%s">%s</a><span class="passage" role="tooltip" id="%s"><strong>%s</strong>: %s</span></span>`,
 			escaped(c.Href), escaped(id), number, escaped(id), escaped(c.Label), escaped(beginning(c.Passage)))
 	}
 	return ast.WalkContinue, nil

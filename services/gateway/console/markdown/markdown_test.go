@@ -37,7 +37,7 @@ func TestRender(t *testing.T) {
 		"fence":           {"```go\"><script>\na < b\n```", `<div class="snippet"><span class="label">Code</span><pre tabindex="0" role="group" aria-label="Code"><code>a &lt; b` + "\n" + `</code></pre><button type="button" class="quiet small" data-copy>Copy</button></div>`},
 		"fence's name":    {"```c++\nx\n```", `<div class="snippet"><span class="label">c++</span><pre tabindex="0" role="group" aria-label="c++"><code>x` + "\n" + `</code></pre><button type="button" class="quiet small" data-copy>Copy</button></div>`},
 		"headings":        {"## a\n#### b\n# c\n#", "<h3>a</h3>\n<h4>b</h4>\n<h3>c</h3>"},
-		"citation":        {"It rose [1].", `<p>It rose <span class="cite"><a href="/console/files/a?page=3#page-3" aria-describedby="m-passage-1">1</a><span class="passage" role="tooltip" id="m-passage-1"><strong>report.pdf, page 3</strong> Sales &lt;rose&gt; by 12 %.</span></span>.</p>`},
+		"citation":        {"It rose [1].", `<p>It rose <span class="cite"><a href="/console/files/a?page=3#page-3" aria-describedby="m-passage-1">1</a><span class="passage" role="tooltip" id="m-passage-1"><strong>report.pdf, page 3</strong>: Sales &lt;rose&gt; by 12 %.</span></span>.</p>`},
 		"unknown passage": {"[2] [1234] [a]", `<p>[2] [1234] [a]</p>`},
 		"redefined":       {"[2]\n\n[2]: javascript:alert(1)", `<p>2</p>`},
 		"in code":         {"`[1]`", `<p><code>[1]</code></p>`},
