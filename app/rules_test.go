@@ -31,7 +31,7 @@ type rule struct {
 // rules, with a pool's constructor that takes its Config, keep it from being
 // written again.
 var rules = []rule{
-	{"os", []string{"Getenv", "LookupEnv", "Environ"}, []string{"providers/config", "providers/postgres/pgtest", "providers/upstream/everything", "providers/goprogram", "providers/embeddings/embeddingstest", "providers/limits/redistest"},
+	{"os", []string{"Getenv", "LookupEnv", "Environ"}, []string{"providers/config", "providers/postgres/pgtest", "providers/upstream/everything", "providers/goprogram", "providers/embeddings/embeddingstest", "providers/limits/redistest", "acceptance/browser"},
 		"providers/config reads the environment, once"},
 	{poolPackage, []string{"New", "NewWithConfig"}, []string{"providers/postgres"},
 		"providers/postgres makes the one pool, from its Config"},

@@ -72,6 +72,15 @@ func everywhere(t *testing.T, b *bundle, u person, word string) map[string]place
 		"/console/chat/files":                    {"/console/chat/files?file=" + ids["file"], "Attached"},
 		"/console/chat/{conversation}":           {"/console/chat/" + ids["conversation"], word},
 		"/console/chat/{conversation}/export":    {"", ""},
+		"/console/admin":                         {"/console/admin", "Newest seal"},
+		"/console/admin/accounts":                {"/console/admin/accounts", "Since"},
+		"/console/admin/accounts/{account}":      {"/console/admin/accounts/" + ids["account"], "Give credits"},
+		"/console/admin/invitations":             {"/console/admin/invitations", "Open invitations"},
+		"/console/admin/audit":                   {"/console/admin/audit", "key.create"},
+		"/console/admin/audit/export":            {"", ""},
+		"/console/admin/ledger":                  {"/console/admin/ledger", "Newest seal"},
+		"/console/admin/events":                  {"/console/admin/events", "Refused for good"},
+		"/console/admin/configuration":           {"/console/admin/configuration", "LOG_LEVEL"},
 	}
 }
 
@@ -99,6 +108,7 @@ func (b *bundle) fill(t *testing.T, u person, word string) map[string]string {
 	pending := u.Do(t, http.MethodPost, "/tools", object{"name": word, "gateway_url": b.tools.URL + "/mcp", "description": word})
 	require.Equal(t, http.StatusCreated, pending.Status, pending)
 	ids["pending"] = pending.Text("data.tool_id")
+	ids["account"] = u.Do(t, http.MethodGet, "/auth/me", nil).Text("data.id")
 	ids["conversation"] = b.talk(t, u, word, ids["tool"], ids["file"])
 	return ids
 }

@@ -141,6 +141,8 @@ func adviceFor(err error) advice {
 		return about
 	}
 	switch {
+	case code == "ADMIN_ONLY":
+		return advice{"An admin of the platform can make you one.", Prefix, "Go to the overview"}
 	case code == "SPEND_CAP_EXCEEDED":
 		return advice{"Who manages the organisation can raise or remove the cap.", capsPath, "See the caps"}
 	case code == "QUOTA_EXCEEDED":

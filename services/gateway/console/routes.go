@@ -20,6 +20,7 @@ func routes() []route {
 		memberRoutes(),
 		fileRoutes(),
 		chatRoutes(),
+		adminRoutes(),
 	)
 }
 

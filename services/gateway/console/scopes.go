@@ -29,6 +29,10 @@ var scopes = []keyScope{
 	{"invitations", true, true, "Accepting invitations"},
 	{"account", true, true, "The account itself: API keys, sign-ins, profile"},
 	{"audit", true, false, "The platform’s audit log, for its admins"},
+	{"accounts", true, true, "Everybody’s accounts, for the platform’s admins"},
+	{"ledger", true, false, "The books of credits, for the platform’s admins"},
+	{"events", true, true, "Events that are published, for the platform’s admins"},
+	{"configuration", true, false, "Settings of the server, for the platform’s admins"},
 }
 
 // Scopes lists the scopes that the console offers, as keys name them.

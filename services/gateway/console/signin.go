@@ -57,7 +57,9 @@ func (p provider) Title() string {
 	return "single sign-on"
 }
 
-func signInPage(v *visit) (view, error) { return v.signInView(signInData{Mode: v.asked("mode")}) }
+func signInPage(v *visit) (view, error) {
+	return v.signInView(signInData{Mode: v.asked("mode"), Invitation: v.asked("invitation")})
+}
 
 func (v *visit) signInView(data signInData) (view, error) {
 	var providers []provider

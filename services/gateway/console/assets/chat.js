@@ -3,6 +3,7 @@
 // id, or comes after what was said. Without scripts the same forms do the same, more slowly.
 import { ready, tell } from './console.js';
 import { attachments } from './attach.js';
+import { events } from './sse.js';
 
 const talk = document.querySelector('[data-talk]');
 const said = document.getElementById('said');
@@ -125,22 +126,6 @@ async function settle(article, later) {
       return;
     }
     await new Promise(done => setTimeout(done, 300));
-  }
-}
-
-/** reads server-sent events */
-async function events(body, take) {
-  const reader = body.pipeThrough(new TextDecoderStream()).getReader();
-  let rest = '';
-  for (;;) {
-    const { value, done } = await reader.read();
-    if (done) return;
-    const parts = (rest + value).split('\n\n');
-    rest = parts.pop();
-    for (const part of parts) {
-      const lines = part.split('\n'), of = name => lines.filter(line => line.startsWith(name + ': ')).map(line => line.slice(name.length + 2)).join('\n');
-      if (of('event')) take(of('event'), of('data'));
-    }
   }
 }
 

@@ -1,0 +1,79 @@
+package console
+
+import (
+	"net/http"
+	"net/url"
+	"time"
+)
+
+const adminAuditPath = adminPath + "/audit"
+
+// platformAct is one entry of the platform's audit log.
+type platformAct struct {
+	act
+	ID           string `json:"id"`
+	Organization string `json:"organization"`
+	Request      string `json:"requestId"`
+}
+
+// Target is the account that it was done to; "" for none.
+func (a platformAct) Target() string { return a.Details["accountId"] }
+
+// auditFilter is what somebody looks for, as the form has it.
+type auditFilter struct {
+	Action, Account, Organization, Since, Until string
+}
+
+// Any reports whether anything is looked for.
+func (f auditFilter) Any() bool { return f != auditFilter{} }
+
+// query is the filter in the API's words. Days are UTC's; the last one counts whole.
+func (f auditFilter) query() url.Values {
+	query := some("action", f.Action, "account", f.Account, "organization", f.Organization)
+	if since, err := time.Parse(time.DateOnly, f.Since); err == nil {
+		query.Set("since", since.Format(time.RFC3339))
+	}
+	if until, err := time.Parse(time.DateOnly, f.Until); err == nil {
+		query.Set("until", until.AddDate(0, 0, 1).Format(time.RFC3339))
+	}
+	return query
+}
+
+// exportOf is the part of a query that an export takes.
+func exportOf(query url.Values) url.Values {
+	return some("since", query.Get("since"), "until", query.Get("until"))
+}
+
+type adminAuditData struct {
+	Filter auditFilter
+	Acts   []platformAct
+	More   string
+	Export string
+}
+
+func auditFilterOf(v *visit) auditFilter {
+	return auditFilter{v.asked("action"), v.asked("account"), v.asked("organization"), v.asked("since"), v.asked("until")}
+}
+
+func adminAudit(v *visit) (view, error) {
+	f := auditFilterOf(v)
+	query := f.query()
+	if cursor := v.asked("cursor"); cursor != "" {
+		query.Set("cursor", cursor)
+	}
+	data := adminAuditData{Filter: f, Export: adminAuditPath + "/export?" + some("since", f.Since, "until", f.Until).Encode()}
+	next, err := v.list(path(query, "audit"), &data.Acts)
+	if err != nil {
+		return view{}, err
+	}
+	if next != "" {
+		data.More = adminAuditPath + "?" + some("action", f.Action, "account", f.Account, "organization", f.Organization,
+			"since", f.Since, "until", f.Until, "cursor", next).Encode()
+	}
+	return view{Template: "admin-audit", Title: "Audit log", Section: "admin", Data: data}, nil
+}
+
+// exportAudit hands the API's lines on, for browsers have no credentials of the API.
+func exportAudit(v *visit) (view, error) {
+	return v.passOn(path(exportOf(auditFilterOf(v).query()), "audit", "export"), func(header http.Header) { header.Set("Cache-Control", "no-store") })
+}
