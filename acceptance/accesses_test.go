@@ -211,6 +211,7 @@ var accesses = map[string]access{
 	}},
 	"GET /jobs/waiting":                          {own: everybody, foreign: everybody},
 	"GET /jobs/dead":                             {own: everybody, foreign: everybody},
+	"GET /jobs/statistics":                       {own: everybody, foreign: everybody},
 	"POST /jobs/dead/redrive":                    {own: "400 400 403 400 400 400 400", foreign: "400 400 403 400 400 400 400", body: says(object{"job_ids": []string{nobodysID}})},
 	"POST /jobs/{jobId}/retry":                   {own: "403 409 403 409 409 409 409", foreign: "403"},
 	"GET /jobs/{jobId}/events":                   {own: "403 200 200 200 200 200 200", foreign: "403"},

@@ -140,8 +140,12 @@ type old struct {
 }
 
 // Round looks at all jobs once, in the order of their ids, with pauses: no index
-// is worth its keep for what can wait.
+// is worth its keep for what can wait. Before that it removes old counts, which go by
+// their own age: a job that is removed was made and ended all the same.
 func (a *Archiver) Round(ctx context.Context) error {
+	if err := a.repository.forgetMinutes(ctx); err != nil {
+		return err
+	}
 	now, err := postgres.Value[time.Time](ctx, a.repository.pool, `SELECT now()`)
 	if err != nil {
 		return err

@@ -221,6 +221,14 @@ func (b *bench) audit(t testing.TB) {
 		SELECT count(*) FROM uaol_billing.accounts a WHERE held <> (
 			SELECT coalesce(sum(h.amount - h.settled), 0)::bigint FROM uaol_billing.holds h
 			WHERE h.organization_id = a.organization_id AND h.state = 'open')`), "what is held is the open holds'")
+	for event, which := range map[string]string{"job.created": "{Queued}", "job.ended": "{Success,Failed,Cancelled}"} {
+		require.Equal(t,
+			b.number(t, `SELECT coalesce(sum(jsonb_array_length(data -> 'jobs')), 0)::bigint FROM uaol_jobs.outbox WHERE type = $1`, event),
+			b.number(t, `SELECT coalesce(sum(jobs), 0)::bigint FROM uaol_jobs.job_minutes WHERE status = ANY ($1::text[])`, which),
+			"each %s is counted once", event)
+	}
+	require.Equal(t, b.number(t, `SELECT coalesce(sum(spent), 0)::bigint FROM uaol_jobs.jobs`), b.number(t, `SELECT coalesce(sum(credits), 0)::bigint FROM uaol_jobs.job_minutes`),
+		"what jobs have cost is counted once")
 }
 
 // worker is an engine that runs, with a pool of its own.

@@ -26,7 +26,8 @@ type change struct {
 	Ends   Status // Success, Failed, Cancelled, or ""
 	Error  string
 	Output *string
-	Spent  int64
+	Spent  int64   // credits, at all its ends
+	Adds   int64   // of these, those that this end has charged
 	Turn   *string // that the job's end passes on
 
 	// Leaves says that the job goes back to the queue, until Wake: nil is now,
@@ -96,13 +97,15 @@ func (r *Repository) changeMany(ctx context.Context, all []change) (map[int]erro
 // subqueries, so that their length is no reason to plan the statement anew each time;
 // that takes longer than to carry it out.
 func (r *Repository) changeAll(ctx context.Context, all []change) (map[int]bool, error) {
+	shard := r.shards.Take()
+	defer r.shards.Give(shard)
 	turns := turnsOf(all)
 	if len(turns) == 0 {
-		return r.write(ctx, r.pool, all)
+		return r.write(ctx, r.pool, shard, all)
 	}
 	var done map[int]bool
 	err := postgres.InTx(ctx, r.pool, func(tx pgx.Tx) (err error) {
-		if done, err = r.write(ctx, tx, all); err != nil {
+		if done, err = r.write(ctx, tx, shard, all); err != nil {
 			return err
 		}
 		for _, i := range turns {
@@ -117,7 +120,11 @@ func (r *Repository) changeAll(ctx context.Context, all []change) (map[int]bool,
 	return done, err
 }
 
-func (r *Repository) write(ctx context.Context, q postgres.Querier, all []change) (map[int]bool, error) {
+// write also counts the jobs that end, and this is the only statement that ends any: who
+// has not got the lease finds no row in runs, ends nothing and counts nothing. A job that
+// is retried ends again, and is counted again. Jobs that are made have other rows than
+// those that end, so that no circle of waiting goes through both and the turns.
+func (r *Repository) write(ctx context.Context, q postgres.Querier, shard int16, all []change) (map[int]bool, error) {
 	order := make([]int, len(all))
 	for i := range order {
 		order[i] = i
@@ -132,9 +139,9 @@ func (r *Repository) write(ctx context.Context, q postgres.Querier, all []change
 			SELECT c.*, c.id::uuid AS job_id
 			FROM unnest((SELECT $1::integer[]), (SELECT $2::text[]), (SELECT $3::bigint[]), (SELECT $4::bigint[]), (SELECT $5::integer[]), (SELECT $6::integer[]), (SELECT $7::text[]), (SELECT $8::integer[]),
 				(SELECT $9::text[]), (SELECT $10::text[]), (SELECT $11::text[]), (SELECT $12::bigint[]), (SELECT $13::text[]), (SELECT $14::text[]), (SELECT $15::text[]), (SELECT $16::bigint[]), (SELECT $17::boolean[]), (SELECT $18::timestamptz[]),
-				(SELECT $19::text[]), (SELECT $20::bigint[]), (SELECT $21::boolean[]), (SELECT $22::text[]), (SELECT $23::text[]), (SELECT $24::text[]), (SELECT $25::text[]))
+				(SELECT $19::text[]), (SELECT $20::bigint[]), (SELECT $21::boolean[]), (SELECT $22::text[]), (SELECT $23::text[]), (SELECT $24::text[]), (SELECT $25::text[]), (SELECT $26::bigint[]))
 				AS c (place, id, fence, seq, position, item, step_status, attempt, result, step_error, detail, took,
-					ends, error, output, spent, leaves, wake_at, waiting_status, pokes, parts, asks, tells, step, organization)
+					ends, error, output, spent, leaves, wake_at, waiting_status, pokes, parts, asks, tells, step, organization, adds)
 		), gone AS (
 			DELETE FROM uaol_jobs.runs r
 			WHERE r.job_id = ANY (ARRAY (SELECT c.job_id FROM given c WHERE c.parts)) AND ((r.job_id, r.fence) IN (SELECT c.job_id, c.fence FROM given c WHERE c.parts)) IS TRUE
@@ -160,7 +167,12 @@ func (r *Repository) write(ctx context.Context, q postgres.Querier, all []change
 			UPDATE uaol_jobs.jobs j SET status = h.ends, error_message = h.error, output = h.output, spent = h.spent, seq = h.seq,
 				attempts = h.fence, start_time = h.started_at, end_time = now(), updated_at = now()
 			FROM held h WHERE j.job_id = h.job_id AND h.ends IS NOT NULL
-			RETURNING j.organization_id, j.job_id, j.status, j.error_message, j.created_at, j.callback_url
+			RETURNING j.organization_id, j.job_id, j.status, j.error_message, j.created_at, j.callback_url, h.adds
+		), counted AS (
+			INSERT INTO uaol_jobs.job_minutes AS m (organization_id, minute, shard, status, jobs, credits)
+			SELECT organization_id, date_trunc('minute', now()), $27::smallint, status, count(*), sum(adds)::bigint FROM ended
+			GROUP BY organization_id, status ORDER BY organization_id, status
+			ON CONFLICT (organization_id, minute, shard, status) DO UPDATE SET jobs = m.jobs + excluded.jobs, credits = m.credits + excluded.credits
 		), failed AS (
 			INSERT INTO uaol_jobs.failures (job_id, organization_id, status, created_at)
 			SELECT job_id, organization_id, status, created_at FROM ended WHERE status <> 'Success'
@@ -190,7 +202,7 @@ func (r *Repository) write(ctx context.Context, q postgres.Querier, all []change
 		)
 		SELECT place FROM held`,
 		b.places, b.ids, b.fences, b.seqs, b.positions, b.items, b.statuses, b.attempts,
-		b.results, b.errors, b.details, b.took, b.ends, b.failures, b.outputs, b.spent, b.leaves, b.wakes, b.waiting, b.pokes, b.parts, b.asks, b.tells, b.names, b.orgs)
+		b.results, b.errors, b.details, b.took, b.ends, b.failures, b.outputs, b.spent, b.leaves, b.wakes, b.waiting, b.pokes, b.parts, b.asks, b.tells, b.names, b.orgs, b.adds, shard)
 	if err != nil {
 		return nil, err
 	}
@@ -207,6 +219,7 @@ type changeRows struct {
 	places                     []int32
 	ids                        []string
 	fences, seqs, spent, pokes []int64
+	adds                       []int64
 	positions                  []*int32
 	items, attempts            []int32
 	statuses                   []string
@@ -240,6 +253,7 @@ func (b *changeRows) add(place int, c *change) {
 			}
 		}
 		b.ends, b.failures, b.outputs, b.spent = append(b.ends, ends), append(b.failures, failure), append(b.outputs, output), append(b.spent, c.Spent)
+		b.adds = append(b.adds, c.Adds)
 		b.leaves, b.parts, b.wakes = append(b.leaves, i == 0 && c.Leaves), append(b.parts, c.Leaves || c.Ends != ""), append(b.wakes, c.Wake)
 		b.waiting, b.pokes = append(b.waiting, string(c.Status)), append(b.pokes, c.Pokes)
 	}

@@ -23,6 +23,7 @@ type claimed struct {
 	Plan         string     `db:"plan"`
 	Input        *string    `db:"input"`
 	Cost         int64      `db:"cost"`
+	Spent        int64      `db:"spent"` // when it ended before
 	Seq          int64      `db:"seq"`
 	Deadline     *time.Time `db:"deadline"`
 	Turn         *string    `db:"turn"`
@@ -66,7 +67,7 @@ func (r *Repository) claim(ctx context.Context, worker, after uuid.UUID, limit i
 			INSERT INTO uaol_jobs.runs (job_id, worker_id, fence, cancel, started_at)
 			SELECT job_id, $1, fence, cancel, started_at FROM taken
 		)
-		SELECT j.job_id, j.organization_id, j.account_id, j.key_id, j.definition, j.plan, j.input, j.cost, j.seq, j.deadline, j.turn, j.retries, j.parent_id, t.fence, t.cancel, t.started_at
+		SELECT j.job_id, j.organization_id, j.account_id, j.key_id, j.definition, j.plan, j.input, j.cost, j.spent, j.seq, j.deadline, j.turn, j.retries, j.parent_id, t.fence, t.cancel, t.started_at
 		FROM taken t JOIN uaol_jobs.jobs j ON j.job_id = t.job_id`,
 		worker, postgres.UUIDs(lanes), (limit+len(lanes)-1)/len(lanes))
 	return taken, last, err

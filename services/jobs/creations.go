@@ -48,7 +48,9 @@ type parent struct {
 // createEach writes jobs, each for itself: one that can't be written harms no
 // other. Those whose id is taken are left as they are and have no answer.
 func (r *Repository) createEach(ctx context.Context, all []creation) (map[int]Status, error) {
-	made, err := r.create(ctx, r.pool, all)
+	shard := r.shards.Take()
+	made, err := r.create(ctx, r.pool, shard, all)
+	r.shards.Give(shard)
 	done := make(map[int]Status, len(made))
 	switch {
 	case err == nil:
@@ -90,10 +92,10 @@ func (m made) status() Status {
 	return Queued
 }
 
-// create tells of the jobs that it has made. Only an id that is made of a request may be
+// create counts and tells of the jobs that it has made. Only an id that is made of a request may be
 // taken; others are new and are not looked up. A worker whose lease has ended, which it
 // may not know yet, takes none: they wait in the queue.
-func (r *Repository) create(ctx context.Context, q postgres.Querier, all []creation) ([]made, error) {
+func (r *Repository) create(ctx context.Context, q postgres.Querier, shard int16, all []creation) ([]made, error) {
 	n := len(all)
 	ids, organizations, accounts, keys := make([]string, n), make([]string, n), make([]string, n), make([]*string, n)
 	texts, plans, inputs, metadata := make([]string, n), make([]string, n), make([]*string, n), make([]*string, n)
@@ -133,6 +135,11 @@ func (r *Repository) create(ctx context.Context, q postgres.Querier, all []creat
 				request_digest, parent_id, parent_position, parent_item, workflow_id, workflow_version, retries)
 			SELECT job_id, organization_id, account_id, key_id, definition, plan, input, metadata, callback, turn, cost, priority, deadline, timeout_ms,
 				digest, parent_id, position, item, workflow_id, version, retries FROM wanted
+		), counted AS (
+			INSERT INTO uaol_jobs.job_minutes AS m (organization_id, minute, shard, status, jobs, credits)
+			SELECT organization_id, date_trunc('minute', now()), $24::smallint, 'Queued', count(*), 0 FROM wanted
+			GROUP BY organization_id ORDER BY organization_id
+			ON CONFLICT (organization_id, minute, shard, status) DO UPDATE SET jobs = m.jobs + excluded.jobs
 		), taken AS (
 			INSERT INTO uaol_jobs.turns AS t (turn, job_id)
 			SELECT turn, (array_agg(job_id ORDER BY priority DESC, place))[1] FROM wanted WHERE turn IS NOT NULL GROUP BY turn ORDER BY turn
@@ -154,7 +161,7 @@ func (r *Repository) create(ctx context.Context, q postgres.Querier, all []creat
 		)
 		SELECT place, worker_id IS NOT NULL AS begun FROM wanted`,
 		ids, organizations, accounts, keys, texts, plans, inputs, metadata, costs, priorities,
-		runAts, deadlines, digests, parents, positions, items, workflows, versions, workers, callbacks, turns, retries, withins)
+		runAts, deadlines, digests, parents, positions, items, workflows, versions, workers, callbacks, turns, retries, withins, shard)
 }
 
 // countGuest takes a guest's workflows and their calls off what a guest may

@@ -125,6 +125,7 @@ func (r *run) finish(ctx context.Context) error {
 		}
 	}
 	c.Spent = p.total()
+	c.Adds = max(c.Spent-r.job.Spent, 0) // what was paid at an end before is in the total, and was counted then
 	if err := r.write(c); err != nil {
 		return err
 	}

@@ -45,7 +45,7 @@ func (b *bench) round(t testing.TB, worker uuid.UUID, id func() uuid.UUID) {
 		all[i] = creation{ID: id(), Organization: b.caller.Organization, Account: b.caller.Account,
 			Definition: `{"steps":[{"id":"a","tool_id":"` + aTool + `","action":"do","parameters":{"x":1}}]}`, Plan: "[[1,0,1]]"}
 	}
-	_, err := b.repository.create(t.Context(), b.pool, all)
+	_, err := b.repository.create(t.Context(), b.pool, 0, all)
 	require.NoError(t, err)
 	taken, _, err := b.repository.claim(t.Context(), worker, uuid.Nil, inOne)
 	require.NoError(t, err)

@@ -51,8 +51,11 @@ func (s *Service) insertOne(ctx context.Context, d *draft) error {
 }
 
 // insertAll writes jobs in one transaction, a guest's together with what it has
-// made of what it may.
+// made of what it may. Its shard is nobody else's of this process until it has ended:
+// those who make one job don't wait for those who make thousands.
 func (s *Service) insertAll(ctx context.Context, caller services.Caller, drafts []draft) error {
+	shard := s.repository.shards.Take()
+	defer s.repository.shards.Give(shard)
 	return postgres.InTx(ctx, s.repository.pool, func(tx pgx.Tx) error {
 		fresh, calls := 0, 0
 		for start := 0; start < len(drafts); start += inOne {
@@ -61,7 +64,7 @@ func (s *Service) insertAll(ctx context.Context, caller services.Caller, drafts 
 			for i := range some {
 				all[i], some[i].again = some[i].creation, true
 			}
-			made, err := s.repository.create(ctx, tx, all)
+			made, err := s.repository.create(ctx, tx, shard, all)
 			if err != nil {
 				return err
 			}

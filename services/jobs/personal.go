@@ -75,6 +75,9 @@ func (s *Service) Erase(ctx context.Context, who services.Person) error {
 	if err := s.repository.removeArchive(ctx, who.Organizations); err != nil {
 		return err
 	}
+	if err := s.repository.removeMinutes(ctx, who.Organizations); err != nil {
+		return err
+	}
 	elsewhere, err := s.repository.disown(ctx, who)
 	if err == nil && len(open)+elsewhere > 0 {
 		err = services.Errorf(services.Conflict, "%d jobs have to end first", len(open)+elsewhere)

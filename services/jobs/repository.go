@@ -10,6 +10,7 @@ import (
 
 	"uaol/providers/batch"
 	"uaol/providers/events"
+	"uaol/providers/minutes"
 	"uaol/providers/postgres"
 	"uaol/services"
 )
@@ -24,6 +25,7 @@ type Repository struct {
 	hub         *hub
 	creations   batch.Group[creation, Status]
 	changes     batch.Group[change, error]
+	shards      *minutes.Shards
 }
 
 // Telling lets it write, or not, what only those outside want to know.
@@ -34,7 +36,7 @@ func (r *Repository) Telling(outward bool) *Repository {
 
 // NewRepository makes a Repository, which must be closed.
 func NewRepository(pool *pgxpool.Pool) *Repository {
-	r := &Repository{pool: pool, outbox: events.NewOutbox(services.Jobs), definitions: newDefinitions(), hub: newHub(pool)}
+	r := &Repository{pool: pool, outbox: events.NewOutbox(services.Jobs), definitions: newDefinitions(), hub: newHub(pool), shards: minutes.NewShards()}
 	r.creations.Write = r.createEach
 	r.changes.Write = r.changeMany
 	r.changes.Writers, r.changes.Worth = 2, 100 // one batch is put together while another waits for the disk

@@ -32,6 +32,8 @@ func (h *Handler) operations() []api.Operation {
 		api.Get("/jobs/waiting", "The steps that wait for somebody's decision, newest first", h.waiting, api.Allow(api.Guest)),
 		api.Get("/jobs/dead", "Jobs that have failed for good, newest first", h.dead, api.Allow(api.Guest)),
 		api.Post("/jobs/dead/redrive", "Make new jobs of ones that have failed", h.redrive, api.Allow(api.Guest), api.Status(http.StatusCreated)),
+		api.Get("/jobs/statistics", "How many jobs were made and ended, how, and what they cost, by the minute or longer; one that is retried and ends again has ended again",
+			h.statistics, api.Allow(api.Guest)),
 		api.Post("/jobs/{jobId}/retry", "Take a job up again where it failed", h.retry, api.Allow(api.Guest)),
 		api.Get("/jobs/{jobId}", "One job", h.get, api.Allow(api.Guest)),
 		api.Get("/jobs/{jobId}/steps", "A job's steps as far as they have come", h.steps, api.Allow(api.Guest)),

@@ -1,0 +1,1 @@
+DROP TABLE uaol_jobs.job_minutes;
