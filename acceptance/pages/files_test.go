@@ -27,14 +27,6 @@ func write(t *testing.T, files ...string) (paths []string) {
 
 const handbook = "# Handbook\n\nWelcome to the company.\n\n## Holidays\n\nEverybody has thirty days of paid leave in a year.\n\n## Travel\n\nTrains are booked in second class.\n"
 
-// open opens a file's page by its name.
-func open(tab *browser.Tab, name string) {
-	tab.T.Helper()
-	tab.Go("/console/files")
-	tab.Press("[aria-labelledby=files-title]", name)
-	tab.Sees("h1", name)
-}
-
 // TestFile: files are uploaded, read, found by what they say, opened at the page where it
 // stands, renamed, handed to somebody by a URL, and removed.
 func TestFile(t *testing.T) {

@@ -121,7 +121,9 @@ func (r *Repository) changeAll(ctx context.Context, all []change) (map[int]bool,
 }
 
 // write also counts the jobs that end, and this is the only statement that ends any: who
-// has not got the lease finds no row in runs, ends nothing and counts nothing.
+// has not got the lease finds no row in runs, ends nothing and counts nothing. A job that
+// is retried ends again, and is counted again. Jobs that are made have other rows than
+// those that end, so that no circle of waiting goes through both and the turns.
 func (r *Repository) write(ctx context.Context, q postgres.Querier, shard int16, all []change) (map[int]bool, error) {
 	order := make([]int, len(all))
 	for i := range order {

@@ -129,14 +129,14 @@ func event(text []byte) []byte {
 func (v *visit) follow(ctx context.Context, stream string) <-chan struct{} {
 	events := make(chan struct{}, 1)
 	answer, err := v.request(api.Within(ctx), http.MethodGet, stream, nil, http.Header{"Accept": {"text/event-stream"}})
-	if err != nil || answer.StatusCode != http.StatusOK {
-		if err == nil {
-			_ = answer.Body.Close()
-		}
+	if err != nil {
 		return events // the page goes on by its clock
 	}
 	go func() {
 		defer answer.Body.Close()
+		if answer.StatusCode != http.StatusOK {
+			return
+		}
 		buffer := make([]byte, 4<<10)
 		for {
 			if _, err := answer.Body.Read(buffer); err != nil {

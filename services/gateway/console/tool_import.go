@@ -1,6 +1,7 @@
 package console
 
 import (
+	"errors"
 	"bufio"
 	"bytes"
 	"encoding/json"
@@ -63,7 +64,7 @@ func importTools(v *visit) error {
 	var file io.Reader
 	for file == nil {
 		part, err := parts.NextPart()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
