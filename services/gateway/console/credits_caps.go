@@ -58,6 +58,9 @@ func capsPage(v *visit, form filled) (view, error) {
 	}
 	for i, c := range data.Caps {
 		data.Caps[i].Whose = c.whose(who)
+		if c.Scope == "organization" && v.who.Organization.Personal {
+			data.Caps[i].Whose = "Everything of yours"
+		}
 	}
 	for _, m := range who.Members {
 		data.Members = append(data.Members, capped{"member:" + m.Account, m.Says()})

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"uaol/providers/api"
+	"uaol/services"
 )
 
 const plansPath = creditsPath + "/plans"
@@ -127,14 +128,23 @@ func subscribe(v *visit) error {
 func portal(v *visit) error {
 	p := payment{What: "Cards, invoices and the plan are managed there."}
 	if err := v.send(http.MethodPost, "/billing/portal", map[string]string{"return_to": returning}, &p); err != nil {
-		return err
+		return v.nothingBought(err)
 	}
 	return v.goOn(p)
 }
 
+// nothingBought says so where there is nothing to manage or to end, which is no mistake of
+// anybody's: a plan may have been given.
+func (v *visit) nothingBought(err error) error {
+	if isKind(err, services.NotFound) {
+		return v.to(plansPath, api.MessageOf(err)+".")
+	}
+	return err
+}
+
 func cancelSubscription(v *visit) error {
 	if err := v.send(http.MethodPost, "/billing/subscription/cancel", nil, nil); err != nil {
-		return err
+		return v.nothingBought(err)
 	}
 	return v.to(plansPath, "The subscription ends with the period that is paid.")
 }

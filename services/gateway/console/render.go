@@ -149,6 +149,8 @@ func adviceFor(err error) advice {
 		return advice{"That is as much as the plan brings.", plansPath, "See the plans"}
 	case code == notSelling:
 		return advice{"Who runs this server has not set payments up.", plansPath, "See the plans"}
+	case code == "SUBSCRIBED":
+		return advice{"Another plan is chosen on Stripe's page: press “Cards and invoices”.", plansPath, "Back to the plans"}
 	case code == "SIGN_IN_AGAIN":
 		return advice{"Sign out, sign in again, and repeat it within ten minutes.", "", ""}
 	case isKind(err, services.Insufficient):

@@ -35,9 +35,6 @@ func (v *visit) request(ctx context.Context, method, path string, body io.Reader
 	if err != nil {
 		return nil, err
 	}
-	if r.Body != nil && r.Body != http.NoBody && r.ContentLength == 0 {
-		r.ContentLength = -1 // nobody knows it; the gateway would pass on none
-	}
 	r.RemoteAddr, r.TLS = v.r.RemoteAddr, v.r.TLS
 	for name, values := range header {
 		r.Header[name] = values
