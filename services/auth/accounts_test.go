@@ -27,7 +27,7 @@ func (b *bench) platform(t testing.TB, email string) Registered {
 
 // listing is one page of GET /accounts.
 type listing struct {
-	Data []accountBody
+	Data []AccountBody
 	Next string `json:"nextCursor"`
 }
 
@@ -194,7 +194,7 @@ func TestAnAccount(t *testing.T) {
 		for _, listed := range b.lists(t, root.Token, "kind="+kind).Data {
 			status, body := look(listed.ID)
 			require.Equal(t, http.StatusOK, status)
-			require.Equal(t, listed, body.accountBody)
+			require.Equal(t, listed, body.AccountBody)
 			if kind == "user" {
 				require.Equal(t, "10000", body.Credits)
 				require.EqualValues(t, "Free", body.Tier)

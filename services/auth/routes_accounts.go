@@ -22,7 +22,9 @@ func (h *Handler) accountOperations() []api.Operation {
 	}
 }
 
-type accountBody struct {
+// AccountBody is an account as admins see it. It is exported because only the fields of
+// embedded types that are can be described.
+type AccountBody struct {
 	ID            uuid.UUID     `json:"id"`
 	Kind          Kind          `json:"kind" doc:"user, guest or service"`
 	Name          *string       `json:"name"`
@@ -33,8 +35,8 @@ type accountBody struct {
 	Organization  uuid.UUID     `json:"organizationId" doc:"the personal one; of a service account, the one that it belongs to"`
 }
 
-func newAccountBody(a Account) accountBody {
-	return accountBody{
+func newAccountBody(a Account) AccountBody {
+	return AccountBody{
 		ID: a.ID, Kind: a.Kind, Name: a.Name, Email: a.Email, EmailVerified: a.EmailVerified != nil,
 		Admin: a.Admin, CreatedAt: a.CreatedAt, Organization: a.Organization,
 	}
@@ -46,15 +48,15 @@ type accountsInput struct {
 	Kind      Kind   `query:"kind" enum:"user,guest,service"`
 }
 
-func (h *Handler) listAccounts(ctx context.Context, _ services.Caller, in *accountsInput) (api.Page[accountBody], error) {
-	return api.NewestFirst(in.Paging, func(before time.Time, beforeID uuid.UUID, limit int) ([]accountBody, error) {
+func (h *Handler) listAccounts(ctx context.Context, _ services.Caller, in *accountsInput) (api.Page[AccountBody], error) {
+	return api.NewestFirst(in.Paging, func(before time.Time, beforeID uuid.UUID, limit int) ([]AccountBody, error) {
 		found, err := h.service.Accounts(ctx, AccountFilter{Kind: in.Kind, Beginning: in.Beginning}, before, beforeID, limit)
-		bodies := make([]accountBody, len(found))
+		bodies := make([]AccountBody, len(found))
 		for i, account := range found {
 			bodies[i] = newAccountBody(account)
 		}
 		return bodies, err
-	}, func(row accountBody) (time.Time, uuid.UUID) { return row.CreatedAt.Time, row.ID })
+	}, func(row AccountBody) (time.Time, uuid.UUID) { return row.CreatedAt.Time, row.ID })
 }
 
 type accountInput struct {
@@ -62,14 +64,14 @@ type accountInput struct {
 }
 
 type wholeAccountBody struct {
-	accountBody
+	AccountBody
 	Tier    billing.Tier `json:"subscriptionTier,omitempty" doc:"a person's"`
 	Credits string       `json:"credits,omitempty" doc:"that a person can spend: whole credits, without what is held"`
 }
 
 func (h *Handler) account(ctx context.Context, _ services.Caller, in *accountInput) (api.Data[wholeAccountBody], error) {
 	account, balance, err := h.service.Account(ctx, in.ID)
-	body := wholeAccountBody{accountBody: newAccountBody(account)}
+	body := wholeAccountBody{AccountBody: newAccountBody(account)}
 	if balance != nil {
 		body.Tier, body.Credits = balance.Tier, strconv.FormatInt(balance.Available, 10)
 	}
@@ -83,7 +85,7 @@ type setAdminInput struct {
 	}
 }
 
-func (h *Handler) setAdmin(ctx context.Context, caller services.Caller, in *setAdminInput) (api.Data[accountBody], error) {
+func (h *Handler) setAdmin(ctx context.Context, caller services.Caller, in *setAdminInput) (api.Data[AccountBody], error) {
 	services.Note(ctx, "admin", strconv.FormatBool(in.Body.Admin))
 	account, err := h.service.SetAdmin(ctx, caller, in.ID, in.Body.Admin)
 	return api.OK(newAccountBody(account)), err
