@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -184,6 +185,47 @@ func TestSentOnce(t *testing.T) {
 	require.Contains(t, again, "/console/chat/"+id, "the same form leads to the same conversation")
 	require.Len(t, b.model.requests(), 2)
 	require.Equal(t, "2", ada.messages(t, id))
+}
+
+// TestLeavingWithoutScripts: a browser that drops a form's request, as it does when a
+// button is pressed twice, does not cut the answer off; the form again has that answer.
+func TestLeavingWithoutScripts(t *testing.T) {
+	t.Parallel()
+	b := setup(t, nil)
+	ada := b.somebody(t).keyed(t)
+	client := b.cookies(t, ada)
+	goOn := make(chan struct{})
+	b.model.says(func(asked) []piece { return []piece{{pause: goOn}, {text: "Here it is."}} })
+	form := url.Values{"message": {"Wait for me"}, "once": {"a key of this form"}, "for": {ada.Do(t, http.MethodGet, "/organizations", nil).Text("data.0.id")}}
+	send := func(ctx context.Context) (*http.Response, error) {
+		r, err := http.NewRequestWithContext(ctx, http.MethodPost, b.world.Gateway+"/console/chat", strings.NewReader(form.Encode()))
+		require.NoError(t, err)
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		return client.Do(r)
+	}
+	ctx, leave := context.WithCancel(t.Context())
+	left := make(chan struct{})
+	go func() {
+		defer close(left)
+		if answer, err := send(ctx); err == nil {
+			answer.Body.Close()
+		}
+	}()
+	world.Until(t, "the model is asked", func() bool { return len(b.model.requests()) == 1 })
+	leave()
+	<-left
+	close(goOn)
+	said := ""
+	world.Until(t, "the answer is kept", func() bool {
+		said = ada.Do(t, http.MethodGet, "/chat/conversations", nil).Text("data.0.conversationId")
+		return said != "" && ada.messages(t, said) == "2"
+	})
+	require.Zero(t, b.model.left.Load())
+	answer, err := send(t.Context())
+	require.NoError(t, err)
+	answer.Body.Close()
+	require.Equal(t, "/console/chat/"+said+"#end", answer.Header.Get("Location"))
+	require.Len(t, b.model.requests(), 1)
 }
 
 func quoted(text string) string {
