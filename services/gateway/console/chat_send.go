@@ -103,6 +103,9 @@ func sayingOf(form url.Values) (saying, error) {
 		}
 		in.Confirm = append(in.Confirm, decision{ID: id, Approve: said == "allow"})
 	}
+	if len(in.Confirm) > 0 {
+		in.Files = nil // nothing is asked of them
+	}
 	return in, nil
 }
 

@@ -27,7 +27,7 @@ func TestSayingOf(t *testing.T) {
 		"message=a&provider=claude&model=+m+&budget=1,000":                `{"message":"a","provider":"claude","model":"m","budget":1000}`,
 		"message=a&budget=0":                                              `{"message":"a","budget":0}`,
 		"conversation=c&call=1&decision=allow":                            `{"conversationId":"c","confirm":[{"id":"1","approve":true}]}`,
-		"conversation=c&call=1&decision=refuse":                           `{"conversationId":"c","confirm":[{"id":"1","approve":false}]}`,
+		"conversation=c&call=1&decision=refuse&file=1":                    `{"conversationId":"c","confirm":[{"id":"1","approve":false}]}`,
 		"conversation=c&call=1&call=2&decision-1=refuse&decision-2=allow": `{"conversationId":"c","confirm":[{"id":"1","approve":false},{"id":"2","approve":true}]}`,
 		"conversation=c&decision=allow&decision-9=allow":                  `{"conversationId":"c"}`,
 		"message=a&budget=much":                                           "body.budget",
