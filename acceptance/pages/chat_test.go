@@ -447,7 +447,9 @@ func TestConfirmWithoutScripts(t *testing.T) {
 		tab.Put("#message", "Cancel "+c.what)
 		tab.Press("#composer", "Send")
 		tab.Sees("form[data-chat=decide]", "This call acts")
-		tab.Sees(".turn:last-child .asked", "note.txt")
+		if c.what == "1" { // with which the file was sent
+			tab.Sees(".turn:last-child .asked", "note.txt")
+		}
 		require.Equal(t, "20", browser.Run[string](tab, `document.querySelector('#budget').value`), "what a message may use stays")
 		tab.Press("form[data-chat=decide]", c.press)
 		tab.Sees(".turn:last-child .answer", "So be it: "+c.what)
