@@ -203,3 +203,44 @@ func TestWhoSeesPages(t *testing.T) {
 		}
 	}
 }
+
+// TestLinksAsk: a link that signs in goes on by itself only for who has opened it
+// themselves and is nobody yet; a page of another site could lead anybody to its own.
+func TestLinksAsk(t *testing.T) {
+	t.Parallel()
+	b := setup(t, nil)
+	ada := b.somebody(t)
+	open := func(client *http.Client, from string) string {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, b.world.Gateway+"/console/enter?link=lnk_x", nil)
+		require.NoError(t, err)
+		r.Header.Set("Sec-Fetch-Site", from)
+		answer, err := client.Do(r)
+		require.NoError(t, err)
+		defer answer.Body.Close()
+		body, err := io.ReadAll(answer.Body)
+		require.NoError(t, err)
+		return string(body)
+	}
+	require.Contains(t, open(http.DefaultClient, "none"), "data-enter")
+	for _, from := range []string{"cross-site", "same-site", "same-origin", ""} {
+		require.NotContains(t, open(http.DefaultClient, from), "data-enter", from)
+	}
+	signedIn := open(b.cookies(t, ada), "none")
+	require.NotContains(t, signedIn, "data-enter")
+	require.Contains(t, signedIn, ada.email, "whom it would replace")
+}
+
+// TestTypingAfterTheEnd: what somebody has written stays when their sign-in has ended, and
+// so does the page when the server says no to what is asked while they write.
+func TestTypingAfterTheEnd(t *testing.T) {
+	t.Parallel()
+	b := setup(t, nil)
+	ada := b.somebody(t)
+	tab := b.enter(t, ada)
+	tab.Go("/console/workflows/new")
+	ended := b.signedIn(t, ada.email).Do(t, http.MethodDelete, "/auth/sessions", nil)
+	require.Equal(t, http.StatusOK, ended.Status, ended)
+	tab.Put("#definition", `{"steps": [], "mine": true}`)
+	tab.Sees("#checked", "Sign in again in another tab")
+	require.Contains(t, browser.Run[string](tab, `document.querySelector('#definition').value`), "mine")
+}

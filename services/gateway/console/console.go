@@ -2,6 +2,7 @@ package console
 
 import (
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"strings"
@@ -37,6 +38,7 @@ func New(handler http.Handler, public, version string, log *zap.Logger) *Console
 	mux.HandleFunc("GET "+assetPrefix, serveAsset)
 	mux.HandleFunc(Prefix+"/", func(w http.ResponseWriter, r *http.Request) {
 		v := c.visit(w, r)
+		_ = v.enter(guests) // so that who has signed in finds a way on
 		v.failed(services.Errorf(services.NotFound, "There is no page at %s", r.URL.Path))
 	})
 	cross := http.NewCrossOriginProtection()
@@ -227,7 +229,12 @@ func (v *visit) failed(err error) {
 	if v.r.Context().Err() != nil {
 		return // nobody listens
 	}
-	if isKind(err, services.Unauthenticated) {
+	inPlace := v.r.Method == http.MethodPost && v.r.Header.Get("HX-Request") != ""
+	switch {
+	case v.r.Header.Get("Accept") == "application/json": // a script of ours
+		v.failedScript(err)
+		return
+	case isKind(err, services.Unauthenticated) && !inPlace: // or what was typed would be lost
 		v.signIn(err)
 		return
 	}
@@ -237,6 +244,14 @@ func (v *visit) failed(err error) {
 		v.console.log.Error("page", zap.Error(renderErr))
 		http.Error(v.w, api.MessageOf(err), api.StatusOf(err))
 	}
+}
+
+// failedScript tells a script what went wrong.
+func (v *visit) failedScript(err error) {
+	v.noteFailure(err)
+	v.w.Header().Set("Content-Type", "application/json")
+	v.w.WriteHeader(api.StatusOf(err))
+	_ = json.NewEncoder(v.w).Encode(map[string]string{"problem": api.MessageOf(err)}) // whoever left does not mind
 }
 
 // noteFailure logs what is the server's fault.

@@ -93,10 +93,10 @@ func (v *visit) render(shown view) error {
 	name := "frame"
 	if target := v.r.Header.Get("HX-Target"); target != "" && v.r.Header.Get("HX-Request") != "" {
 		switch {
+		case shown.Template == "error": // whatever the place is called
+			name = "problem"
 		case one.Lookup(target) != nil:
 			name = target
-		case shown.Template == "error":
-			name = "problem"
 		}
 	}
 	if name == "frame" {
@@ -153,6 +153,10 @@ func adviceFor(err error) advice {
 		return advice{"Another plan is chosen on Stripe's page: press “Cards and invoices”.", plansPath, "Back to the plans"}
 	case code == "SIGN_IN_AGAIN":
 		return advice{"Sign out, sign in again, and repeat it within ten minutes.", "", ""}
+	case isKind(err, services.Unauthenticated):
+		return advice{"Sign in again in another tab; what you have written here stays.", Prefix + "/sign-in", "Sign in"}
+	case code == "OTHER_ORGANIZATION":
+		return advice{"Switch back to that organisation, or open this page again in the one you are in.", Prefix, "Go to the overview"}
 	case isKind(err, services.Insufficient):
 		return advice{"There are not enough credits for this.", Prefix + "/credits", "See credits, caps and how to get more"}
 	case isKind(err, services.Forbidden):

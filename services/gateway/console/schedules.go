@@ -135,6 +135,7 @@ func saveSchedule(v *visit) error {
 		return err
 	}
 	t.Problem, t.Faults = api.MessageOf(err), faultsOf(err)
+	v.standAt(Prefix + "/schedules/new")
 	shown, viewErr := v.scheduleForm(t)
 	if viewErr != nil {
 		return viewErr

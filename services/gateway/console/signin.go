@@ -209,10 +209,25 @@ func beGuest(v *visit) error {
 	return v.to(Prefix, "You are a guest for a day. Make an account to keep what you do here.")
 }
 
+// entering is a one-time link that somebody has come with.
+type entering struct {
+	Link string
+	Goes bool   // by itself
+	As   string // who has signed in here already
+}
+
 // enterPage asks before a one-time link is used: programs that look at links must not
-// use them up.
+// use them up, and nobody is to be signed in as somebody else by a page of another site.
+// It goes on by itself for who has opened the link themselves and has not signed in.
 func enterPage(v *visit) (view, error) {
-	return view{Template: "enter", Title: "Sign in by link", Data: v.asked("link")}, nil
+	data := entering{Link: v.asked("link"), Goes: v.r.Header.Get("Sec-Fetch-Site") == "none" && !v.session.known()}
+	if v.session.known() && v.know() == nil {
+		data.As = "a guest"
+		if !v.who.Guest {
+			data.As = v.who.Email
+		}
+	}
+	return view{Template: "enter", Title: "Sign in by link", Data: data}, nil
 }
 
 func enter(v *visit) error {

@@ -284,6 +284,10 @@ func (v *visit) editAgain(err error) error {
 	}
 	e := v.editorOf()
 	e.Problem, e.Faults = api.MessageOf(err), faultsOf(err)
+	v.standAt(Prefix + "/workflows/new")
+	if e.ID != "" {
+		v.standAt(Prefix + path(nil, "workflows", e.ID, "edit"))
+	}
 	shown, viewErr := v.edit(e)
 	if viewErr != nil {
 		return viewErr
@@ -384,6 +388,7 @@ func runWorkflow(v *visit) error {
 	if api.StatusOf(err) >= http.StatusInternalServerError {
 		return err
 	}
+	v.standAt(Prefix + path(nil, "workflows", v.r.PathValue("workflow")))
 	shown, viewErr := v.workflowView(workflowData{Input: v.form("input"), Problem: api.MessageOf(err), Faults: faultsOf(err)})
 	if viewErr != nil {
 		return viewErr

@@ -41,7 +41,13 @@ function live(place) {
       morph(place, event.data);
     };
     source.addEventListener('over', () => { over = true; stop(); });
-    source.onerror = () => place.setAttribute('data-stale', '');
+    source.onerror = () => {
+      if (!place.hasAttribute('data-stale')) tell('The server cannot be reached: what is shown is from before.');
+      place.setAttribute('data-stale', '');
+      if (source?.readyState !== EventSource.CLOSED) return; // the browser tries again by itself
+      stop();
+      setTimeout(start, 5000);
+    };
   };
   document.addEventListener('visibilitychange', () => document.hidden ? stop() : start());
   addEventListener('pagehide', stop);
@@ -85,10 +91,20 @@ document.addEventListener('click', async event => {
   }
 });
 
-// [data-send]: a choice that is sent as soon as it is made.
-document.addEventListener('change', event => {
-  if (event.target.matches('[data-send]')) event.target.form.requestSubmit();
+// [data-send]: a choice that is sent as soon as it is made. Who goes through choices by
+// keyboard has made one when they press Enter or go on.
+const send = field => { if (field.dataset.changed) field.form.requestSubmit(); };
+document.addEventListener('keydown', event => {
+  if (!event.target.matches?.('[data-send]')) return;
+  event.target.dataset.keys = 'on';
+  if (event.key === 'Enter') send(event.target);
 });
+document.addEventListener('change', event => {
+  if (!event.target.matches('[data-send]')) return;
+  event.target.dataset.changed = 'yes';
+  if (!event.target.dataset.keys) send(event.target);
+});
+document.addEventListener('focusout', event => { if (event.target.matches('[data-send]')) send(event.target); });
 
 // [data-sure]: what can't be undone is asked about first.
 const sure = document.getElementById('sure');
