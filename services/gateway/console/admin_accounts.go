@@ -79,6 +79,7 @@ func adminAccounts(v *visit) (view, error) {
 type adminAccountData struct {
 	account
 	Acts  []platformAct // the last that it did
+	Names *naming       // of the accounts in them
 	Plans []plan
 	Self  bool // it is the visitor's own
 	Base  string
@@ -98,6 +99,9 @@ func adminAccount(v *visit, form filled) (view, error) {
 		func() error { return v.get("/billing/plans", &data.Plans) },
 	)
 	if err != nil {
+		return view{}, err
+	}
+	if data.Names, err = v.nameAccounts(data.Acts); err != nil {
 		return view{}, err
 	}
 	return view{Template: "admin-account", Title: data.Says(), Section: "admin", Data: data}, nil

@@ -3,7 +3,11 @@ package console
 import (
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 	"time"
+
+	"uaol/services"
 )
 
 const adminAuditPath = adminPath + "/audit"
@@ -18,6 +22,38 @@ type platformAct struct {
 
 // Target is the account that it was done to; "" for none.
 func (a platformAct) Target() string { return a.Details["accountId"] }
+
+// Words are the parts of what the act is called, between which it may be broken.
+func (a platformAct) Words() []string { return strings.SplitAfter(a.Action, ".") }
+
+// nameAccounts says what the accounts are called that acts name. Of one that is deleted
+// nothing is known but its id.
+func (v *visit) nameAccounts(acts []platformAct) (*naming, error) {
+	names := &naming{}
+	var ids []string
+	for _, a := range acts {
+		ids = append(ids, a.Account, a.Target())
+	}
+	slices.Sort(ids)
+	var asks []func() error
+	for _, id := range slices.Compact(ids) {
+		if id == "" {
+			continue
+		}
+		asks = append(asks, func() error {
+			var found account
+			err := v.get(path(nil, "accounts", id), &found)
+			if err == nil {
+				names.set(id, found.Says())
+			}
+			if gone(err) || isKind(err, services.Invalid) { // whatever somebody sent in an account's place
+				err = nil
+			}
+			return err
+		})
+	}
+	return names, together(asks...)
+}
 
 // auditFilter is what somebody looks for, as the form has it.
 type auditFilter struct {
@@ -47,6 +83,7 @@ func exportOf(query url.Values) url.Values {
 type adminAuditData struct {
 	Filter auditFilter
 	Acts   []platformAct
+	Names  *naming // of accounts
 	More   string
 	Export string
 }
@@ -64,6 +101,9 @@ func adminAudit(v *visit) (view, error) {
 	data := adminAuditData{Filter: f, Export: adminAuditPath + "/export?" + some("since", f.Since, "until", f.Until).Encode()}
 	next, err := v.list(path(query, "audit"), &data.Acts)
 	if err != nil {
+		return view{}, err
+	}
+	if data.Names, err = v.nameAccounts(data.Acts); err != nil {
 		return view{}, err
 	}
 	if next != "" {
