@@ -254,7 +254,7 @@ var accesses = map[string]access{
 		return body
 	}},
 	"GET /workflows/templates":                       {own: accounts, foreign: accounts},
-	"POST /workflows/check":                          {own: everybody, foreign: everybody, body: says(object{})},
+	"POST /workflows/check":                          {own: everybody, foreign: everybody, body: says(object{"workflow_definition": object{}})},
 	"GET /workflows/{workflowId}":                    {own: accounts, foreign: nothingThere},
 	"PUT /workflows/{workflowId}":                    {own: members, foreign: "401 401 403 404 404 404 404", body: says(object{"description": "x"})},
 	"DELETE /workflows/{workflowId}":                 {own: members, foreign: "401 401 403 404 404 404 404"},
