@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -447,9 +446,7 @@ func TestConfirmWithoutScripts(t *testing.T) {
 		tab.Put("#message", "Cancel "+c.what)
 		tab.Press("#composer", "Send")
 		tab.Sees("form[data-chat=decide]", "This call acts")
-		if c.what == "1" { // with which the file was sent
-			tab.Sees(".turn:last-child .asked", "note.txt")
-		}
+		tab.Sees(".turn:last-child .asked", "note.txt")
 		require.Equal(t, "20", browser.Run[string](tab, `document.querySelector('#budget').value`), "what a message may use stays")
 		tab.Press("form[data-chat=decide]", c.press)
 		tab.Sees(".turn:last-child .answer", "So be it: "+c.what)
@@ -600,15 +597,7 @@ func startOrders(t *testing.T) *orders {
 	}
 	add("look", "order %s is open", &mcp.ToolAnnotations{ReadOnlyHint: true})
 	add("cancel", "cancelled %s", nil)
-	at := httptest.NewServer(mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server }, nil))
-	t.Cleanup(func() {
-		for session := range server.Sessions() { // of clients that outlive the test
-			_ = session.Close()
-		}
-		at.CloseClientConnections()
-		at.Close()
-	})
-	o.url = at.URL
+	o.url = world.ServeMCP(t, server)
 	return o
 }
 

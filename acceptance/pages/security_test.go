@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"uaol/acceptance/browser"
+	"uaol/acceptance/world"
 	"uaol/services/gateway/console"
 )
 
@@ -63,12 +64,7 @@ func (b *bundle) hostile(t *testing.T, p person, word string) (id string) {
 	server.AddTool(&mcp.Tool{Name: "fails", Description: word, InputSchema: object{"type": "object"}}, func(context.Context, *mcp.CallToolRequest) (*mcp.CallToolResult, error) {
 		return &mcp.CallToolResult{IsError: true, Content: []mcp.Content{&mcp.TextContent{Text: word}}}, nil
 	})
-	at := httptest.NewServer(mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server }, nil))
-	t.Cleanup(func() {
-		at.CloseClientConnections()
-		at.Close()
-	})
-	return b.toolAt(t, p, at.URL, word, 1)
+	return b.toolAt(t, p, world.ServeMCP(t, server), word, 1)
 }
 
 // hostileJobs lets the tool answer in a job, and fail in another, which is given.

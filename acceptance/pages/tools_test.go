@@ -33,15 +33,7 @@ func offering(t *testing.T, methods ...*mcp.Tool) *offer {
 	t.Helper()
 	o := &offer{server: mcp.NewServer(&mcp.Implementation{Name: "offer", Version: "1"}, nil)}
 	o.lists(methods...)
-	at := httptest.NewServer(mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return o.server }, nil))
-	t.Cleanup(func() {
-		for session := range o.server.Sessions() {
-			_ = session.Close()
-		}
-		at.CloseClientConnections()
-		at.Close()
-	})
-	o.URL = at.URL
+	o.URL = world.ServeMCP(t, o.server)
 	return o
 }
 

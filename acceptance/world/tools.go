@@ -60,13 +60,7 @@ func StartTools(t testing.TB, host string) *Tools {
 		local.Listener = listener
 	}
 	local.Start()
-	t.Cleanup(func() {
-		for session := range server.Sessions() { // of clients that outlive the test
-			_ = session.Close()
-		}
-		local.CloseClientConnections()
-		local.Close()
-	})
+	t.Cleanup(func() { closeServer(local, server) })
 	_, port, err := net.SplitHostPort(local.Listener.Addr().String())
 	if err != nil {
 		t.Fatalf("tools: %v", err)
@@ -94,4 +88,26 @@ func (s *Tools) echo(_ context.Context, r *mcp.CallToolRequest) (*mcp.CallToolRe
 func (s *Tools) fails(context.Context, *mcp.CallToolRequest) (*mcp.CallToolResult, error) {
 	s.Calls.Add(1)
 	return &mcp.CallToolResult{IsError: true, Content: []mcp.Content{&mcp.TextContent{Text: "no such city"}}}, nil
+}
+
+// ServeMCP serves an MCP server on this machine alone, for one test.
+func ServeMCP(t testing.TB, server *mcp.Server) (url string) {
+	t.Helper()
+	local := httptest.NewServer(mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server }, nil))
+	t.Cleanup(func() { closeServer(local, server) })
+	return local.URL
+}
+
+// closeServer ends the sessions of clients that outlive the test, too: before, for a
+// server waits for their streams; and after, for they may have begun another.
+func closeServer(local *httptest.Server, server *mcp.Server) {
+	end := func() {
+		for session := range server.Sessions() {
+			_ = session.Close()
+		}
+	}
+	end()
+	local.CloseClientConnections()
+	local.Close()
+	end()
 }

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/net/html"
@@ -68,9 +67,7 @@ func TestHardTexts(t *testing.T) {
 	t.Parallel()
 	for _, piece := range []string{">", "> ", "- ", "1. ", "[", "![", "[a](", "*a **a ", "*a_ ", "_", "`", "<", "|a", "[1]", "~~", "\\", "&", "www.", "a@", "[a]: b\n"} {
 		for _, text := range []string{strings.Repeat(piece, most/len(piece)), strings.Repeat(piece, most)} {
-			began := time.Now()
 			conform(t, text)
-			require.Less(t, time.Since(began), 20*time.Second, "%q", piece) // on a busy machine; most take milliseconds
 		}
 	}
 	conform(t, strings.Repeat("*a ", 1000)+strings.Repeat("a* ", 1000))
