@@ -97,6 +97,7 @@ func run(t *testing.T, s *suite) {
 		{"failures cost nothing", failuresCostNothing},
 		{"failed jobs refund", failedJobsRefund},
 		{"jobs come to their end", jobsComeToTheirEnd},
+		{"repeats make one thing", repeatsMakeOneThing},
 		{"calls never overdraw", callsNeverOverdraw},
 		{"jobs never overdraw", jobsNeverOverdraw},
 		{"receipts can be checked", receiptsCanBeChecked},

@@ -240,6 +240,9 @@ func typed[I, O any](method, path, summary string, h Handler[I, O], options []Op
 	op.Keyed = takesKey(reflect.TypeFor[I]())
 	op.register = func(op *Operation, api huma.API) {
 		huma.Register(api, op.huma(), func(ctx context.Context, in *I) (*struct{ Body O }, error) {
+			if once, ok := any(in).(interface{ RepeatKey() string }); ok {
+				ctx = services.WithRepeatKey(ctx, once.RepeatKey())
+			}
 			body, err := h(ctx, services.CallerFrom(ctx), in)
 			if err != nil {
 				return nil, toBody(err)
@@ -249,6 +252,15 @@ func typed[I, O any](method, path, summary string, h Handler[I, O], options []Op
 	}
 	return op
 }
+
+// Once is embedded in inputs of operations that make something whose id comes from
+// services.NewID: the same request sent again makes nothing more.
+type Once struct {
+	Key string `header:"Idempotency-Key" maxLength:"255" doc:"requests with the same one make one thing"`
+}
+
+// RepeatKey is the key that the request has.
+func (o Once) RepeatKey() string { return o.Key }
 
 // takesKey reports whether an input reads the header Idempotency-Key.
 func takesKey(input reflect.Type) bool {

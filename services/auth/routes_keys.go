@@ -43,6 +43,7 @@ type newKeyBody struct {
 }
 
 type keyInput struct {
+	api.Once
 	Body struct {
 		Name      string     `json:"name" minLength:"1" maxLength:"100"`
 		Scopes    []string   `json:"scopes,omitempty" maxItems:"50" doc:"such as jobs:read or tools:write; none means everything"`

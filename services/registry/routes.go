@@ -223,6 +223,7 @@ func (b ChangeBody) change() Change {
 }
 
 type registerInput struct {
+	api.Once
 	Body struct {
 		Name       string  `json:"name" minLength:"1" maxLength:"100"`
 		GatewayURL *string `json:"gateway_url,omitempty" minLength:"1" maxLength:"2048" doc:"needed, but for a command"`

@@ -176,7 +176,7 @@ func (s *Service) Register(ctx context.Context, caller services.Caller, c Change
 	if err := c.privileges(caller); err != nil {
 		return Tool{}, err
 	}
-	tool := Tool{ID: uuid.Must(uuid.NewV7()), Developer: caller.Account, Organization: caller.Organization, Tags: []string{}}
+	tool := Tool{ID: services.NewID(ctx, caller.Account, "tool"), Developer: caller.Account, Organization: caller.Organization, Tags: []string{}}
 	c.applyTo(&tool)
 	definition := c.definition(Definition{Price: 1, Protocol: upstream.ProtocolMCP, Visibility: Public})
 	if err := s.checked(&tool, definition); err != nil {
@@ -189,12 +189,36 @@ func (s *Service) Register(ctx context.Context, caller services.Caller, c Change
 			tool.Slug = another(slugOf(tool.Name))
 			continue
 		}
+		if postgres.Violates(err, "tools_pkey") {
+			return s.registered(ctx, caller, tool.ID, definition)
+		}
 		if err != nil {
 			return Tool{}, err
 		}
 		s.bus.Publish(happened)
 		return s.detailed(ctx, caller, added)
 	}
+}
+
+// registered gives a tool that the same request has registered before; kind Conflict when
+// that was another one.
+func (s *Service) registered(ctx context.Context, caller services.Caller, id uuid.UUID, asked Definition) (Tool, error) {
+	first, err := s.repository.definition(ctx, id, 1)
+	if err != nil {
+		return Tool{}, err
+	}
+	was, _, err := written(first)
+	if err != nil {
+		return Tool{}, err
+	}
+	if now, _, err := written(asked); err != nil || now != was {
+		return Tool{}, services.ErrRepeated.Because(err)
+	}
+	tool, err := s.mine(ctx, caller, id, "register")
+	if err != nil {
+		return Tool{}, err
+	}
+	return s.detailed(ctx, caller, tool)
 }
 
 func (s *Service) checked(tool *Tool, d Definition) error {

@@ -32,8 +32,8 @@ func (s *Service) AddServiceAccount(ctx context.Context, caller services.Caller,
 	if name, err = named(name); err != nil {
 		return Member{}, err
 	}
+	account := services.NewID(ctx, caller.Account, "service-account")
 	err = s.change(ctx, caller, id, services.OrgAdmin, func(tx pgx.Tx, _ Organization) ([]events.Event, error) {
-		account := newID()
 		added, err := s.repository.addServiceAccount(ctx, tx, id, account, name, role)
 		if err == nil && !added {
 			err = services.Errorf(services.Conflict, "An organisation may have at most %d service accounts", maxServiceAccounts)
@@ -43,6 +43,12 @@ func (s *Service) AddServiceAccount(ctx context.Context, caller services.Caller,
 		}
 		return nil, err
 	})
+	if postgres.Violates(err, "accounts_pkey") { // the same request has made it
+		made, err = s.repository.member(ctx, s.repository.pool, id, account)
+		if err == nil && (made.Name == nil || *made.Name != name || made.Role != role) || services.Is(err, services.NotFound) {
+			return Member{}, services.ErrRepeated
+		}
+	}
 	if err == nil {
 		services.Note(ctx, "serviceAccount", made.Account.String())
 	}

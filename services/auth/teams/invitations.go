@@ -202,15 +202,20 @@ func (r *Repository) isMember(ctx context.Context, q postgres.Querier, id uuid.U
 
 // invite stores an invitation. Kind NotFound when the organisation, which is
 // locked, has enough of them, or when one to the platform is for somebody who
-// has an account.
+// has an account; Conflict when the same request has made one, whose secret is shown to
+// nobody twice.
 func (r *Repository) invite(ctx context.Context, q postgres.Querier, organization *uuid.UUID, by uuid.UUID, in InviteRequest, secret string) (Invitation, error) {
-	return postgres.One[Invitation](ctx, q, `
+	made, err := postgres.One[Invitation](ctx, q, `
 		INSERT INTO uaol_auth.invitations AS i (invitation_id, organization_id, email, role, hash, invited_by, expires_at)
 		SELECT $1, $2::uuid, $3::text, $4, $5, $6, now() + $7 * interval '1 day'
 		WHERE ($2::uuid IS NOT NULL OR NOT EXISTS (SELECT 1 FROM uaol_auth.accounts a WHERE a.email = $3::text))
 			AND (SELECT count(*) FROM uaol_auth.invitations o WHERE o.organization_id = $2::uuid AND o.expires_at > now()) < $8
 		RETURNING `+invitationColumns,
-		newID(), organization, in.Email, string(in.Role), secretHash(secret), by, in.Days, maxInvitations)
+		services.NewID(ctx, by, "invitation"), organization, in.Email, string(in.Role), secretHash(secret), by, in.Days, maxInvitations)
+	if postgres.Violates(err, "invitations_pkey") {
+		err = services.ErrRepeated
+	}
+	return made, err
 }
 
 func (r *Repository) uninvite(ctx context.Context, q postgres.Querier, organization *uuid.UUID, id uuid.UUID) error {

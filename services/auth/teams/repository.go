@@ -44,5 +44,3 @@ func (r *Repository) organization(ctx context.Context, q postgres.Querier, accou
 			THEN EXISTS (SELECT 1 FROM uaol_auth.accounts a WHERE a.account_id = $1 AND a.organization_id = o.organization_id)
 			ELSE m.role IS NOT NULL END`, account, id)
 }
-
-func newID() uuid.UUID { return uuid.Must(uuid.NewV7()) }

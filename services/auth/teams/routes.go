@@ -72,7 +72,12 @@ type nameBody struct {
 	Name string `json:"name" minLength:"1" maxLength:"100"`
 }
 
-func (h *Handler) create(ctx context.Context, caller services.Caller, in *struct{ Body nameBody }) (api.Data[Organization], error) {
+type createInput struct {
+	api.Once
+	Body nameBody
+}
+
+func (h *Handler) create(ctx context.Context, caller services.Caller, in *createInput) (api.Data[Organization], error) {
 	made, err := h.service.Create(ctx, caller, in.Body.Name)
 	return api.OK(made), err
 }
@@ -150,6 +155,7 @@ func (h *Handler) serviceAccounts(ctx context.Context, caller services.Caller, i
 }
 
 type serviceAccountInput struct {
+	api.Once
 	OrganizationPath
 	Body struct {
 		Name string           `json:"name" minLength:"1" maxLength:"100"`
@@ -172,6 +178,7 @@ func (h *Handler) keys(ctx context.Context, caller services.Caller, in *AccountP
 }
 
 type keyInput struct {
+	api.Once
 	AccountPath
 	Body struct {
 		Name      string     `json:"name" minLength:"1" maxLength:"100"`

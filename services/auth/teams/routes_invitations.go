@@ -25,6 +25,7 @@ type Invitee struct {
 }
 
 type inviteInput struct {
+	api.Once
 	OrganizationPath
 	Body struct {
 		Invitee
@@ -69,7 +70,12 @@ func (h *Handler) platformInvitations(ctx context.Context, _ services.Caller, in
 	}, invitationKey)
 }
 
-func (h *Handler) inviteToPlatform(ctx context.Context, caller services.Caller, in *struct{ Body Invitee }) (api.Data[invitedBody], error) {
+type inviteToPlatformInput struct {
+	api.Once
+	Body Invitee
+}
+
+func (h *Handler) inviteToPlatform(ctx context.Context, caller services.Caller, in *inviteToPlatformInput) (api.Data[invitedBody], error) {
 	made, err := h.service.InviteToPlatform(ctx, caller, InviteRequest{Email: in.Body.Email, Days: in.Body.Days})
 	return api.OK(invitedBody(made)), err
 }

@@ -78,7 +78,7 @@ func NewService(repository *Repository, host Host, bus *events.Bus) *Service {
 var (
 	errNoOrganization = services.Errorf(services.NotFound, "Organisation not found")
 	errPersonal       = services.Errorf(services.Conflict, "A personal organisation can't be changed, and has no members, invitations or service accounts")
-	errWithKey        = services.Errorf(services.Forbidden, "An API key reaches only its own organisation; sign in without one to do this")
+	errWithKey        = services.Errorf(services.Forbidden, "An API key reaches only its own organisation; sign in without one to do this").WithCode("WITH_KEY")
 )
 
 // role judges what the caller may do in an organisation. Somebody who is not in
