@@ -10,11 +10,12 @@ import (
 	"net/http"
 )
 
-// Client is somebody with an API key, or nobody without one.
+// Client is somebody with an API key or a sign-in, or nobody without either.
 type Client struct {
-	Base string
-	Key  string
-	HTTP *http.Client // nil is the default one
+	Base  string
+	Key   string
+	Token string       // of a sign-in
+	HTTP  *http.Client // nil is the default one
 }
 
 // Refusal is an answer of the server's that says no.
@@ -50,6 +51,9 @@ func (c Client) DoOnce(ctx context.Context, key, method, path string, body, data
 	request.Header.Set("Content-Type", "application/json")
 	if c.Key != "" {
 		request.Header.Set("X-API-Key", c.Key)
+	}
+	if c.Token != "" {
+		request.Header.Set("Authorization", "Bearer "+c.Token)
 	}
 	if key != "" {
 		request.Header.Set("Idempotency-Key", key)

@@ -21,6 +21,7 @@ type story struct {
 	out         io.Writer
 	user, admin client.Client
 	email       string // the user's
+	session     string // the user's, which may do what no key may
 	tools       *toolServer
 	toolID      string
 }
@@ -61,14 +62,15 @@ func (s *story) tell(ctx context.Context) error {
 func (s *story) register(ctx context.Context) error {
 	s.email = "ada-" + strings.ToLower(rand.Text()[:6]) + "@demo.example"
 	var registered struct {
-		User struct {
+		Token string `json:"token"`
+		User  struct {
 			APIKey string `json:"apiKey"`
 		} `json:"user"`
 	}
 	if err := s.user.Do(ctx, "POST", "/auth/register", map[string]string{"email": s.email}, &registered); err != nil {
 		return err
 	}
-	s.user.Key = registered.User.APIKey
+	s.user.Key, s.session = registered.User.APIKey, registered.Token
 	say(s.out, "\n1. %s registers and gets an API key (%s…)", s.email, s.user.Key[:9])
 	return nil
 }
@@ -233,7 +235,9 @@ func (s *story) next(ctx context.Context, base string) error {
 	var links [2]struct {
 		URL string `json:"url"`
 	}
-	for i, who := range []client.Client{s.user, s.admin} {
+	signedIn := s.user
+	signedIn.Key, signedIn.Token = "", s.session
+	for i, who := range []client.Client{signedIn, s.admin} {
 		if err := who.Do(ctx, "POST", "/auth/links", nil, &links[i]); err != nil {
 			return err
 		}
