@@ -1,6 +1,7 @@
 package httpserver
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"sort"
@@ -172,7 +173,8 @@ func access(log *zap.Logger) gin.HandlerFunc {
 		if route == "/health" || route == "/livez" || route == "/readyz" {
 			return
 		}
-		if api.IsWithin(c.Request.Context()) && c.Writer.Status() < http.StatusInternalServerError {
+		left := errors.Is(c.Request.Context().Err(), context.Canceled) // whoever asked: nothing has gone wrong
+		if api.IsWithin(c.Request.Context()) && (left || c.Writer.Status() < http.StatusInternalServerError) {
 			return
 		}
 		status, level := c.Writer.Status(), zap.InfoLevel
@@ -180,7 +182,7 @@ func access(log *zap.Logger) gin.HandlerFunc {
 			status = http.StatusRequestTimeout
 		}
 		switch {
-		case status < http.StatusInternalServerError:
+		case status < http.StatusInternalServerError, left:
 		case unset(c):
 			level = zap.WarnLevel
 		default:
