@@ -172,6 +172,9 @@ func CodeOf(err error) string { return toBody(err).Err.Code }
 // StatusOf is the HTTP status that an error is answered with.
 func StatusOf(err error) int { return toBody(err).status }
 
+// RetryAfter is in how many seconds what was limited may be tried again.
+func RetryAfter(err error) int { return retryAfter(toBody(err).Err.Details) }
+
 // MessageOf is what people may be told of an error.
 func MessageOf(err error) string { return toBody(err).Err.Message }
 

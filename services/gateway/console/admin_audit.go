@@ -63,16 +63,36 @@ type auditFilter struct {
 // Any reports whether anything is looked for.
 func (f auditFilter) Any() bool { return f != auditFilter{} }
 
-// query is the filter in the API's words. Days are UTC's; the last one counts whole.
-func (f auditFilter) query() url.Values {
+// auditQuery is the filter in the API's words. Days are UTC's; the last one counts whole.
+func (v *visit) auditQuery(f auditFilter) (url.Values, error) {
 	query := some("action", f.Action, "account", f.Account, "organization", f.Organization)
-	if since, err := time.Parse(time.DateOnly, f.Since); err == nil {
-		query.Set("since", since.Format(time.RFC3339))
+	for name, day := range map[string]string{"since": f.Since, "until": f.Until} {
+		if day == "" {
+			continue
+		}
+		at, err := time.Parse(time.DateOnly, day)
+		if err != nil {
+			return nil, services.Errorf(services.Invalid, "%q is not a day, such as 2026-01-31", day)
+		}
+		if name == "until" {
+			at = at.AddDate(0, 0, 1)
+		}
+		query.Set(name, at.Format(time.RFC3339))
 	}
-	if until, err := time.Parse(time.DateOnly, f.Until); err == nil {
-		query.Set("until", until.AddDate(0, 0, 1).Format(time.RFC3339))
+	if !strings.Contains(f.Account, "@") {
+		return query, nil
 	}
-	return query
+	var like []account
+	if err := v.get(path(some("q", f.Account), "accounts"), &like); err != nil {
+		return nil, err
+	}
+	for _, a := range like {
+		if a.Email != nil && strings.EqualFold(*a.Email, f.Account) {
+			query.Set("account", a.ID)
+			return query, nil
+		}
+	}
+	return nil, services.Errorf(services.NotFound, "No account has the e-mail address %s", f.Account)
 }
 
 // exportOf is the part of a query that an export takes.
@@ -89,12 +109,15 @@ type adminAuditData struct {
 }
 
 func auditFilterOf(v *visit) auditFilter {
-	return auditFilter{v.asked("action"), v.asked("account"), v.asked("organization"), v.asked("since"), v.asked("until")}
+	return auditFilter{v.asked("action"), strings.TrimSpace(v.asked("account")), v.asked("organization"), v.asked("since"), v.asked("until")}
 }
 
 func adminAudit(v *visit) (view, error) {
 	f := auditFilterOf(v)
-	query := f.query()
+	query, err := v.auditQuery(f)
+	if err != nil {
+		return view{}, err
+	}
 	if cursor := v.asked("cursor"); cursor != "" {
 		query.Set("cursor", cursor)
 	}
@@ -115,5 +138,9 @@ func adminAudit(v *visit) (view, error) {
 
 // exportAudit hands the API's lines on, for browsers have no credentials of the API.
 func exportAudit(v *visit) (view, error) {
-	return v.passOn(path(exportOf(auditFilterOf(v).query()), "audit", "export"), func(header http.Header) { header.Set("Cache-Control", "no-store") })
+	query, err := v.auditQuery(auditFilterOf(v))
+	if err != nil {
+		return view{}, err
+	}
+	return v.passOn(path(exportOf(query), "audit", "export"), func(header http.Header) { header.Set("Cache-Control", "no-store") })
 }

@@ -58,12 +58,20 @@ func TestSettingsAreGroupedAndFound(t *testing.T) {
 func TestAuditFilter(t *testing.T) {
 	t.Parallel()
 	require.False(t, auditFilter{}.Any())
-	require.Empty(t, auditFilter{}.query())
+	v := &visit{} // asks nothing as long as no e-mail address is looked for
+	query, err := v.auditQuery(auditFilter{})
+	require.NoError(t, err)
+	require.Empty(t, query)
 	f := auditFilter{Action: "key.create", Account: "a", Organization: "o", Since: "2026-02-27", Until: "2026-02-28"}
 	require.True(t, f.Any())
-	require.Equal(t, "account=a&action=key.create&organization=o&since=2026-02-27T00%3A00%3A00Z&until=2026-03-01T00%3A00%3A00Z", f.query().Encode())
-	require.Equal(t, "since=2026-02-27T00%3A00%3A00Z&until=2026-03-01T00%3A00%3A00Z", exportOf(f.query()).Encode())
-	require.Empty(t, auditFilter{Since: "yesterday", Until: "31.12."}.query())
+	query, err = v.auditQuery(f)
+	require.NoError(t, err)
+	require.Equal(t, "account=a&action=key.create&organization=o&since=2026-02-27T00%3A00%3A00Z&until=2026-03-01T00%3A00%3A00Z", query.Encode())
+	require.Equal(t, "since=2026-02-27T00%3A00%3A00Z&until=2026-03-01T00%3A00%3A00Z", exportOf(query).Encode())
+	for _, f := range []auditFilter{{Since: "yesterday"}, {Until: "31.12."}} {
+		_, err = v.auditQuery(f)
+		require.ErrorContains(t, err, "is not a day")
+	}
 }
 
 func TestWhoseCreditsAnAccountHas(t *testing.T) {

@@ -131,7 +131,8 @@ func (s *speech) kept() (chatData, error) {
 	data := chatData{conversation: conversation{ID: s.conversation}, Set: settingsOf(s.v.r.PostForm)}
 	err := together(
 		func() error { return s.v.readChat(&data) },
-		func() (err error) { data.Conversations, data.More, err = s.v.conversations(s.conversation); return err })
+		func() (err error) { data.Conversations, data.More, err = s.v.conversations(s.conversation); return err },
+		s.v.recount)
 	data.Turns = data.Turns[max(len(data.Turns)-2, 0):]
 	return data, err
 }

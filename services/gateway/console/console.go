@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"net/url"
+	"strconv"
 	"strings"
 
 	"github.com/klauspost/compress/gzhttp"
@@ -23,13 +25,13 @@ type Console struct {
 	public  string // the URL under which clients reach us; "" for what each calls us
 	version string
 	log     *zap.Logger
-	streams streams
+	streams *streams
 	handler http.Handler
 }
 
 // New makes the console of what handler answers: the process's router.
 func New(handler http.Handler, public, version string, log *zap.Logger) *Console {
-	c := &Console{api: client(handler), public: public, version: version, log: log}
+	c := &Console{api: client(handler), public: public, version: version, log: log, streams: newStreams()}
 	_, _ = templates(), assets() // here and not at the first visit
 	mux := http.NewServeMux()
 	for _, one := range routes() {
@@ -39,6 +41,7 @@ func New(handler http.Handler, public, version string, log *zap.Logger) *Console
 	mux.HandleFunc(Prefix+"/", func(w http.ResponseWriter, r *http.Request) {
 		v := c.visit(w, r)
 		_ = v.enter(guests) // so that who has signed in finds a way on
+		v.nearest = nearest(mux, r)
 		v.failed(services.Errorf(services.NotFound, "There is no page at %s", r.URL.Path))
 	})
 	cross := http.NewCrossOriginProtection()
@@ -47,6 +50,17 @@ func New(handler http.Handler, public, version string, log *zap.Logger) *Console
 	}))
 	c.handler = guarded(cross.Handler(compress(mux)))
 	return c
+}
+
+// nearest is the page above an address that is none, such as one that only takes forms.
+func nearest(mux *http.ServeMux, r *http.Request) string {
+	for at := r.URL.Path; strings.HasPrefix(at, Prefix+"/"); at = at[:strings.LastIndexByte(at, '/')] {
+		_, pattern := mux.Handler(&http.Request{Method: http.MethodGet, Host: r.Host, URL: &url.URL{Path: at}})
+		if strings.HasPrefix(pattern, http.MethodGet+" ") {
+			return at
+		}
+	}
+	return Prefix
 }
 
 // compress leaves streams as they are: each would keep a compressor of its own.
@@ -229,6 +243,9 @@ func (v *visit) failed(err error) {
 	if v.r.Context().Err() != nil {
 		return // nobody listens
 	}
+	if isKind(err, services.Limited) {
+		v.w.Header().Set("Retry-After", strconv.Itoa(api.RetryAfter(err)))
+	}
 	inPlace := v.r.Method == http.MethodPost && v.r.Header.Get("HX-Request") != ""
 	switch {
 	case v.r.Header.Get("Accept") == "application/json": // a script of ours
@@ -239,7 +256,11 @@ func (v *visit) failed(err error) {
 		return
 	}
 	v.noteFailure(err)
-	shown := view{Template: "error", Title: "That did not work", Status: api.StatusOf(err), Data: problemOf(err)}
+	said := problemOf(err)
+	if v.nearest != "" {
+		said.Next = advice{"Nothing was done.", v.nearest, "Go to the page above it"}
+	}
+	shown := view{Template: "error", Title: "That did not work", Status: api.StatusOf(err), Data: said}
 	if renderErr := v.render(shown); renderErr != nil {
 		v.console.log.Error("page", zap.Error(renderErr))
 		http.Error(v.w, api.MessageOf(err), api.StatusOf(err))
@@ -300,6 +321,19 @@ func (w who) Manages() bool { return w.Organization.Role == "admin" || w.Organiz
 
 // Writes reports whether the visitor may change and spend anything.
 func (w who) Writes() bool { return w.Guest || w.Organization.Role != "viewer" }
+
+// recount reads again what the visitor has, after something was paid.
+func (v *visit) recount() error {
+	if v.who.Guest {
+		return nil
+	}
+	var me struct {
+		Credits string `json:"credits"`
+	}
+	err := v.get("/auth/me", &me)
+	v.who.Credits = me.Credits
+	return err
+}
 
 func (v *visit) know() error {
 	if v.session.token == "" {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"net/http"
+	"runtime"
 	"sync"
 	"time"
 
@@ -15,6 +16,9 @@ import (
 const (
 	// lively is how often a part of a page is rendered again at most.
 	lively = 100 * time.Millisecond
+	// restful is for how much longer than a part took nothing happens after it: the more
+	// pages are live, the longer they wait for their turns, and the less often each comes.
+	restful = 20
 	// liveFor is how long one stream goes on; the browser then begins another, which may
 	// be at another replica.
 	liveFor = 30 * time.Minute
@@ -42,15 +46,20 @@ func (v *visit) live(pageOf func(*visit) (view, error)) {
 	for {
 		var shown view
 		var text []byte
-		err := apart(func() (err error) {
+		began := time.Now()
+		err := v.console.streams.inTurn(ctx, func() (err error) {
 			if shown, err = pageOf(v); err == nil {
 				text, err = v.livePart(shown)
 			}
 			return err
 		})
+		took := time.Since(began)
+		if ctx.Err() != nil { // the visitor has left, or is to begin another
+			return
+		}
 		if err != nil { // the page says why when it is opened again
 			v.noteFailure(err)
-			_ = stream.Write([]byte("event: over\ndata:\n\n"))
+			_ = stream.Write([]byte("event: failed\ndata:\n\n"))
 			return
 		}
 		if sum := sha256.Sum256(text); sum != told {
@@ -66,7 +75,7 @@ func (v *visit) live(pageOf func(*visit) (view, error)) {
 		if events == nil && shown.Follow != "" {
 			events = v.follow(ctx, shown.Follow)
 		}
-		if !wait(ctx, api.Stopping(v.r.Context()), shown.Every, events) {
+		if !wait(ctx, api.Stopping(v.r.Context()), max(lively, restful/4*took), max(shown.Every, restful*took), events) {
 			return
 		}
 	}
@@ -74,8 +83,8 @@ func (v *visit) live(pageOf func(*visit) (view, error)) {
 
 // wait returns after a while or upon an event, though not too soon; false when the
 // stream is to end.
-func wait(ctx, stopping context.Context, every time.Duration, events <-chan struct{}) bool {
-	soonest := time.NewTimer(lively)
+func wait(ctx, stopping context.Context, soon, late time.Duration, events <-chan struct{}) bool {
+	soonest := time.NewTimer(soon)
 	defer soonest.Stop()
 	select {
 	case <-ctx.Done():
@@ -84,7 +93,7 @@ func wait(ctx, stopping context.Context, every time.Duration, events <-chan stru
 		return false
 	case <-soonest.C:
 	}
-	latest := time.NewTimer(max(every, lively) - lively)
+	latest := time.NewTimer(max(late, soon) - soon)
 	defer latest.Stop()
 	select {
 	case <-ctx.Done():
@@ -151,10 +160,27 @@ func (v *visit) follow(ctx context.Context, stream string) <-chan struct{} {
 	return events
 }
 
-// streams counts the pages that are live, by their visitors.
+// streams counts the pages that are live, by their visitors, and lets them be rendered a
+// few at a time: each asks the API several things at once, which takes memory.
 type streams struct {
-	mu   sync.Mutex
-	open map[string]int
+	turns chan struct{}
+	mu    sync.Mutex
+	open  map[string]int
+}
+
+func newStreams() *streams {
+	return &streams{turns: make(chan struct{}, 2*runtime.GOMAXPROCS(0)), open: map[string]int{}}
+}
+
+// inTurn does a thing apart as soon as few others are being done.
+func (s *streams) inTurn(ctx context.Context, thing func() error) error {
+	select {
+	case s.turns <- struct{}{}:
+		defer func() { <-s.turns }()
+		return apart(thing)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 func (s *streams) enter(visitor string) (leave func(), err error) {
@@ -162,9 +188,6 @@ func (s *streams) enter(visitor string) (leave func(), err error) {
 	defer s.mu.Unlock()
 	if s.open[visitor] >= mostLive {
 		return nil, services.Errorf(services.Limited, "Too many pages are open at once; close some of them")
-	}
-	if s.open == nil {
-		s.open = map[string]int{}
 	}
 	s.open[visitor]++
 	return func() {

@@ -141,6 +141,12 @@ func adviceFor(err error) advice {
 		return about
 	}
 	switch {
+	case code == "ALREADY_MADE":
+		return advice{"This form was sent twice, and done once. What is shown only once can't be shown again: revoke it where it is listed, and make another.", "", ""}
+	case code == "WITH_KEY":
+		return advice{"Sign out, and in again with a password, with a provider, or by a link that an operator makes with `uaol admin link`.", "", ""}
+	case code == "OTHERS_TOOL":
+		return advice{"Switch to that organisation if you are in it.", Prefix + "/tools", "See all tools"}
 	case code == "ADMIN_ONLY":
 		return advice{"An admin of the platform can make you one.", Prefix, "Go to the overview"}
 	case code == "SPEND_CAP_EXCEEDED":
@@ -162,7 +168,7 @@ func adviceFor(err error) advice {
 	case isKind(err, services.Forbidden):
 		return advice{"Who manages the organisation can change your role or a key's scopes.", Prefix + "/members", "See who that is"}
 	case isKind(err, services.Limited):
-		return advice{"Wait a little, then try again: requests are limited per minute.", "", ""}
+		return advice{"Requests are limited per minute: try again in " + plural(api.RetryAfter(err), "second") + ".", "", ""}
 	case isKind(err, services.NotFound):
 		return advice{"It may have been removed, or belong to another organisation: switch at the top left.", Prefix, "Go to the overview"}
 	case isKind(err, services.Unavailable, services.Timeout):

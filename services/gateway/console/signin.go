@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -31,6 +32,7 @@ type signInData struct {
 	Next      string
 	Providers []provider
 	Email     string
+	As        string // who has signed in here already
 	Mode      string // "" to sign in, register to make an account
 	// Invitation is what a link to one has brought, which register needs where not
 	// everybody may.
@@ -58,20 +60,20 @@ func (p provider) Title() string {
 }
 
 func signInPage(v *visit) (view, error) {
-	return v.signInView(signInData{Mode: v.asked("mode"), Invitation: v.asked("invitation")})
+	data := signInData{Mode: v.asked("mode"), Invitation: v.asked("invitation")}
+	if v.session.token != "" {
+		visitor := *v
+		if visitor.know() == nil {
+			data.As = visitor.who.Email
+		}
+	}
+	return v.signInView(data)
 }
 
 func (v *visit) signInView(data signInData) (view, error) {
-	var providers []provider
-	nobody := *v
-	nobody.session = session{}
-	if err := nobody.get("/auth/oauth-config", &providers); err != nil {
+	var err error
+	if data.Providers, err = v.providers(); err != nil {
 		return view{}, err
-	}
-	for _, p := range providers {
-		if p.Configured {
-			data.Providers = append(data.Providers, p)
-		}
 	}
 	data.Next = ownPage(v.form("next") + v.asked("next"))
 	if next, err := url.Parse(data.Next); err == nil && next.Path == joinPath {
@@ -86,6 +88,15 @@ func (v *visit) signInView(data signInData) (view, error) {
 		title = "Make an account"
 	}
 	return view{Template: "sign-in", Title: title, Data: data, Status: status}, nil
+}
+
+// providers are those that one can sign in with.
+func (v *visit) providers() ([]provider, error) {
+	var all []provider
+	nobody := *v
+	nobody.session = session{}
+	err := nobody.get("/auth/oauth-config", &all)
+	return slices.DeleteFunc(all, func(p provider) bool { return !p.Configured }), err
 }
 
 // ownPage is a page of the console to go to, whatever was asked for.
@@ -117,8 +128,24 @@ func (v *visit) begin(credentials map[string]string, again signInData) error {
 	if err := nobody.send(http.MethodPost, "/auth/login", credentials, &made); err != nil {
 		return v.again(err, again)
 	}
+	if err := v.looksIn(made.Token); err != nil {
+		return v.again(err, again)
+	}
 	v.signedIn(made.Token)
 	return v.to(ownPage(v.form("next")), "")
+}
+
+// looksIn ends a sign-in that sees too little for any page: a key's that may do only some
+// things, which has to be told before the browser keeps it.
+func (v *visit) looksIn(token string) error {
+	member := *v
+	member.session = session{token: token}
+	err := member.know()
+	if !isKind(err, services.Forbidden) {
+		return err
+	}
+	_ = member.send(http.MethodPost, "/auth/logout", nil, nil) // it ends by itself, later
+	return services.Errorf(services.Forbidden, "This key may do too little to sign in with: %s. Pages need account:read and organizations:read, and what each of them is about", api.MessageOf(err))
 }
 
 func (v *visit) again(err error, data signInData) error {
@@ -237,6 +264,14 @@ func enter(v *visit) error {
 // beginProvider sends the browser to a provider. What it comes back to has a secret of
 // this browser's in its path, so that nobody is signed in by somebody else's link.
 func beginProvider(v *visit) (view, error) {
+	offered, err := v.providers()
+	if err != nil {
+		return view{}, err
+	}
+	asked := provider{Name: v.r.PathValue("provider"), Configured: true}
+	if !slices.Contains(offered, asked) {
+		return v.signInView(signInData{Problem: "Nobody has set up here how to sign in with " + asked.Title()})
+	}
 	state := rand.Text()
 	v.console.keep(v.w, v.r, beganCookie, state, beganLife)
 	query := some("return_to", Prefix+"/sign-in/"+state, "guest", v.session.guest)

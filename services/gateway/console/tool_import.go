@@ -137,6 +137,9 @@ func (v *visit) importing(f importForm, file io.Reader) error {
 		return v.toolFormAgain(data, err, nil)
 	}
 	data.Outcome = &out
+	if !f.Dry { // it is in, and may hold secrets
+		data.Import.Text = ""
+	}
 	data.Import.Format, data.Import.Cursor = body["format"].(string), out.Next
 	return v.render(v.newToolView(data))
 }

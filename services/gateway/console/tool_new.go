@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"uaol/providers/api"
+	"uaol/services"
 )
 
 // newToolData is the page on which tools come in.
@@ -84,7 +85,11 @@ func editTool(v *visit) (view, error) {
 	if err := v.get(path(nil, "tools", v.r.PathValue("tool")), &t); err != nil {
 		return view{}, err
 	}
-	return v.newToolView(newToolData{By: "url", Form: toolFormOf(t), Tool: &t}), nil
+	own, err := v.owns(t)
+	if err == nil && !own {
+		err = services.Errorf(services.Forbidden, "This tool belongs to another organisation, whose members can change it").WithCode("OTHERS_TOOL")
+	}
+	return v.newToolView(newToolData{By: "url", Form: toolFormOf(t), Tool: &t}), err
 }
 
 // changeTool sends only what differs: what is called or paid for makes a version.

@@ -7,12 +7,11 @@ import (
 )
 
 func toolRoutes() []route {
-	return []route{
+	return append(forAdmins(see("/tools/review", reviewQueue)),
 		see("/tools", toolsPage).forGuests(),
 		see("/tools/new", newTool),
 		do("/tools/new", registerTool),
 		do("/tools/import", importTools),
-		see("/tools/review", reviewQueue),
 		see("/tools/consent", consentReturn),
 		do("/tools/consent", finishConsent),
 		see("/tools/{tool}", toolPage).forGuests(),
@@ -31,7 +30,7 @@ func toolRoutes() []route {
 		do("/tools/{tool}/authorize", beginConsent),
 		do("/tools/{tool}/authorize/forget", forgetConsent),
 		see("/receipts/{receipt}", receiptPage),
-	}
+	)
 }
 
 // tool is a registered server; what begins with Methods is of a single one, not in lists.

@@ -24,6 +24,7 @@ type visit struct {
 	session session
 	who     who    // nobody on pages for everybody
 	seed    string // of the keys of the forms that it is shown
+	nearest string // the page above an address that is none
 }
 
 // maxAnswer is the most that is read of an answer of the API for a page, in bytes.
@@ -92,7 +93,7 @@ func read(answer *http.Response) (reply, error) {
 		return reply{}, unavailable(err)
 	}
 	if answer.StatusCode >= http.StatusBadRequest {
-		return reply{}, api.ReadError(answer.StatusCode, text)
+		return reply{}, ofThePage(api.ReadError(answer.StatusCode, text))
 	}
 	var said reply
 	if len(text) > 0 {
@@ -101,6 +102,17 @@ func read(answer *http.Response) (reply, error) {
 		}
 	}
 	return said, nil
+}
+
+// ofThePage says in a page's words what the API says of its own address: an id that is
+// none is a page that is not there.
+func ofThePage(err error) error {
+	for path := range faultsOf(err) {
+		if strings.HasPrefix(path, "path.") {
+			return services.Errorf(services.NotFound, "There is nothing at this address").Because(err)
+		}
+	}
+	return err
 }
 
 // get asks for one thing.

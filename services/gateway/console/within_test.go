@@ -6,10 +6,12 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -113,13 +115,13 @@ func TestWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		never := context.Background()
 		begun := time.Now()
-		require.True(t, wait(never, never, 3*time.Second, nil))
+		require.True(t, wait(never, never, lively, 3*time.Second, nil))
 		require.Equal(t, 3*time.Second, time.Since(begun))
 
 		events := make(chan struct{}, 1)
 		events <- struct{}{}
 		begun = time.Now()
-		require.True(t, wait(never, never, 3*time.Second, events))
+		require.True(t, wait(never, never, lively, 3*time.Second, events))
 		require.Equal(t, lively, time.Since(begun), "what happens all the time is shown now and then")
 
 		go func() {
@@ -127,20 +129,20 @@ func TestWait(t *testing.T) {
 			events <- struct{}{}
 		}()
 		begun = time.Now()
-		require.True(t, wait(never, never, 3*time.Second, events))
+		require.True(t, wait(never, never, lively, 3*time.Second, events))
 		require.Equal(t, time.Second, time.Since(begun))
 
 		gone, leave := context.WithCancel(never)
 		leave()
-		require.False(t, wait(gone, never, time.Hour, nil))
-		require.False(t, wait(never, gone, time.Hour, nil), "the process stops")
+		require.False(t, wait(gone, never, lively, time.Hour, nil))
+		require.False(t, wait(never, gone, lively, time.Hour, nil), "the process stops")
 	})
 }
 
 // TestStreams: one visitor keeps only so many pages live, and others as many.
 func TestStreams(t *testing.T) {
 	t.Parallel()
-	var s streams
+	s := newStreams()
 	var leave func()
 	var err error
 	for range mostLive {
@@ -154,6 +156,39 @@ func TestStreams(t *testing.T) {
 	leave()
 	_, err = s.enter("ada")
 	require.NoError(t, err)
+}
+
+// TestInTurn: only so many pages are rendered at once, and who leaves waits no longer.
+func TestInTurn(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newStreams()
+		var now, most, done int
+		var mu sync.Mutex
+		var all sync.WaitGroup
+		for range 50 {
+			all.Go(func() {
+				assert.NoError(t, s.inTurn(t.Context(), func() error {
+					mu.Lock()
+					now++
+					most = max(most, now)
+					mu.Unlock()
+					time.Sleep(time.Second)
+					mu.Lock()
+					now, done = now-1, done+1
+					mu.Unlock()
+					return nil
+				}))
+			})
+		}
+		synctest.Wait()
+		gone, leave := context.WithCancel(t.Context())
+		leave()
+		require.ErrorIs(t, s.inTurn(gone, func() error { return nil }), context.Canceled)
+		all.Wait()
+		require.Equal(t, 50, done)
+		require.Equal(t, cap(s.turns), most)
+	})
 }
 
 func TestEvent(t *testing.T) {

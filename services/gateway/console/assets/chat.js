@@ -21,6 +21,10 @@ const parsed = html => new DOMParser().parseFromString(html, 'text/html').body;
 function place(html, after = said) {
   const parts = [...parsed(html).children];
   for (const part of parts) {
+    if (part.matches('[data-credits]')) {
+      for (const old of document.querySelectorAll('.me [data-credits]')) old.textContent = part.textContent;
+      continue;
+    }
     const old = document.getElementById(part.id);
     if (old) old.replaceWith(part);
     else after?.append(part);
@@ -125,7 +129,7 @@ async function settle(article, later) {
       if (html) following(() => { said.innerHTML = html; ready(said); });
       return;
     }
-    await new Promise(done => setTimeout(done, 300));
+    await new Promise(done => setTimeout(done, 300 + (Date.now() - began) / 5));
   }
 }
 

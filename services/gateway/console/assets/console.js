@@ -41,12 +41,21 @@ function live(place) {
       morph(place, event.data);
     };
     source.addEventListener('over', () => { over = true; stop(); });
-    source.onerror = () => {
-      if (!place.hasAttribute('data-stale')) tell('The server cannot be reached: what is shown is from before.');
+    const stale = why => {
+      if (!place.hasAttribute('data-stale')) tell(`${why}: what is shown is from before.`);
       place.setAttribute('data-stale', '');
-      if (source?.readyState !== EventSource.CLOSED) return; // the browser tries again by itself
+    };
+    const again = after => {
       stop();
-      setTimeout(start, 5000);
+      setTimeout(start, after);
+    };
+    source.addEventListener('failed', () => {
+      stale('The page cannot be brought up to date; open it again to see why');
+      again(15000);
+    });
+    source.onerror = () => {
+      stale('The server cannot be reached');
+      if (source?.readyState === EventSource.CLOSED) again(5000); // else the browser tries again by itself
     };
   };
   document.addEventListener('visibilitychange', () => document.hidden ? stop() : start());
@@ -76,8 +85,27 @@ export function morph(place, html) {
 /** does for a new part of the page what is done for a whole one */
 export function ready(within) {
   times(within);
+  faults(within);
   drawPlots(within);
   document.dispatchEvent(new CustomEvent('console:ready', { detail: within }));
+}
+
+// What is wrong with a field is read out with it, and whoever sent the form gets there.
+function faults(within = document) {
+  for (const [i, fault] of all('.field .fault', within).entries()) {
+    const control = fault.closest('.field').querySelector('input:not([type=hidden]), select, textarea');
+    if (!control || !fault.textContent) continue;
+    fault.id ||= `fault-${control.id || i}`;
+    control.setAttribute('aria-invalid', 'true');
+    control.setAttribute('aria-describedby', fault.id);
+  }
+}
+function toFault() {
+  const first = document.querySelector('main [aria-invalid=true]') ?? document.querySelector('main .note.bad[role=alert]');
+  if (!first) return;
+  for (let around = first.closest('details'); around; around = around.parentElement.closest('details')) around.open = true;
+  if (!first.matches('input, select, textarea')) first.tabIndex = -1;
+  first.focus();
 }
 
 document.addEventListener('click', async event => {
@@ -141,4 +169,5 @@ document.addEventListener('htmx:afterSwap', event => {
 });
 
 ready(document);
+toFault();
 for (const place of all('[data-live]')) live(place);

@@ -35,7 +35,7 @@ function offer(form) {
     let failed = 0;
     for (const [i, file] of files.entries()) {
       const last = i === files.length - 1 && !failed;
-      const problem = await send(form.action, file, last ? files.length : 0, rows[i]);
+      const problem = await sendPatiently(form.action, file, last ? files.length : 0, rows[i]);
       if (problem) failed++;
     }
     input.value = '';
@@ -57,17 +57,26 @@ function offer(form) {
   }
 }
 
-/** sends one file, and gives what went wrong */
-function send(action, file, of, { item, bar, state }) {
-  return new Promise(resolve => {
-    const end = problem => {
+/** sends one file, later where requests are limited, and gives what went wrong */
+async function sendPatiently(action, file, of, { item, bar, state }) {
+  const once = crypto.randomUUID?.() ?? String(Math.random());
+  for (;;) {
+    const { problem, after } = await send(action, once, file, of, { bar, state });
+    if (!after) {
       state.textContent = problem ?? 'stored';
       bar.value = problem ? 0 : 1;
       item.toggleAttribute('data-failed', !!problem);
-      resolve(problem);
-    };
+      return problem;
+    }
+    state.textContent = 'waits: requests are limited by the minute';
+    await new Promise(done => setTimeout(done, 1000 * after));
+  }
+}
+
+function send(action, once, file, of, { bar, state }) {
+  return new Promise(resolve => {
     const to = new URL(action), request = new XMLHttpRequest(), body = new FormData();
-    to.searchParams.set('once', crypto.randomUUID?.() ?? String(Math.random()));
+    to.searchParams.set('once', once);
     if (of) to.searchParams.set('of', of);
     body.append('file', file);
     request.open('POST', to);
@@ -77,8 +86,11 @@ function send(action, file, of, { item, bar, state }) {
       bar.value = event.loaded / event.total;
       state.textContent = event.loaded < event.total ? `${Math.floor(100 * bar.value)} %` : 'is being stored';
     };
-    request.onload = () => end(request.status === 200 ? undefined : request.response?.problem ?? 'was not stored');
-    request.onerror = () => end('The server could not be reached.');
+    request.onload = () => resolve(request.status === 200 ? {} : {
+      problem: request.response?.problem ?? 'was not stored',
+      after: request.status === 429 ? Number(request.getResponseHeader('Retry-After')) || 0 : 0,
+    });
+    request.onerror = () => resolve({ problem: 'The server could not be reached.' });
     request.send(body);
   });
 }
