@@ -114,6 +114,22 @@ func TestUploadRefused(t *testing.T) {
 	tab.Problems() // the browser tells of the 413
 }
 
+// TestUploadWaits where requests are limited, says so, and stores all that was chosen.
+func TestUploadWaits(t *testing.T) {
+	t.Parallel()
+	b := setup(t, world.Settings{"RATE_LIMIT_PER_MINUTE": "60"})
+	ada := b.somebody(t)
+	tab := b.enter(t, ada)
+	tab.Go("/console/files")
+	tab.Sees("main", "No files yet")
+	for ada.Do(t, http.MethodGet, "/storage/files", nil).Status == http.StatusOK {
+	}
+	tab.Attach("#files", write(t, "one.txt", "1", "two.txt", "2", "three.txt", "3")...)
+	tab.Sees(".sending", "requests are limited")
+	tab.Sees("main", "3 files are stored.", "one.txt", "three.txt")
+	tab.Problems() // the browser tells of each 429
+}
+
 // TestHostileFiles: whatever a file is, nothing of it runs where the console is.
 func TestHostileFiles(t *testing.T) {
 	t.Parallel()

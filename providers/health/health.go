@@ -3,6 +3,7 @@ package health
 
 import (
 	"context"
+	"slices"
 	"sort"
 	"sync"
 	"sync/atomic"
@@ -27,10 +28,18 @@ type Out struct {
 // deadline bounds each check of one request to /readyz.
 const deadline = 2 * time.Second
 
+// fresh is for how long what was found is told again: many may ask at once, and each check
+// asks another process.
+const fresh = 250 * time.Millisecond
+
 // Checks are all conditions of this process, run together.
 type Checks struct {
 	checks   []Check
 	stopping atomic.Bool
+
+	turn  chan struct{} // held by who runs them
+	found []Result
+	at    time.Time
 }
 
 type params struct {
@@ -45,7 +54,7 @@ var Module = fx.Module("health", fx.Provide(New))
 func New(p params) *Checks {
 	checks := append([]Check(nil), p.Checks...)
 	sort.Slice(checks, func(i, j int) bool { return checks[i].Name < checks[j].Name })
-	return &Checks{checks: checks}
+	return &Checks{checks: checks, turn: make(chan struct{}, 1)}
 }
 
 // Result is what one check found; Error is empty when all is well.
@@ -55,12 +64,23 @@ type Result struct {
 	Error string `json:"error,omitempty"`
 }
 
-// Run makes all checks at once.
+// Run makes all checks at once, or tells what was found just now. Who asks meanwhile waits
+// for the same.
 func (c *Checks) Run(ctx context.Context) (results []Result, ready bool) {
 	if c.stopping.Load() {
 		return []Result{{Name: "process", Error: "stopping"}}, false
 	}
-	results = make([]Result, len(c.checks))
+	c.turn <- struct{}{} // for a deadline at most
+	if c.found == nil || time.Since(c.at) >= fresh {
+		c.found, c.at = c.run(context.WithoutCancel(ctx)), time.Now()
+	}
+	results = slices.Clone(c.found)
+	<-c.turn
+	return results, !slices.ContainsFunc(results, func(r Result) bool { return !r.OK })
+}
+
+func (c *Checks) run(ctx context.Context) []Result {
+	results := make([]Result, len(c.checks))
 	var wait sync.WaitGroup
 	for i, check := range c.checks {
 		wait.Go(func() {
@@ -73,11 +93,7 @@ func (c *Checks) Run(ctx context.Context) (results []Result, ready bool) {
 		})
 	}
 	wait.Wait()
-	ready = true
-	for _, r := range results {
-		ready = ready && r.OK
-	}
-	return results, ready
+	return results
 }
 
 // Stopping makes the process not ready, for good.

@@ -30,6 +30,35 @@ func TestRun(t *testing.T) {
 	})
 }
 
+// TestRunForMany: those who ask at the same time, or just afterwards, share what is found;
+// one who leaves spoils nothing for them.
+func TestRunForMany(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ran, broken := 0, false
+		c := New(params{Checks: []Check{check("a", func(ctx context.Context) error {
+			ran++
+			time.Sleep(time.Second)
+			if broken {
+				return errors.New("broken")
+			}
+			return ctx.Err()
+		})}})
+		gone, leave := context.WithCancel(t.Context())
+		go c.Run(gone)
+		synctest.Wait()
+		leave()
+		_, ready := c.Run(t.Context())
+		require.True(t, ready)
+		require.Equal(t, 1, ran)
+		broken = true
+		time.Sleep(fresh)
+		_, ready = c.Run(t.Context())
+		require.False(t, ready)
+		require.Equal(t, 2, ran)
+	})
+}
+
 func TestReadyUntilStopping(t *testing.T) {
 	t.Parallel()
 	ran := 0

@@ -170,5 +170,5 @@ func adminPage(v *visit) (view, error) {
 			data.Pending, data.Broker = data.Pending+o.Pending, o.Broker
 		}
 	}
-	return view{Template: "admin", Title: "Platform", Section: "admin", Data: data, Every: adminEvery}, nil
+	return view{Template: "admin", Title: "Platform", Section: "admin", Data: data, Every: adminEvery, Follows: true}, nil
 }

@@ -93,7 +93,7 @@ func jobsPage(v *visit) (view, error) {
 	if next != "" {
 		data.More = Prefix + path(some("status", data.Status, "cursor", next), "jobs")
 	}
-	return view{Template: "jobs", Title: "Jobs", Section: "jobs", Data: data, Every: jobsEvery, Over: !data.First}, nil
+	return view{Template: "jobs", Title: "Jobs", Section: "jobs", Data: data, Every: jobsEvery, Over: !data.First, Follows: true}, nil
 }
 
 // waitingStep is a step that waits for somebody.
@@ -115,7 +115,7 @@ func waitingPage(v *visit) (view, error) {
 	if next != "" {
 		data.More = Prefix + path(some("cursor", next), "jobs", "waiting")
 	}
-	return view{Template: "waiting", Title: "Waiting for somebody", Section: "jobs", Data: data, Every: jobsEvery, Over: v.asked("cursor") != ""}, err
+	return view{Template: "waiting", Title: "Waiting for somebody", Section: "jobs", Data: data, Every: jobsEvery, Over: v.asked("cursor") != "", Follows: true}, err
 }
 
 func deadPage(v *visit) (view, error) {

@@ -39,16 +39,18 @@ func (v *visit) live(pageOf func(*visit) (view, error)) {
 	stream := api.NewStream(v.w, v.r)
 	defer stream.Close()
 	go stream.Beat(ctx)
+	v.heard = &heard{}
 	var (
+		none   [sha256.Size]byte
 		told   [sha256.Size]byte
 		events <-chan struct{}
 	)
 	for {
 		var shown view
 		var text []byte
-		began := time.Now()
+		began, before := time.Now(), v.heard.end()
 		err := v.console.streams.inTurn(ctx, func() (err error) {
-			if shown, err = pageOf(v); err == nil {
+			if shown, err = pageOf(v); err == nil && !(shown.Follows && told != none && v.heard.same(before)) {
 				text, err = v.livePart(shown)
 			}
 			return err
@@ -62,7 +64,7 @@ func (v *visit) live(pageOf func(*visit) (view, error)) {
 			_ = stream.Write([]byte("event: failed\ndata:\n\n"))
 			return
 		}
-		if sum := sha256.Sum256(text); sum != told {
+		if sum := sha256.Sum256(text); text != nil && sum != told {
 			told = sum
 			if stream.Write(event(text)) != nil {
 				return

@@ -131,7 +131,7 @@ func overview(v *visit) (view, error) {
 	}
 	data.Figures, data.Now = figures(calls, jobs, data.Span)
 	data.First = len(data.Jobs) == 0 && !data.Platform
-	return view{Template: "overview", Title: "Overview", Section: "overview", Data: data, Every: overviewEvery}, nil
+	return view{Template: "overview", Title: "Overview", Section: "overview", Data: data, Every: overviewEvery, Follows: true}, nil
 }
 
 func (d overviewData) query() url.Values {

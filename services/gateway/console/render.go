@@ -51,6 +51,9 @@ type view struct {
 	Every  time.Duration
 	Follow string
 	Over   bool // nothing will change any more
+	// Follows says that the live part follows from what the API says alone: as long as that
+	// is the same, the part is, and need not be rendered to know it.
+	Follows bool
 }
 
 // page is what templates see.

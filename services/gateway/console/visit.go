@@ -25,6 +25,7 @@ type visit struct {
 	who     who    // nobody on pages for everybody
 	seed    string // of the keys of the forms that it is shown
 	nearest string // the page above an address that is none
+	heard   *heard // what the API said, of a page that is live
 }
 
 // maxAnswer is the most that is read of an answer of the API for a page, in bytes.
@@ -79,7 +80,9 @@ func (v *visit) ask(ctx context.Context, method, path string, body any) (reply, 
 	if err != nil {
 		return reply{}, unavailable(err)
 	}
-	return read(answer)
+	said, err := read(answer)
+	v.heard.note(path, said, err)
+	return said, err
 }
 
 func unavailable(err error) error {

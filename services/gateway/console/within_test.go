@@ -2,6 +2,7 @@ package console
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
@@ -189,6 +190,35 @@ func TestInTurn(t *testing.T) {
 		require.Equal(t, 50, done)
 		require.Equal(t, cap(s.turns), most)
 	})
+}
+
+// TestHeard: the same said in another order is the same; anything else is not.
+func TestHeard(t *testing.T) {
+	t.Parallel()
+	var h heard
+	say := func(path, data, next string) func() {
+		return func() { h.note(path, reply{Data: json.RawMessage(data), Next: next}, nil) }
+	}
+	round := func(all ...func()) uint64 {
+		for _, one := range all {
+			one()
+		}
+		return h.end()
+	}
+	first := round(say("/jobs?from=1", "[1]", "n"), say("/tools", "[]", ""))
+	require.Equal(t, first, round(say("/tools", "[]", ""), say("/jobs?from=2", "[1]", "n")))
+	for _, other := range [][]func(){
+		{say("/jobs", "[1]", "n")},
+		{say("/jobs", "[1]", "n"), say("/jobs", "[1]", "n"), say("/tools", "[]", "")},
+		{say("/jobs", "[2]", "n"), say("/tools", "[]", "")},
+		{say("/jobs", "[1]", "m"), say("/tools", "[]", "")},
+		{say("/tools", "[1]", "n"), say("/jobs", "[]", "")},
+		{func() { h.note("/jobs", reply{}, errCut) }, say("/tools", "[]", "")},
+	} {
+		require.NotEqual(t, first, round(other...))
+	}
+	var nobody *heard
+	nobody.note("/jobs", reply{}, nil)
 }
 
 func TestEvent(t *testing.T) {

@@ -32,13 +32,15 @@ function offer(form) {
     list.hidden = false;
     list.replaceChildren();
     const rows = files.map(row);
-    let failed = 0;
+    let failed = 0, rest = 0;
     for (const [i, file] of files.entries()) {
       const last = i === files.length - 1 && !failed;
-      const problem = await sendPatiently(form.action, file, last ? files.length : 0, rows[i]);
+      const { problem, waited } = await sendPatiently(form.action, file, last ? files.length : 0, rows[i]);
       if (problem) failed++;
+      rest = waited;
     }
     input.value = '';
+    await pause(rest); // or the page that comes would be refused
     busy = false;
     if (!failed) location.assign(location.pathname);
     else tell(`${failed} of ${files.length} files could not be stored.`);
@@ -60,18 +62,20 @@ function offer(form) {
 /** sends one file, later where requests are limited, and gives what went wrong */
 async function sendPatiently(action, file, of, { item, bar, state }) {
   const once = crypto.randomUUID?.() ?? String(Math.random());
-  for (;;) {
+  for (let waited = 0; ;) {
     const { problem, after } = await send(action, once, file, of, { bar, state });
     if (!after) {
       state.textContent = problem ?? 'stored';
       bar.value = problem ? 0 : 1;
       item.toggleAttribute('data-failed', !!problem);
-      return problem;
+      return { problem, waited };
     }
     state.textContent = 'waits: requests are limited by the minute';
-    await new Promise(done => setTimeout(done, 1000 * after));
+    await pause(waited = after);
   }
 }
+
+const pause = seconds => new Promise(done => setTimeout(done, 1000 * seconds));
 
 function send(action, once, file, of, { bar, state }) {
   return new Promise(resolve => {
