@@ -1,10 +1,8 @@
 package console
 
 import (
-	"crypto/rand"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 
@@ -41,24 +39,6 @@ type signInData struct {
 	Faults     map[string]string
 }
 
-type provider struct {
-	Name       string `json:"provider"`
-	Configured bool   `json:"configured"`
-}
-
-// Title is what people call the provider.
-func (p provider) Title() string {
-	switch p.Name {
-	case "google":
-		return "Google"
-	case "outlook":
-		return "Microsoft"
-	case "icloud":
-		return "Apple"
-	}
-	return "single sign-on"
-}
-
 func signInPage(v *visit) (view, error) {
 	data := signInData{Mode: v.asked("mode"), Invitation: v.asked("invitation")}
 	if v.session.token != "" {
@@ -88,15 +68,6 @@ func (v *visit) signInView(data signInData) (view, error) {
 		title = "Make an account"
 	}
 	return view{Template: "sign-in", Title: title, Data: data, Status: status}, nil
-}
-
-// providers are those that one can sign in with.
-func (v *visit) providers() ([]provider, error) {
-	var all []provider
-	nobody := *v
-	nobody.session = session{}
-	err := nobody.get("/auth/oauth-config", &all)
-	return slices.DeleteFunc(all, func(p provider) bool { return !p.Configured }), err
 }
 
 // ownPage is a page of the console to go to, whatever was asked for.
@@ -234,64 +205,6 @@ func beGuest(v *visit) error {
 	v.console.keep(v.w, v.r, tokenCookie, "", 0)
 	v.console.keep(v.w, v.r, organizationCookie, "", 0)
 	return v.to(Prefix, "You are a guest for a day. Make an account to keep what you do here.")
-}
-
-// entering is a one-time link that somebody has come with.
-type entering struct {
-	Link string
-	Goes bool   // by itself
-	As   string // who has signed in here already
-}
-
-// enterPage asks before a one-time link is used: programs that look at links must not
-// use them up, and nobody is to be signed in as somebody else by a page of another site.
-// It goes on by itself for who has opened the link themselves and has not signed in.
-func enterPage(v *visit) (view, error) {
-	data := entering{Link: v.asked("link"), Goes: v.r.Header.Get("Sec-Fetch-Site") == "none" && !v.session.known()}
-	if v.session.known() && v.know() == nil {
-		data.As = "a guest"
-		if !v.who.Guest {
-			data.As = v.who.Email
-		}
-	}
-	return view{Template: "enter", Title: "Sign in by link", Data: data}, nil
-}
-
-func enter(v *visit) error {
-	return v.begin(map[string]string{"link": v.form("link")}, signInData{})
-}
-
-// beginProvider sends the browser to a provider. What it comes back to has a secret of
-// this browser's in its path, so that nobody is signed in by somebody else's link.
-func beginProvider(v *visit) (view, error) {
-	offered, err := v.providers()
-	if err != nil {
-		return view{}, err
-	}
-	asked := provider{Name: v.r.PathValue("provider"), Configured: true}
-	if !slices.Contains(offered, asked) {
-		return v.signInView(signInData{Problem: "Nobody has set up here how to sign in with " + asked.Title()})
-	}
-	state := rand.Text()
-	v.console.keep(v.w, v.r, beganCookie, state, beganLife)
-	query := some("return_to", Prefix+"/sign-in/"+state, "guest", v.session.guest)
-	http.Redirect(v.w, v.r, path(query, "auth", v.r.PathValue("provider")), http.StatusSeeOther)
-	return view{}, errAnswered
-}
-
-func endProvider(v *visit) (view, error) {
-	began := v.console.cookie(v.r, beganCookie)
-	v.console.keep(v.w, v.r, beganCookie, "", 0)
-	if began == "" || began != v.r.PathValue("state") {
-		return v.signInView(signInData{Problem: "This sign-in is over, or did not begin in this browser; please begin again"})
-	}
-	token := v.asked("token")
-	if token == "" {
-		return v.signInView(signInData{Problem: v.asked("error")})
-	}
-	v.signedIn(token)
-	http.Redirect(v.w, v.r, Prefix, http.StatusSeeOther)
-	return view{}, errAnswered
 }
 
 func signOut(v *visit) error {
