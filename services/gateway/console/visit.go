@@ -96,7 +96,11 @@ func read(answer *http.Response) (reply, error) {
 		return reply{}, unavailable(err)
 	}
 	if answer.StatusCode >= http.StatusBadRequest {
-		return reply{}, ofThePage(api.ReadError(answer.StatusCode, text))
+		err := api.ReadError(answer.StatusCode, text)
+		if after, numberErr := strconv.Atoi(answer.Header.Get("Retry-After")); numberErr == nil {
+			err = againIn(err, after)
+		}
+		return reply{}, ofThePage(err)
 	}
 	var said reply
 	if len(text) > 0 {
@@ -105,6 +109,14 @@ func read(answer *http.Response) (reply, error) {
 		}
 	}
 	return said, nil
+}
+
+// againIn lets an error know what only a header has said: in how many seconds to try again.
+func againIn(err error, seconds int) error {
+	if e, ok := services.AsError(err); ok && e.Kind == services.Limited && e.Details == nil {
+		return e.WithDetails(map[string]int{"retryAfterSeconds": seconds})
+	}
+	return err
 }
 
 // ofThePage says in a page's words what the API says of its own address: an id that is
