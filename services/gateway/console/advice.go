@@ -2,6 +2,7 @@ package console
 
 import (
 	"errors"
+	"strings"
 
 	"uaol/providers/api"
 	"uaol/services"
@@ -16,7 +17,24 @@ type problem struct {
 }
 
 func problemOf(err error) problem {
-	return problem{Message: api.MessageOf(err), Code: api.CodeOf(err), Faults: faultsOf(err), Next: adviceFor(err)}
+	return problem{Message: messageOf(err), Code: api.CodeOf(err), Faults: faultsOf(err), Next: adviceFor(err)}
+}
+
+// messageOf is what people are told of an error: fields of a form are called without the
+// API's word for where they come from.
+func messageOf(err error) string { return placeOf(api.MessageOf(err)) }
+
+func placeOf(path string) string { return strings.TrimPrefix(path, "body.") }
+
+// besides are the faults that a message does not tell.
+func besides(message string, faults map[string]string) map[string]string {
+	more := map[string]string{}
+	for path, fault := range faults {
+		if !strings.Contains(message, placeOf(path)) || !strings.Contains(message, fault) {
+			more[placeOf(path)] = fault
+		}
+	}
+	return more
 }
 
 // advice is what to do next.

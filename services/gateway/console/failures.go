@@ -37,7 +37,7 @@ func (v *visit) failed(err error) {
 	shown := view{Template: "error", Title: "That did not work", Status: api.StatusOf(err), Data: said}
 	if renderErr := v.render(shown); renderErr != nil {
 		v.console.log.Error("page", zap.Error(renderErr))
-		http.Error(v.w, api.MessageOf(err), api.StatusOf(err))
+		http.Error(v.w, messageOf(err), api.StatusOf(err))
 	}
 }
 
@@ -46,7 +46,7 @@ func (v *visit) failedScript(err error) {
 	v.noteFailure(err)
 	v.w.Header().Set("Content-Type", "application/json")
 	v.w.WriteHeader(api.StatusOf(err))
-	_ = json.NewEncoder(v.w).Encode(map[string]string{"problem": api.MessageOf(err)}) // whoever left does not mind
+	_ = json.NewEncoder(v.w).Encode(map[string]string{"problem": messageOf(err)}) // whoever left does not mind
 }
 
 // noteFailure logs what is the server's fault.

@@ -37,7 +37,7 @@ func uploadFiles(v *visit) error {
 		return pageErr
 	}
 	data, _ := shown.Data.(filesData)
-	data.Problem = api.MessageOf(err)
+	data.Problem = messageOf(err)
 	if stored > 0 {
 		data.Problem += ". " + storedText(stored)
 	}
@@ -60,7 +60,7 @@ func (v *visit) uploaded(stored int, err error) error {
 	}{}
 	status := http.StatusOK
 	if err != nil {
-		status, said.Problem = api.StatusOf(err), api.MessageOf(err)
+		status, said.Problem = api.StatusOf(err), messageOf(err)
 	} else if of, atoiErr := strconv.Atoi(v.asked("of")); atoiErr == nil && of > 0 {
 		v.console.say(v.w, v.r, storedText(of))
 	}

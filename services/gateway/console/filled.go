@@ -42,7 +42,7 @@ func (v *visit) refill(err error, at, form string, page func(*visit, filled) (vi
 		return err
 	}
 	v.standAt(at)
-	shown, viewErr := page(v, filled{form: form, Problem: api.MessageOf(err), faults: faultsOf(err), values: v.r.PostForm})
+	shown, viewErr := page(v, filled{form: form, Problem: messageOf(err), faults: faultsOf(err), values: v.r.PostForm})
 	if viewErr != nil {
 		return viewErr
 	}

@@ -139,6 +139,7 @@ var functions = template.FuncMap{
 	"lower":     strings.ToLower,
 	"stamp":     func(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) },
 	"when":      func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") },
+	"besides":   besides,
 	"field":     func(name string) string { return "body." + name },
 	"dict":      pairs,
 	"list":      func(items ...any) []any { return items },

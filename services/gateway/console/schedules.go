@@ -134,7 +134,7 @@ func saveSchedule(v *visit) error {
 	if api.StatusOf(err) >= http.StatusInternalServerError {
 		return err
 	}
-	t.Problem, t.Faults = api.MessageOf(err), faultsOf(err)
+	t.Problem, t.Faults = messageOf(err), faultsOf(err)
 	v.standAt(Prefix + "/schedules/new")
 	shown, viewErr := v.scheduleForm(t)
 	if viewErr != nil {

@@ -116,14 +116,14 @@ func (v *visit) looksIn(token string) error {
 		return err
 	}
 	_ = member.send(http.MethodPost, "/auth/logout", nil, nil) // it ends by itself, later
-	return services.Errorf(services.Forbidden, "This key may do too little to sign in with: %s. Pages need account:read and organizations:read, and what each of them is about", api.MessageOf(err))
+	return services.Errorf(services.Forbidden, "This key may do too little to sign in with: %s. Pages need account:read and organizations:read, and what each of them is about", messageOf(err))
 }
 
 func (v *visit) again(err error, data signInData) error {
 	if api.StatusOf(err) >= http.StatusInternalServerError {
 		return err
 	}
-	data.Problem, data.Faults = api.MessageOf(err), faultsOf(err)
+	data.Problem, data.Faults = messageOf(err), faultsOf(err)
 	shown, viewErr := v.signInView(data)
 	if viewErr != nil {
 		return viewErr

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"uaol/services"
 )
 
 func TestOwnPage(t *testing.T) {
@@ -152,4 +154,13 @@ func TestTemplates(t *testing.T) {
 		require.NotEmpty(t, text, script)
 		require.NotRegexp(t, `innerHTML\s*=|outerHTML|insertAdjacentHTML|document\.write|eval\(|https?://`, strings.ReplaceAll(text, "http://www.w3.org", ""), script)
 	}
+}
+
+// TestTroubleInWords: what is wrong is told once, and a field is called by its name.
+func TestTroubleInWords(t *testing.T) {
+	t.Parallel()
+	err := services.Faults(services.Fault{Path: "body.tags[1]", Message: "must be short"}, services.Fault{Path: "body.name", Message: "must not be empty"})
+	require.Equal(t, "tags[1]: must be short", messageOf(err))
+	require.Equal(t, map[string]string{"name": "must not be empty"}, besides(messageOf(err), faultsOf(err)))
+	require.Empty(t, besides("Not found", nil))
 }

@@ -119,7 +119,7 @@ func runWorkflow(v *visit) error {
 		return err
 	}
 	v.standAt(Prefix + path(nil, "workflows", v.r.PathValue("workflow")))
-	shown, viewErr := v.workflowView(workflowData{Input: v.form("input"), Problem: api.MessageOf(err), Faults: faultsOf(err)})
+	shown, viewErr := v.workflowView(workflowData{Input: v.form("input"), Problem: messageOf(err), Faults: faultsOf(err)})
 	if viewErr != nil {
 		return viewErr
 	}

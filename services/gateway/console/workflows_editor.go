@@ -223,7 +223,7 @@ func (v *visit) editAgain(err error) error {
 		return err
 	}
 	e := v.editorOf()
-	e.Problem, e.Faults = api.MessageOf(err), faultsOf(err)
+	e.Problem, e.Faults = messageOf(err), faultsOf(err)
 	v.standAt(Prefix + "/workflows/new")
 	if e.ID != "" {
 		v.standAt(Prefix + path(nil, "workflows", e.ID, "edit"))
