@@ -50,9 +50,10 @@ func (v *visit) live(pageOf func(*visit) (view, error)) {
 		var text []byte
 		began, before := time.Now(), v.heard.end()
 		err := v.console.streams.inTurn(ctx, func() (err error) {
-			if shown, err = pageOf(v); err == nil && !(shown.Follows && told != none && v.heard.same(before)) {
-				text, err = v.livePart(shown)
+			if shown, err = pageOf(v); err != nil || shown.Follows && told != none && v.heard.same(before) {
+				return err
 			}
+			text, err = v.livePart(shown)
 			return err
 		})
 		took := time.Since(began)
@@ -139,11 +140,11 @@ func event(text []byte) []byte {
 // follow tells of each event of a stream of the API, or of several at once, until that ends.
 func (v *visit) follow(ctx context.Context, stream string) <-chan struct{} {
 	events := make(chan struct{}, 1)
-	answer, err := v.request(api.Within(ctx), http.MethodGet, stream, nil, http.Header{"Accept": {"text/event-stream"}})
-	if err != nil {
-		return events // the page goes on by its clock
-	}
 	go func() {
+		answer, err := v.request(api.Within(ctx), http.MethodGet, stream, nil, http.Header{"Accept": {"text/event-stream"}})
+		if err != nil {
+			return // the page goes on by its clock
+		}
 		defer answer.Body.Close()
 		if answer.StatusCode != http.StatusOK {
 			return
