@@ -102,6 +102,7 @@ func run(t *testing.T, s *suite) {
 		{"jobs never overdraw", jobsNeverOverdraw},
 		{"receipts can be checked", receiptsCanBeChecked},
 		{"credits are the admins", creditsAreTheAdmins},
+		{"the console is served", consoleIsServed},
 		{"rate limit", rateLimit},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, s) })
