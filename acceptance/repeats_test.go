@@ -2,6 +2,7 @@ package acceptance
 
 import (
 	"net/http"
+	"strconv"
 	"sync"
 	"testing"
 
@@ -21,6 +22,7 @@ func repeatsMakeOneThing(t *testing.T, s *suite) {
 	program := ada.Do(t, http.MethodPost, organization+"/service-accounts", object{"name": "builder"})
 	require.Equal(t, http.StatusCreated, program.Status, program)
 
+	one := object{"steps": []any{step("a", s.tool(t, ada, "/mcp", 1), "echo", nil)}}
 	many := func(by world.Client, list string) int {
 		all, _ := by.Do(t, http.MethodGet, list, nil).At("data").([]any)
 		return len(all)
@@ -38,6 +40,8 @@ func repeatsMakeOneThing(t *testing.T, s *suite) {
 		{organization + "/service-accounts", object{"name": "twice"}, object{"name": "other"}, organization + "/service-accounts", "data.accountId", true, ada},
 		{organization + "/service-accounts/" + program.Text("data.accountId") + "/keys", object{"name": "twice"}, object{"name": "other"}, organization + "/service-accounts/" + program.Text("data.accountId") + "/keys", "data.id", false, ada},
 		{organization + "/invitations", object{"email": "twice@example.com"}, object{"email": "other@example.com"}, organization + "/invitations", "data.id", false, ada},
+		{"/workflows", object{"name": "twice", "workflow_definition": one}, object{"name": "other", "workflow_definition": one}, "/workflows", "data.workflow_id", true, ada},
+		{"/schedules", object{"cron": "@yearly", "workflow_definition": one}, object{"cron": "@monthly", "workflow_definition": one}, "/schedules", "data.schedule_id", true, ada},
 		{"/invitations", object{"email": email()}, object{"email": email()}, "/invitations", "data.id", false, s.admin()},
 	} {
 		before := many(test.by, test.list)
@@ -68,8 +72,19 @@ func repeatsMakeOneThing(t *testing.T, s *suite) {
 
 		different := once.Do(t, http.MethodPost, test.path, test.other)
 		require.Equal(t, http.StatusConflict, different.Status, "%s: %v", test.path, different)
+		if test.path == "/workflows" { // of which two can't have the same name
+			continue
+		}
 		again := test.by.With("Idempotency-Key", "l").Do(t, http.MethodPost, test.path, test.body)
 		require.Equal(t, http.StatusCreated, again.Status, "%s: %v", test.path, again)
 		require.NotContains(t, ids, again.Text(test.id), "with another key it is another one")
 	}
+
+	var last world.Answer
+	for i := range 30 { // more than may be
+		last = ada.With("Idempotency-Key", "many-"+strconv.Itoa(i)).Do(t, http.MethodPost, "/organizations", object{"name": "Many"})
+	}
+	require.Equal(t, http.StatusConflict, last.Status)
+	require.Contains(t, last.Text("error.message"), "may own at most")
+	require.Equal(t, http.StatusCreated, ada.With("Idempotency-Key", "many-0").Do(t, http.MethodPost, "/organizations", object{"name": "Many"}).Status, "what there is already is no one more")
 }

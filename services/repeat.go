@@ -16,15 +16,20 @@ func WithRepeatKey(ctx context.Context, key string) context.Context {
 	return context.WithValue(ctx, repeatKey{}, key)
 }
 
-// NewID is the id of a thing that an account makes. If the request has an Idempotency-Key,
-// its repetition gets the same one, so that the table itself refuses to make the thing
-// twice; kind says what is made, for one key may be used for things of several kinds.
-func NewID(ctx context.Context, by uuid.UUID, kind string) uuid.UUID {
+// NewID is the id of a thing that an account makes in an organisation. If the request has an
+// Idempotency-Key, its repetition gets the same one, so that the table itself refuses to
+// make the thing twice; kind says what is made, for one key may be used for things of
+// several kinds.
+func NewID(ctx context.Context, by, in uuid.UUID, kind string) uuid.UUID {
 	if key, repeats := ctx.Value(repeatKey{}).(string); repeats {
-		return uuid.NewSHA1(by, []byte(kind+"\x00"+key))
+		return uuid.NewSHA1(by, []byte(in.String()+"\x00"+kind+"\x00"+key))
 	}
 	return uuid.Must(uuid.NewV7())
 }
+
+// MayRepeat reports whether the request has an Idempotency-Key, so that what it makes may be
+// there already.
+func MayRepeat(ctx context.Context) bool { return ctx.Value(repeatKey{}) != nil }
 
 // ErrRepeated is for what was made by the same request before, where it is not to be shown
 // again, or was made to be something else.

@@ -124,7 +124,7 @@ func (g Guards) limited(c *gin.Context, op *Operation) (services.Caller, error) 
 	}
 	given := op.credentials(c.Request)
 	if given.Bearer == "" && given.APIKey == "" {
-		if err := countOnce(c.Request.Context(), func() error { return g.Limit(c, services.Caller{}) }); err != nil {
+		if err := countOnce(c, func() error { return g.Limit(c, services.Caller{}) }); err != nil {
 			return services.Caller{}, err
 		}
 		caller, err := g.identify(c, op)
@@ -141,7 +141,7 @@ func (g Guards) limited(c *gin.Context, op *Operation) (services.Caller, error) 
 	if err := g.attempt(c, given.Bearer+" "+given.APIKey, try); err != nil {
 		return caller, err
 	}
-	return caller, countOnce(c.Request.Context(), func() error { return g.Limit(c, caller) })
+	return caller, countOnce(c, func() error { return g.Limit(c, caller) })
 }
 
 // limitKey is where a request's context has how its caller is counted.

@@ -3,12 +3,15 @@ package api
 import (
 	"context"
 	"sync"
+
+	"github.com/gin-gonic/gin"
 )
 
 // within is kept in the contexts of requests that the process makes of itself.
 type within struct {
 	once    sync.Once
 	refused error
+	after   string // how many seconds it may be tried again, as a header says it
 }
 
 type withinKey struct{}
@@ -28,11 +31,16 @@ func IsWithin(ctx context.Context) bool {
 
 // countOnce counts a request unless it is part of one that was counted. What was said
 // of the first is said of all.
-func countOnce(ctx context.Context, count func() error) error {
-	w, is := ctx.Value(withinKey{}).(*within)
+func countOnce(c *gin.Context, count func() error) error {
+	w, is := c.Request.Context().Value(withinKey{}).(*within)
 	if !is {
 		return count()
 	}
-	w.once.Do(func() { w.refused = count() })
+	w.once.Do(func() { w.refused, w.after = count(), c.Writer.Header().Get(retryHeader) })
+	if w.refused != nil {
+		c.Header(retryHeader, w.after)
+	}
 	return w.refused
 }
+
+const retryHeader = "Retry-After"

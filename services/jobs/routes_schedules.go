@@ -35,7 +35,12 @@ func (h *Handler) schedules(ctx context.Context, caller services.Caller, in *str
 	}, func(row Schedule) (time.Time, uuid.UUID) { return row.CreatedAt.Time, row.ID })
 }
 
-func (h *Handler) addSchedule(ctx context.Context, caller services.Caller, in *struct{ Body ScheduleChange }) (api.Data[Schedule], error) {
+type addScheduleInput struct {
+	api.Once
+	Body ScheduleChange
+}
+
+func (h *Handler) addSchedule(ctx context.Context, caller services.Caller, in *addScheduleInput) (api.Data[Schedule], error) {
 	made, err := h.service.AddSchedule(ctx, caller, in.Body)
 	return api.OK(made), err
 }

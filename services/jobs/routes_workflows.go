@@ -36,7 +36,12 @@ func (h *Handler) workflows(ctx context.Context, caller services.Caller, in *str
 	}, func(row Workflow) (time.Time, uuid.UUID) { return row.CreatedAt.Time, row.ID })
 }
 
-func (h *Handler) saveWorkflow(ctx context.Context, caller services.Caller, in *struct{ Body WorkflowRequest }) (api.Data[Workflow], error) {
+type saveWorkflowInput struct {
+	api.Once
+	Body WorkflowRequest
+}
+
+func (h *Handler) saveWorkflow(ctx context.Context, caller services.Caller, in *saveWorkflowInput) (api.Data[Workflow], error) {
 	saved, err := h.service.SaveWorkflow(ctx, caller, in.Body)
 	return api.OK(saved), err
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"uaol/providers/postgres"
 	"uaol/services"
 	"uaol/services/jobs/cron"
 )
@@ -96,11 +97,30 @@ func withMoment(input json.RawMessage, at time.Time) json.RawMessage {
 // holding anything. Kinds: Invalid with all faults, NotFound for the workflow,
 // Forbidden for a key that makes no jobs, Conflict for one too many.
 func (s *Service) AddSchedule(ctx context.Context, caller services.Caller, in ScheduleChange) (Schedule, error) {
-	made := Schedule{ID: newID(), TimeZone: "UTC", Missed: MissedSkip, Enabled: true}
+	made := Schedule{ID: services.NewID(ctx, caller.Account, caller.Organization, "schedule"), TimeZone: "UTC", Missed: MissedSkip, Enabled: true}
 	if err := s.changed(ctx, caller, &made, in); err != nil {
 		return Schedule{}, err
 	}
-	return s.repository.addSchedule(ctx, caller, made)
+	added, err := s.repository.addSchedule(ctx, caller, made)
+	if taken := postgres.Violates(err, "schedules_pkey"); taken || services.Is(err, services.Conflict) && services.MayRepeat(ctx) {
+		before, beforeErr := s.Schedule(ctx, caller, made.ID)
+		switch {
+		case beforeErr == nil && before.asks(made): // the same request has added it
+			return before, nil
+		case taken || beforeErr == nil:
+			return Schedule{}, services.ErrRepeated
+		}
+	}
+	return added, err
+}
+
+// asks reports whether a schedule still is what another one asks for.
+func (s *Schedule) asks(other Schedule) bool {
+	what := func(s *Schedule) string {
+		said, _ := json.Marshal([]any{s.Cron, s.TimeZone, s.Missed, s.Workflow, s.Version, s.Definition, s.Input, s.Priority, s.Turn, s.Callback, s.Metadata, s.Enabled}) // texts and numbers
+		return string(said)
+	}
+	return what(s) == what(&other)
 }
 
 // Schedules lists the caller's, newest first.

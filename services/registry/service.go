@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -176,7 +177,7 @@ func (s *Service) Register(ctx context.Context, caller services.Caller, c Change
 	if err := c.privileges(caller); err != nil {
 		return Tool{}, err
 	}
-	tool := Tool{ID: services.NewID(ctx, caller.Account, "tool"), Developer: caller.Account, Organization: caller.Organization, Tags: []string{}}
+	tool := Tool{ID: services.NewID(ctx, caller.Account, caller.Organization, "tool"), Developer: caller.Account, Organization: caller.Organization, Tags: []string{}}
 	c.applyTo(&tool)
 	definition := c.definition(Definition{Price: 1, Protocol: upstream.ProtocolMCP, Visibility: Public})
 	if err := s.checked(&tool, definition); err != nil {
@@ -190,7 +191,7 @@ func (s *Service) Register(ctx context.Context, caller services.Caller, c Change
 			continue
 		}
 		if postgres.Violates(err, "tools_pkey") {
-			return s.registered(ctx, caller, tool.ID, definition)
+			return s.registered(ctx, caller, tool, definition)
 		}
 		if err != nil {
 			return Tool{}, err
@@ -201,9 +202,9 @@ func (s *Service) Register(ctx context.Context, caller services.Caller, c Change
 }
 
 // registered gives a tool that the same request has registered before; kind Conflict when
-// that was another one.
-func (s *Service) registered(ctx context.Context, caller services.Caller, id uuid.UUID, asked Definition) (Tool, error) {
-	first, err := s.repository.definition(ctx, id, 1)
+// it asked for another one, or the tool is no longer called what it was.
+func (s *Service) registered(ctx context.Context, caller services.Caller, asked Tool, definition Definition) (Tool, error) {
+	first, err := s.repository.definition(ctx, asked.ID, 1)
 	if err != nil {
 		return Tool{}, err
 	}
@@ -211,12 +212,15 @@ func (s *Service) registered(ctx context.Context, caller services.Caller, id uui
 	if err != nil {
 		return Tool{}, err
 	}
-	if now, _, err := written(asked); err != nil || now != was {
+	if now, _, err := written(definition); err != nil || now != was {
 		return Tool{}, services.ErrRepeated.Because(err)
 	}
-	tool, err := s.mine(ctx, caller, id, "register")
+	tool, err := s.mine(ctx, caller, asked.ID, "register")
 	if err != nil {
 		return Tool{}, err
+	}
+	if tool.Name != asked.Name || tool.Description != asked.Description || tool.DocumentationURL != asked.DocumentationURL || !slices.Equal(tool.Tags, asked.Tags) {
+		return Tool{}, services.ErrRepeated
 	}
 	return s.detailed(ctx, caller, tool)
 }

@@ -32,7 +32,7 @@ func (s *Service) AddServiceAccount(ctx context.Context, caller services.Caller,
 	if name, err = named(name); err != nil {
 		return Member{}, err
 	}
-	account := services.NewID(ctx, caller.Account, "service-account")
+	account := services.NewID(ctx, caller.Account, id, "service-account")
 	err = s.change(ctx, caller, id, services.OrgAdmin, func(tx pgx.Tx, _ Organization) ([]events.Event, error) {
 		added, err := s.repository.addServiceAccount(ctx, tx, id, account, name, role)
 		if err == nil && !added {
@@ -43,9 +43,12 @@ func (s *Service) AddServiceAccount(ctx context.Context, caller services.Caller,
 		}
 		return nil, err
 	})
-	if postgres.Violates(err, "accounts_pkey") { // the same request has made it
-		made, err = s.repository.member(ctx, s.repository.pool, id, account)
-		if err == nil && (made.Name == nil || *made.Name != name || made.Role != role) || services.Is(err, services.NotFound) {
+	if taken := postgres.Violates(err, "accounts_pkey"); taken || services.Is(err, services.Conflict) && services.MayRepeat(ctx) {
+		before, beforeErr := s.repository.member(ctx, s.repository.pool, id, account)
+		switch {
+		case beforeErr == nil && before.Name != nil && *before.Name == name && before.Role == role: // the same request has made it
+			made, err = before, nil
+		case taken || beforeErr == nil:
 			return Member{}, services.ErrRepeated
 		}
 	}

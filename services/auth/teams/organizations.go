@@ -52,7 +52,7 @@ func (s *Service) Create(ctx context.Context, caller services.Caller, name strin
 	if err != nil {
 		return Organization{}, err
 	}
-	made := Organization{ID: services.NewID(ctx, caller.Account, "organization"), Name: name, Role: services.OrgOwner}
+	made := Organization{ID: services.NewID(ctx, caller.Account, uuid.Nil, "organization"), Name: name, Role: services.OrgOwner}
 	happened := events.New("organization.created", made.ID.String(), made.ID, nil)
 	err = postgres.InTx(ctx, s.repository.pool, func(tx pgx.Tx) error {
 		if err := s.host.StillCounts(ctx, tx, caller); err != nil {
@@ -64,11 +64,14 @@ func (s *Service) Create(ctx context.Context, caller services.Caller, name strin
 		}
 		return s.repository.outbox.Append(ctx, tx, happened)
 	})
-	if postgres.Violates(err, "organizations_pkey") { // the same request has made it
-		if made, err = s.Organization(ctx, caller, made.ID); err == nil && made.Name != name || services.Is(err, services.NotFound) {
-			err = services.ErrRepeated
+	if taken := postgres.Violates(err, "organizations_pkey"); taken || services.Is(err, services.NotFound) && services.MayRepeat(ctx) {
+		before, beforeErr := s.Organization(ctx, caller, made.ID)
+		switch {
+		case beforeErr == nil && before.Name == name: // the same request has made it
+			return before, nil
+		case taken || beforeErr == nil:
+			return Organization{}, services.ErrRepeated
 		}
-		return made, err
 	}
 	if services.Is(err, services.NotFound) {
 		return Organization{}, services.Errorf(services.Conflict, "An account may own at most %d shared organisations", maxOwned)
