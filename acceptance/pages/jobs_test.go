@@ -108,7 +108,7 @@ func TestApproval(t *testing.T) {
 	tab.Pictures("approval")
 	require.Zero(t, b.tools.Calls.Load(), "nothing is called before")
 	tab.Press("main", "Approve")
-	tab.Sees("main", "Approved: the call goes ahead.", "Nothing waits for you")
+	tab.Sees("main", "Approved: the job goes on.", "Nothing waits for you")
 	ada.until(t, job, "Success")
 	require.EqualValues(t, 1, b.tools.Calls.Load())
 	require.Equal(t, "9997", ada.credits(t))

@@ -1,11 +1,14 @@
 package pages
 
 import (
+	"bufio"
+	"context"
 	"io"
 	"net/http"
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -50,6 +53,9 @@ func TestAddressesThatAreNone(t *testing.T) {
 		"/console/tools/" + tool + "/disable":      `href="/console/tools/` + tool + `"`,
 		"/console/tools/" + tool + "/a/b/c":        `href="/console/tools/` + tool + `"`,
 		"/console/nowhere":                         `href="/console"`,
+		"/console/tools/import":                    `href="/console/tools"`,
+		"/console/keys/models/openai/default":      `href="/console/keys"`,
+		"/console/workflows/run":                   `href="/console/workflows"`,
 		"/console/tools/" + tool + "/nothing?a=/b": `href="/console/tools/` + tool + `"`,
 	} {
 		answer := b.asks(t, client, path, nil)
@@ -115,9 +121,16 @@ func TestFormsSentTwice(t *testing.T) {
 	first, second = b.asks(t, client, "/console/keys", key), b.asks(t, client, "/console/keys", key)
 	require.Contains(t, first.text, "uaol_")
 	require.NotContains(t, second.text, "Your new key")
-	require.Contains(t, second.text, "carried out before")
+	require.Contains(t, second.text, "sent twice, and done once")
 	keys, _ := ada.Do(t, http.MethodGet, "/auth/keys", nil).At("data").([]any)
 	require.Len(t, keys, 2, "and the one that registering makes")
+
+	team := form("name", "Team")
+	first, second = b.asks(t, client, "/console/members/organizations", team), b.asks(t, client, "/console/members/organizations", team)
+	require.Equal(t, http.StatusSeeOther, first.StatusCode, first.text)
+	require.Equal(t, http.StatusSeeOther, second.StatusCode, "though another organisation is looked at by now")
+	teams, _ := b.signedIn(t, ada.email).Do(t, http.MethodGet, "/organizations", nil).At("data").([]any)
+	require.Len(t, teams, 2)
 }
 
 // TestTooManyRequests: a page that is refused says for how long, in words and to programs.
@@ -163,5 +176,68 @@ func TestALivePageThatCannotGoOn(t *testing.T) {
 	ended := b.signedIn(t, ada.email).Do(t, http.MethodDelete, "/auth/sessions", nil) // all others
 	require.Equal(t, http.StatusOK, ended.Status, ended)
 	tab.Until(`document.querySelector('[data-live][data-stale]')`)
-	require.Contains(t, tab.Text("#told"), "what is shown is from before")
+	require.Contains(t, tab.Text("#told"), "What is shown is from before")
+	require.Contains(t, tab.Text("#told"), "Your sign-in has ended")
+}
+
+// TestAnotherTab: a page that is live does not become somebody else's, or another
+// organisation's, when the browser goes there in another tab.
+func TestAnotherTab(t *testing.T) {
+	t.Parallel()
+	b := setup(t, nil)
+	ada, bob := b.somebody(t), b.somebody(t)
+	client := b.cookies(t, ada)
+	whose := func(page answered) string {
+		_, rest, there := strings.Cut(page.text, `data-whose="`)
+		require.True(t, there)
+		mark, _, _ := strings.Cut(rest, `"`)
+		return mark
+	}
+	live := func(client *http.Client, whose string) string {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		r, err := http.NewRequestWithContext(ctx, http.MethodGet, b.world.Gateway+"/console/jobs?whose="+url.QueryEscape(whose), nil)
+		require.NoError(t, err)
+		r.Header.Set("Accept", "text/event-stream")
+		answer, err := client.Do(r)
+		require.NoError(t, err)
+		defer answer.Body.Close()
+		line, err := bufio.NewReader(answer.Body).ReadString('\n')
+		require.NoError(t, err)
+		return line
+	}
+	adas, bobs := whose(b.asks(t, client, "/console/jobs", nil)), whose(b.asks(t, b.cookies(t, bob), "/console/jobs", nil))
+	require.NotEqual(t, adas, bobs)
+	require.Contains(t, live(client, adas), "data:")
+	require.Equal(t, "event: over\n", live(client, bobs))
+
+	made := b.signedIn(t, ada.email).Do(t, http.MethodPost, "/organizations", object{"name": "Team"})
+	require.Equal(t, http.StatusCreated, made.Status, made)
+	tab := b.enter(t, ada)
+	tab.Go("/console/jobs")
+	tab.Until(`document.querySelector('[data-live]')`)
+	browser.Run[bool](tab, `fetch('/console/organization', { method: 'POST', body: new URLSearchParams({ to: '`+made.Text("data.id")+`', back: '/console' }) }).then(() => true)`)
+	browser.Run[bool](tab, `(() => { // as when somebody comes back to this tab
+		Object.defineProperty(document, 'hidden', { value: true, configurable: true });
+		document.dispatchEvent(new Event('visibilitychange'));
+		Object.defineProperty(document, 'hidden', { value: false, configurable: true });
+		document.dispatchEvent(new Event('visibilitychange'));
+		return true;
+	})()`)
+	tab.Until(`document.querySelector('[data-live]').dataset.stale?.includes('in another organisation')`)
+}
+
+// TestCreditsStayTrue: what is left is told on an open overview, at its side too.
+func TestCreditsStayTrue(t *testing.T) {
+	t.Parallel()
+	b := setup(t, nil)
+	ada := b.somebody(t)
+	tool := b.tool(t, ada, "Dear", 7)
+	tab := b.enter(t, ada)
+	tab.Until(`document.querySelector('.side [data-credits]').textContent == '10,000 credits'`)
+	job := ada.run(t, nil, call("a", tool, "echo", "x"))
+	ada.until(t, job, "Success")
+	tab.Until(`document.querySelector('.side [data-credits]').textContent == '9,993 credits'`)
+	tab.Sees(".tiles", "9,993", "Left to spend")
+	tab.Until(`[...document.querySelectorAll('.tile')].some(n => n.innerText.includes('Spent') && n.innerText.includes('7'))`)
 }

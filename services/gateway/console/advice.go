@@ -2,6 +2,7 @@ package console
 
 import (
 	"errors"
+	"regexp"
 	"strings"
 
 	"uaol/providers/api"
@@ -22,7 +23,33 @@ func problemOf(err error) problem {
 
 // messageOf is what people are told of an error: fields of a form are called without the
 // API's word for where they come from.
-func messageOf(err error) string { return placeOf(api.MessageOf(err)) }
+func messageOf(err error) string {
+	if api.CodeOf(err) == services.ErrRepeated.Code {
+		return "This was sent twice, and done once. What is shown only once can't be shown again: revoke it where it is listed, and make another"
+	}
+	return placeOf(inWords(api.MessageOf(err)))
+}
+
+// schemaWords are what the API's schemas say of values, and what people do.
+var schemaWords = []struct {
+	said *regexp.Regexp
+	say  string
+}{
+	{regexp.MustCompile(`expected length >= 1\b`), "must not be empty"},
+	{regexp.MustCompile(`expected length >= (\d+)`), "must have at least $1 characters"},
+	{regexp.MustCompile(`expected length <= (\d+)`), "must have at most $1 characters"},
+	{regexp.MustCompile(`expected number >= (-?\d+)`), "must be at least $1"},
+	{regexp.MustCompile(`expected number <= (\d+)`), "must be at most $1"},
+	{regexp.MustCompile(`expected (integer|number)\b`), "must be a number"},
+	{regexp.MustCompile(`invalid date/time for format \S+`), "is not a day"},
+}
+
+func inWords(message string) string {
+	for _, w := range schemaWords {
+		message = w.said.ReplaceAllString(message, w.say)
+	}
+	return message
+}
 
 func placeOf(path string) string { return strings.TrimPrefix(path, "body.") }
 
@@ -51,8 +78,8 @@ func adviceFor(err error) advice {
 		return about
 	}
 	switch {
-	case code == "ALREADY_MADE":
-		return advice{"This form was sent twice, and done once. What is shown only once can't be shown again: revoke it where it is listed, and make another.", "", ""}
+	case code == services.ErrRepeated.Code:
+		return advice{"Nothing was made twice.", "", ""}
 	case code == "WITH_KEY":
 		return advice{"Sign out, and in again with a password, with a provider, or by a link that an operator makes with `uaol admin link`.", "", ""}
 	case code == "OTHERS_TOOL":

@@ -32,16 +32,25 @@ func New(handler http.Handler, public, version string, log *zap.Logger) *Console
 	c := &Console{api: client(handler), public: public, version: version, log: log, streams: newStreams()}
 	_, _ = templates(), assets() // here and not at the first visit
 	mux := http.NewServeMux()
-	for _, one := range routes() {
-		mux.Handle(one.pattern, c.serve(one))
-	}
-	mux.HandleFunc("GET "+assetPrefix, serveAsset)
-	mux.HandleFunc(Prefix+"/", func(w http.ResponseWriter, r *http.Request) {
+	pages := map[string]bool{} // by their patterns
+	none := func(w http.ResponseWriter, r *http.Request) {
 		v := c.visit(w, r)
 		_ = v.enter(guests) // so that who has signed in finds a way on
-		v.nearest = nearest(mux, r)
+		v.nearest = nearest(mux, pages, r)
 		v.failed(services.Errorf(services.NotFound, "There is no page at %s", r.URL.Path))
-	})
+	}
+	all := routes()
+	for _, one := range all {
+		mux.Handle(one.pattern, c.serve(one))
+		pages[one.pattern] = one.page != nil
+	}
+	for _, one := range all { // what is only done is no page, and not one of a thing that is called so
+		if _, path, _ := strings.Cut(one.pattern, " "); one.act != nil && !pages[http.MethodGet+" "+path] {
+			mux.HandleFunc(http.MethodGet+" "+path, none)
+		}
+	}
+	mux.HandleFunc("GET "+assetPrefix, serveAsset)
+	mux.HandleFunc(Prefix+"/", none)
 	cross := http.NewCrossOriginProtection()
 	cross.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c.visit(w, r).failed(services.Errorf(services.Forbidden, "This came from a page of another site, and was not done").WithCode("CROSS_ORIGIN"))
@@ -51,15 +60,17 @@ func New(handler http.Handler, public, version string, log *zap.Logger) *Console
 }
 
 // nearest is the page above an address that is none, such as one that only takes forms.
-func nearest(mux *http.ServeMux, r *http.Request) string {
-	for at := r.URL.Path; strings.HasPrefix(at, Prefix+"/"); at = at[:strings.LastIndexByte(at, '/')] {
+func nearest(mux *http.ServeMux, pages map[string]bool, r *http.Request) string {
+	for at := above(r.URL.Path); strings.HasPrefix(at, Prefix+"/"); at = above(at) {
 		_, pattern := mux.Handler(&http.Request{Method: http.MethodGet, Host: r.Host, URL: &url.URL{Path: at}})
-		if strings.HasPrefix(pattern, http.MethodGet+" ") {
+		if pages[pattern] {
 			return at
 		}
 	}
 	return Prefix
 }
+
+func above(path string) string { return path[:max(strings.LastIndexByte(path, '/'), 0)] }
 
 // compress leaves streams as they are: each would keep a compressor of its own.
 var compress = compressing("text/html", "text/css", "text/javascript", "image/svg+xml")
@@ -153,8 +164,13 @@ func (c *Console) serve(one route) http.Handler {
 			v.failed(err)
 			return
 		}
+		streams := one.act == nil && strings.HasPrefix(r.Header.Get("Accept"), "text/event-stream")
 		if err := v.enter(one.access); err != nil {
-			v.failed(err)
+			if streams {
+				v.liveFailed(err)
+			} else {
+				v.failed(err)
+			}
 			return
 		}
 		if one.act != nil {
@@ -165,7 +181,7 @@ func (c *Console) serve(one route) http.Handler {
 			}
 			return
 		}
-		if strings.HasPrefix(r.Header.Get("Accept"), "text/event-stream") {
+		if streams {
 			v.live(one.page)
 			return
 		}

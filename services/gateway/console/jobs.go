@@ -192,6 +192,6 @@ func decide(v *visit) error {
 }
 
 var decided = map[string]string{
-	"approve": "Approved: the call goes ahead.", "reject": "Rejected: the call is not made.",
+	"approve": "Approved: the job goes on.", "reject": "Rejected: what waited for it is not done.",
 	"retry": "The step calls its tool again.", "skip": "The step is left out, and the job goes on.", "fail": "The step counts as failed.",
 }

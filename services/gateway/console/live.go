@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"net/http"
 	"runtime"
 	"sync"
@@ -26,11 +27,20 @@ const (
 	mostLive = 30
 )
 
+// errNotTheirs is for streams of pages that were made for somebody else, or for another
+// organisation: the browser has gone there in another tab, and what the page says and does
+// would change under its reader's hands.
+var errNotTheirs = services.Errorf(services.Conflict, "You are somebody else, or in another organisation, in this browser now; open this page again")
+
 // live sends a page's block "live" as a server-sent event now and whenever it has changed.
 func (v *visit) live(pageOf func(*visit) (view, error)) {
+	if whose := v.asked(whoseParameter); whose != "" && whose != v.who.mark(v.session) {
+		v.liveFailed(errNotTheirs)
+		return
+	}
 	leave, err := v.console.streams.enter(v.session.token + v.session.guest)
 	if err != nil {
-		v.failed(err)
+		v.liveFailed(err)
 		return
 	}
 	defer leave()
@@ -60,9 +70,9 @@ func (v *visit) live(pageOf func(*visit) (view, error)) {
 		if ctx.Err() != nil { // the visitor has left, or is to begin another
 			return
 		}
-		if err != nil { // the page says why when it is opened again
+		if err != nil {
 			v.noteFailure(err)
-			_ = stream.Write([]byte("event: failed\ndata:\n\n"))
+			_ = stream.Write(failedEvent(err))
 			return
 		}
 		if sum := sha256.Sum256(text); text != nil && sum != told {
@@ -82,6 +92,28 @@ func (v *visit) live(pageOf func(*visit) (view, error)) {
 			return
 		}
 	}
+}
+
+// liveFailed answers a page that wants to be kept up to date with why it can't be: browsers
+// tell scripts nothing of an answer that is no stream.
+func (v *visit) liveFailed(err error) {
+	v.noteFailure(err)
+	stream := api.NewStream(v.w, v.r)
+	defer stream.Close()
+	_ = stream.Write(failedEvent(err)) // whoever left does not mind
+}
+
+// failedEvent says why a page is kept up to date no longer. It may be again after a while,
+// but not for somebody else.
+func failedEvent(err error) []byte {
+	kind, said := "failed", messageOf(err)
+	switch {
+	case errors.Is(err, errNotTheirs):
+		kind = "over"
+	case isKind(err, services.Unauthenticated):
+		kind, said = "over", "Your sign-in has ended; open this page again to sign in"
+	}
+	return append([]byte("event: "+kind+"\n"), event([]byte(said))...)
 }
 
 // wait returns after a while or upon an event, though not too soon; false when the

@@ -117,6 +117,9 @@ func overview(v *visit) (view, error) {
 		func() error { return v.get("/jobs/waiting?limit=5", &data.Waiting) },
 		func() error { return v.count("/tools?limit=50", &data.Tools) },
 	}
+	if v.heard != nil { // or it has just been asked
+		things = append(things, v.recount)
+	}
 	if !v.who.Guest {
 		query := data.query()
 		things = append(things,
@@ -125,6 +128,9 @@ func overview(v *visit) (view, error) {
 	}
 	if v.who.Admin {
 		things = append(things, func() error { return v.count("/tools/review?limit=50", &data.Review) })
+	}
+	for i, thing := range things { // a page without what a key may not see is better than none
+		things[i] = func() error { return unless(thing(), services.Forbidden) }
 	}
 	if err := together(things...); err != nil {
 		return view{}, err
@@ -175,7 +181,7 @@ func figures(calls []callMinutes, jobs []jobMinutes, s span) ([]figure, tiles) {
 	var all, bad int64
 	for i := len(calls) - 1; i >= 0; i-- {
 		c, j := calls[i], byMoment[calls[i].From.Unix()]
-		row := figure{From: c.From, Jobs: j.Ended, JobsBad: j.Failed, Calls: c.Calls, CallsBad: c.Failed + c.Unknown + c.Refused, Credits: c.Credits, P50: milliseconds(c.P50), P95: milliseconds(c.P95)}
+		row := figure{From: c.From, Jobs: j.Ended, JobsBad: j.Failed, Calls: c.Calls, CallsBad: c.Failed + c.Unknown + c.Refused, Credits: c.Credits + j.Credits, P50: milliseconds(c.P50), P95: milliseconds(c.P95)}
 		rows = append(rows, row)
 		sum.Credits += row.Credits
 		sum.Jobs += row.Jobs

@@ -63,6 +63,7 @@ type page struct {
 	Here    string // the page's own address
 	Base    string // the address that the browser knows us by
 	Version string
+	Mark    string // of whom the page is for
 
 	seed  string
 	forms *int
@@ -79,7 +80,7 @@ func (p page) Once() string {
 func (v *visit) page(shown view) page {
 	return page{
 		view: shown, Who: v.who, Theme: v.session.theme, Here: v.r.URL.RequestURI(),
-		Base: v.console.base(v.r), Version: v.console.version, seed: v.seed, forms: new(int),
+		Base: v.console.base(v.r), Version: v.console.version, Mark: v.who.mark(v.session), seed: v.seed, forms: new(int),
 	}
 }
 

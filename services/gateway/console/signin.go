@@ -40,20 +40,19 @@ type signInData struct {
 }
 
 func signInPage(v *visit) (view, error) {
-	data := signInData{Mode: v.asked("mode"), Invitation: v.asked("invitation")}
-	if v.session.token != "" {
-		visitor := *v
-		if visitor.know() == nil {
-			data.As = visitor.who.Email
-		}
-	}
-	return v.signInView(data)
+	return v.signInView(signInData{Mode: v.asked("mode"), Invitation: v.asked("invitation")})
 }
 
 func (v *visit) signInView(data signInData) (view, error) {
 	var err error
 	if data.Providers, err = v.providers(); err != nil {
 		return view{}, err
+	}
+	if v.session.token != "" {
+		visitor := *v
+		if visitor.know() == nil {
+			data.As = visitor.who.Email
+		}
 	}
 	data.Next = ownPage(v.form("next") + v.asked("next"))
 	if next, err := url.Parse(data.Next); err == nil && next.Path == joinPath {

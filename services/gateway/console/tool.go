@@ -131,7 +131,7 @@ func (v *visit) insight(data *toolData) error {
 			return unless(err, services.NotFound, services.Forbidden)
 		},
 		func() error {
-			return v.get(path(some("tool", t.ID, "limit", "10"), "proxy", "calls"), &data.Calls)
+			return unless(v.get(path(some("tool", t.ID, "limit", "10"), "proxy", "calls"), &data.Calls), services.Forbidden)
 		},
 		func() error { return v.secrets(data) },
 		func() (err error) { data.Own, err = v.owns(t); return err },

@@ -3,6 +3,7 @@ package console
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -147,7 +148,15 @@ const (
 	creditsHeader  = "X-Credits"
 	mostHeader     = "X-Max-Credits"
 	repeatedHeader = "Idempotent-Replayed"
+	mostFault      = "header." + mostHeader
 )
+
+// Others are the faults that stand with no field: all but that of what it may cost.
+func (d callData) Others() map[string]string {
+	others := maps.Clone(d.Faults)
+	delete(others, mostFault)
+	return others
+}
 
 // call makes the call. What goes wrong with it belongs to the attempt; an error is one
 // that ends the visit.
@@ -188,6 +197,9 @@ func (v *visit) call(data callData, arguments json.RawMessage) (*attempt, error)
 		p.Next = v.callAdvice(data.Tool, err)
 		if len(p.Faults) > 0 {
 			p.Message = "The arguments are not what the method takes"
+			if p.Faults[mostFault] != "" {
+				p.Message = "Nobody can tell what it may cost"
+			}
 		}
 		made.Problem = &p
 		return made, nil

@@ -31,6 +31,9 @@ func (d newToolData) Protocols(admin bool) []string {
 }
 
 func newTool(v *visit) (view, error) {
+	if !v.who.Writes() {
+		return view{}, services.Errorf(services.Forbidden, "Viewers of an organisation register no tools")
+	}
 	by := v.asked("by")
 	if by != "import" && by != "connect" {
 		by = "url"

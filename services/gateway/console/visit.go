@@ -240,7 +240,7 @@ func faultsOf(err error) map[string]string {
 	}
 	found := make(map[string]string, len(faults))
 	for _, f := range faults {
-		found[f.Path] = f.Message
+		found[f.Path] = inWords(f.Message)
 	}
 	return found
 }

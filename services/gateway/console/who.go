@@ -1,6 +1,9 @@
 package console
 
 import (
+	"crypto/sha256"
+	"encoding/base64"
+
 	"uaol/services"
 )
 
@@ -53,6 +56,15 @@ type organization struct {
 	Name     string `json:"name"`
 	Role     string `json:"role"`
 	Personal bool   `json:"personal"`
+}
+
+// whoseParameter is where a page that wants to be kept up to date says whose it is.
+const whoseParameter = "whose"
+
+// mark tells visitors, and the organisations that they look at, apart.
+func (w who) mark(s session) string {
+	sum := sha256.Sum256([]byte(w.Account + " " + w.Organization.ID + " " + s.guest))
+	return base64.RawURLEncoding.EncodeToString(sum[:9])
 }
 
 // Manages reports whether the visitor decides about the organisation.

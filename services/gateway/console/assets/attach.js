@@ -47,21 +47,33 @@ export function attachments(talk, composer, { place, trouble, address }) {
     return item;
   }
 
-  function upload(file, item) {
+  async function upload(file, item) {
+    const once = Math.random().toString(36).slice(2) + Date.now();
+    for (let after = 1; after;) {
+      after = await sendOnce(file, item, once);
+      if (after) await new Promise(done => setTimeout(done, 1000 * after));
+    }
+  }
+
+  /** sends one file; in how many seconds to try again where requests are limited, else 0 */
+  function sendOnce(file, item, once) {
     return new Promise(done => {
+      let again = 0;
       const request = new XMLHttpRequest(), body = new FormData(), bar = item.querySelector('progress');
       const failed = html => {
         item.remove();
         trouble(html);
       };
       body.append('files', file);
-      request.open('POST', form.action.replace(/([?&]once=)[^&]*/, (_, name) => name + Math.random().toString(36).slice(2) + Date.now()));
+      request.open('POST', form.action.replace(/([?&]once=)[^&]*/, (_, name) => name + once));
       request.setRequestHeader('HX-Request', 'true');
       request.setRequestHeader('HX-Target', 'attached');
       request.upload.onprogress = event => { if (event.lengthComputable) bar.value = event.loaded / event.total; };
       request.onload = () => {
         const elsewhere = request.getResponseHeader('HX-Redirect');
         if (elsewhere) return location.assign(elsewhere);
+        if (request.status === 429) again = Number(request.getResponseHeader('Retry-After')) || 0;
+        if (again) return;
         if (request.status !== 200) return failed(request.responseText);
         item.outerHTML = request.responseText;
         tell(`${file.name} is attached.`);
@@ -69,7 +81,7 @@ export function attachments(talk, composer, { place, trouble, address }) {
         follow();
       };
       request.onerror = () => failed('<div class="note bad" role="alert"><p><strong>The connection was lost while the file was sent.</strong></p><p>Attach it once more.</p></div>');
-      request.onloadend = done;
+      request.onloadend = () => done(again);
       request.send(body);
     });
   }

@@ -31,30 +31,37 @@ setInterval(times, 5000);
 // [data-live]: the server sends the part again whenever it has changed. A hidden page does
 // without, because browsers open only a few connections to a server.
 function live(place) {
+  const address = new URL(place.dataset.live, location);
+  address.searchParams.set('whose', document.documentElement.dataset.whose);
   let source, over = false;
   const stop = () => { source?.close(); source = undefined; };
+  const stale = why => {
+    if (place.dataset.stale !== why) tell(`${why}. What is shown is from before.`);
+    place.dataset.stale = why;
+  };
+  const again = after => {
+    stop();
+    setTimeout(start, after);
+  };
   const start = () => {
     if (source || over || document.hidden) return;
-    source = new EventSource(place.dataset.live);
+    source = new EventSource(address);
     source.onmessage = event => {
-      place.removeAttribute('data-stale');
+      if (place.dataset.stale) tell('What is shown is up to date again.');
+      delete place.dataset.stale;
       morph(place, event.data);
     };
-    source.addEventListener('over', () => { over = true; stop(); });
-    const stale = why => {
-      if (!place.hasAttribute('data-stale')) tell(`${why}: what is shown is from before.`);
-      place.setAttribute('data-stale', '');
-    };
-    const again = after => {
+    source.addEventListener('over', event => {
+      over = true;
       stop();
-      setTimeout(start, after);
-    };
-    source.addEventListener('failed', () => {
-      stale('The page cannot be brought up to date; open it again to see why');
+      if (event.data) stale(event.data);
+    });
+    source.addEventListener('failed', event => {
+      stale(event.data || 'The page cannot be brought up to date');
       again(15000);
     });
     source.onerror = () => {
-      stale('The server cannot be reached');
+      stale('The server cannot be reached; trying again');
       if (source?.readyState === EventSource.CLOSED) again(5000); // else the browser tries again by itself
     };
   };
@@ -79,6 +86,7 @@ export function morph(place, html) {
       beforeAttributeUpdated: (name, node) => !(name === 'open' && node.tagName === 'DETAILS'),
     },
   });
+  for (const now of all('[data-credits]', place)) for (const old of all('.me [data-credits]')) old.textContent = now.textContent;
   ready(place);
 }
 
@@ -92,16 +100,16 @@ export function ready(within) {
 
 // What is wrong with a field is read out with it, and whoever sent the form gets there.
 function faults(within = document) {
-  for (const [i, fault] of all('.field .fault', within).entries()) {
-    const control = fault.closest('.field').querySelector('input:not([type=hidden]), select, textarea');
+  for (const [i, fault] of all('.field .fault, fieldset > .fault', within).entries()) {
+    const control = fault.closest('.field, fieldset').querySelector('input:not([type=hidden]), select, textarea');
     if (!control || !fault.textContent) continue;
     fault.id ||= `fault-${control.id || i}`;
     control.setAttribute('aria-invalid', 'true');
     control.setAttribute('aria-describedby', fault.id);
   }
 }
-function toFault() {
-  const first = document.querySelector('main [aria-invalid=true]') ?? document.querySelector('main .note.bad[role=alert]');
+function toFault(within = document.querySelector('main')) {
+  const first = within.querySelector('[aria-invalid=true]') ?? within.querySelector('.note.bad[role=alert]');
   if (!first) return;
   for (let around = first.closest('details'); around; around = around.parentElement.closest('details')) around.open = true;
   if (!first.matches('input, select, textarea')) first.tabIndex = -1;
@@ -164,6 +172,7 @@ for (const form of all('form[data-enter]')) form.requestSubmit();
 
 document.addEventListener('htmx:afterSwap', event => {
   ready(event.detail.target);
+  if (event.detail.requestConfig?.verb === 'post' && !event.detail.requestConfig.triggeringEvent?.type.startsWith('input')) toFault(event.detail.target);
   const said = event.detail.target.querySelector('[role=status], [role=alert]');
   if (said) tell(said.textContent.trim());
 });

@@ -38,9 +38,18 @@ function options(place, heads, width) {
     axes: [axis, { ...axis, size: unit ? 66 : 52, values: (_, ticks) => ticks.map(tick => short(tick) + unit) }],
     series: [{ value: (_, at) => at == null ? '' : new Date(at * 1000).toLocaleString() }, ...heads.map(head => {
       const stroke = plain(tones[head.dataset.tone] ?? '--accent');
-      return { label: head.textContent.trim(), stroke, width: 1.6, fill: stroke.replace('rgb(', 'rgba(').replace(')', ', .09)'), points: { show: false }, value: (_, n) => n == null ? '–' : n.toLocaleString('en') + unit };
+      return { label: head.textContent.trim(), stroke, width: 1.6, fill: stroke.replace('rgb(', 'rgba(').replace(')', ', .09)'), points: { show: true, size: 4, filter: alone }, value: (_, n) => n == null ? '–' : n.toLocaleString('en') + unit };
     })],
   };
+}
+
+/** the values that have none beside them, to which no line leads: they are shown as points */
+function alone(plot, series) {
+  const values = plot.data[series], found = [];
+  for (let i = 0; i < values.length; i++) {
+    if (values[i] != null && values[i - 1] == null && values[i + 1] == null) found.push(i);
+  }
+  return found;
 }
 
 /** draws the plots in a part of the page, or what has changed of them */

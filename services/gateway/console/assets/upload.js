@@ -26,24 +26,29 @@ function offer(form) {
     start([...input.files]);
   });
 
+  // What is chosen while others are sent comes after them.
+  const waiting = [];
   async function start(files) {
-    if (busy || !files.length) return;
-    busy = true;
+    if (!files.length) return;
+    if (!busy) list.replaceChildren();
     list.hidden = false;
-    list.replaceChildren();
-    const rows = files.map(row);
-    let failed = 0, rest = 0;
-    for (const [i, file] of files.entries()) {
-      const last = i === files.length - 1 && !failed;
-      const { problem, waited } = await sendPatiently(form.action, file, last ? files.length : 0, rows[i]);
+    waiting.push(...files.map(file => ({ file, row: row(file) })));
+    input.value = '';
+    if (busy) return;
+    busy = true;
+    let failed = 0, sent = 0, rest = 0;
+    while (waiting.length) {
+      const { file, row } = waiting.shift();
+      sent++;
+      const last = !waiting.length && !failed;
+      const { problem, waited } = await sendPatiently(form.action, file, last ? sent : 0, row);
       if (problem) failed++;
       rest = waited;
+      if (!waiting.length) await pause(rest); // or the page that comes would be refused
     }
-    input.value = '';
-    await pause(rest); // or the page that comes would be refused
     busy = false;
     if (!failed) location.assign(location.pathname);
-    else tell(`${failed} of ${files.length} files could not be stored.`);
+    else tell(`${failed} of ${sent} files could not be stored.`);
   }
 
   function row(file) {
