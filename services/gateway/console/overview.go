@@ -117,9 +117,6 @@ func overview(v *visit) (view, error) {
 		func() error { return v.get("/jobs/waiting?limit=5", &data.Waiting) },
 		func() error { return v.count("/tools?limit=50", &data.Tools) },
 	}
-	if v.heard != nil { // or it has just been asked
-		things = append(things, v.recount)
-	}
 	if !v.who.Guest {
 		query := data.query()
 		things = append(things,
@@ -131,6 +128,9 @@ func overview(v *visit) (view, error) {
 	}
 	for i, thing := range things { // a page without what a key may not see is better than none
 		things[i] = func() error { return unless(thing(), services.Forbidden) }
+	}
+	if v.heard != nil { // or it has just been asked; who has left the organisation sees no more of it
+		things = append(things, v.recount)
 	}
 	if err := together(things...); err != nil {
 		return view{}, err
