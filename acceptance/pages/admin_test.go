@@ -204,7 +204,7 @@ func TestAnInvitationToThePlatform(t *testing.T) {
 	tab.Put("#days", "91")
 	browser.Run[bool](tab, `(() => { document.querySelector('form[action$="/invitations"]').noValidate = true; return true })()`)
 	tab.Press("main", "Invite")
-	tab.Sees("[aria-labelledby=invite-title]", "expected")
+	tab.Sees("[aria-labelledby=invite-title]", "must be at most 90")
 	tab.Put("#days", "3")
 	tab.Press("main", "Invite")
 	tab.Sees("main", "eve@example.com", "no letter was sent")
