@@ -72,8 +72,7 @@ func (s *Service) states(job jobRow, rows []stepRow) ([]StepState, error) {
 	}
 	var states []StepState
 	for i := range definition.Steps {
-		state := stateOf(&definition.Steps[i], frozen[i])
-		state.DependsOn = dependenciesOf(definition, i)
+		state := stateOf(definition, i, frozen[i])
 		if job.Status.Ended() {
 			if state.Status = Skipped; job.Status == Cancelled {
 				state.Status = Cancelled
@@ -92,8 +91,9 @@ func (s *Service) states(job jobRow, rows []stepRow) ([]StepState, error) {
 	return states, nil
 }
 
-func stateOf(step *workflow.Step, f frozen) StepState {
-	state := StepState{ID: step.ID, Kind: step.Kind, Version: f.Version, Price: f.Price, Status: Pending}
+func stateOf(definition *workflow.Definition, i int, f frozen) StepState {
+	step := &definition.Steps[i]
+	state := StepState{ID: step.ID, Kind: step.Kind, DependsOn: dependenciesOf(definition, i), Version: f.Version, Price: f.Price, Status: Pending}
 	if step.Tool != nil {
 		state.ToolID, state.Action = step.Tool.ToolID, step.Tool.Action
 	}
@@ -110,7 +110,7 @@ func (s *Service) state(job jobRow, row stepRow) (StepState, error) {
 	if err != nil || row.Position >= len(definition.Steps) || row.Position >= len(frozenAs) {
 		return StepState{}, services.Errorf(services.Internal, "a step is not in its job's workflow").Because(err)
 	}
-	return stateOf(&definition.Steps[row.Position], frozenAs[row.Position]).with(row), nil
+	return stateOf(definition, row.Position, frozenAs[row.Position]).with(row), nil
 }
 
 // with is a step's state as its row says.
