@@ -27,10 +27,6 @@ func NewID(ctx context.Context, by, in uuid.UUID, kind string) uuid.UUID {
 	return uuid.Must(uuid.NewV7())
 }
 
-// MayRepeat reports whether the request has an Idempotency-Key, so that what it makes may be
-// there already.
-func MayRepeat(ctx context.Context) bool { return ctx.Value(repeatKey{}) != nil }
-
 // ErrRepeated is for what was made by the same request before, where it is not to be shown
 // again, or was made to be something else.
 var ErrRepeated = Errorf(Conflict, "A request with this Idempotency-Key was carried out before; look at what it made, or send another key").WithCode("ALREADY_MADE")

@@ -121,7 +121,7 @@ func TestFormsSentTwice(t *testing.T) {
 	first, second = b.asks(t, client, "/console/keys", key), b.asks(t, client, "/console/keys", key)
 	require.Contains(t, first.text, "uaol_")
 	require.NotContains(t, second.text, "Your new key")
-	require.Contains(t, second.text, "sent twice, and done once")
+	require.Contains(t, second.text, "sent before, and done once")
 	keys, _ := ada.Do(t, http.MethodGet, "/auth/keys", nil).At("data").([]any)
 	require.Len(t, keys, 2, "and the one that registering makes")
 

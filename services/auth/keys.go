@@ -1,7 +1,6 @@
 package auth
 
 import (
-	"cmp"
 	"context"
 	"regexp"
 	"slices"
@@ -224,24 +223,18 @@ type storedKey struct {
 const keyColumns = `key_id, name, organization_id, prefix, scopes, created_at, expires_at, last_used_at`
 
 // addKey stores a key; kind NotFound when the account has too many, Conflict when the same
-// request has made one: its secret is shown to nobody twice.
+// request has made one: its secret is shown to nobody twice. That comes before the limit.
 func (r *Repository) addKey(ctx context.Context, q postgres.Querier, in storedKey) (Key, error) {
-	id := services.NewID(ctx, in.account, in.organization, "key")
 	key, err := postgres.One[Key](ctx, q, `
 		INSERT INTO uaol_auth.api_keys AS k (key_id, account_id, organization_id, name, hash, prefix, scopes, expires_at)
 		SELECT $1, $2::uuid, $3, $4, $5, $6, $7,
 			least($8::timestamptz, (SELECT p.expires_at FROM uaol_auth.api_keys p WHERE p.key_id = $10))
 		WHERE (SELECT count(*) FROM uaol_auth.api_keys o WHERE o.account_id = $2::uuid AND o.revoked_at IS NULL) < $9
+			OR EXISTS (SELECT 1 FROM uaol_auth.api_keys s WHERE s.key_id = $1)
 		RETURNING `+keyColumns,
-		id, in.account, in.organization, in.name, keyHash(in.secret), keyPrefix(in.secret), string(in.scopes), in.expires, maxKeys, in.by)
+		services.NewID(ctx, in.account, in.organization, "key"), in.account, in.organization, in.name, keyHash(in.secret), keyPrefix(in.secret), string(in.scopes), in.expires, maxKeys, in.by)
 	if postgres.Violates(err, "api_keys_pkey") {
-		return key, services.ErrRepeated
-	}
-	if services.Is(err, services.NotFound) && services.MayRepeat(ctx) { // it may be one of the many
-		there, thereErr := postgres.Value[bool](ctx, q, `SELECT EXISTS (SELECT 1 FROM uaol_auth.api_keys WHERE key_id = $1)`, id)
-		if thereErr != nil || there {
-			return key, cmp.Or(thereErr, error(services.ErrRepeated))
-		}
+		err = services.ErrRepeated
 	}
 	return key, err
 }

@@ -102,12 +102,9 @@ func (s *Service) AddSchedule(ctx context.Context, caller services.Caller, in Sc
 		return Schedule{}, err
 	}
 	added, err := s.repository.addSchedule(ctx, caller, made)
-	if taken := postgres.Violates(err, "schedules_pkey"); taken || services.Is(err, services.Conflict) && services.MayRepeat(ctx) {
-		before, beforeErr := s.Schedule(ctx, caller, made.ID)
-		switch {
-		case beforeErr == nil && before.asks(made): // the same request has added it
-			return before, nil
-		case taken || beforeErr == nil:
+	if postgres.Violates(err, "schedules_pkey") { // the same request has added it
+		added, err = s.Schedule(ctx, caller, made.ID)
+		if err == nil && !added.asks(made) || services.Is(err, services.NotFound) {
 			return Schedule{}, services.ErrRepeated
 		}
 	}

@@ -31,7 +31,7 @@ func (r *Repository) addSchedule(ctx context.Context, caller services.Caller, s 
 		if _, err := postgres.Exec(ctx, tx, `INSERT INTO uaol_jobs.turns (turn, job_id) VALUES ($1, $2)`, turn, s.ID); err != nil {
 			return err
 		}
-		n, err := postgres.Value[int](ctx, tx, `SELECT count(*) FROM uaol_jobs.schedules WHERE organization_id = $1`, caller.Organization)
+		n, err := postgres.Value[int](ctx, tx, `SELECT count(*) FROM uaol_jobs.schedules WHERE organization_id = $1 AND schedule_id <> $2`, caller.Organization, s.ID)
 		if err != nil {
 			return err
 		}

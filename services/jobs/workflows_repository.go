@@ -24,17 +24,20 @@ func (r *Repository) saveWorkflow(ctx context.Context, caller services.Caller, i
 		INSERT INTO uaol_jobs.workflows AS w (workflow_id, organization_id, account_id, name, description, version)
 		VALUES ($1, $2, $3, $4, $5, 1) RETURNING `+workflowColumns+`, $6::text AS definition`,
 		id, caller.Organization, caller.Account, in.Name, in.Description, string(in.Definition))
-	taken := postgres.Violates(err, "workflows_pkey") || postgres.Violates(err, "workflow_versions_pkey")
-	if taken || postgres.Violates(err, "workflows_name") && services.MayRepeat(ctx) {
-		before, beforeErr := r.workflow(ctx, caller.Organization, id)
-		switch {
-		case beforeErr == nil && before.Name == in.Name && before.Description == in.Description && before.Version == 1 && string(before.Definition) == string(in.Definition):
-			return before, nil
-		case taken || beforeErr == nil:
-			return Workflow{}, services.ErrRepeated
-		}
+	if err == nil {
+		return made, nil
 	}
-	return made, nameTaken(err, in.Name)
+	// Of several keys that are taken, any may be told of.
+	before, beforeErr := r.workflow(ctx, caller.Organization, id)
+	switch {
+	case services.Is(beforeErr, services.NotFound): // not by the same request
+		return Workflow{}, nameTaken(err, in.Name)
+	case beforeErr != nil:
+		return Workflow{}, err
+	case before.Name != in.Name || before.Description != in.Description || before.Version != 1 || string(before.Definition) != string(in.Definition):
+		return Workflow{}, services.ErrRepeated
+	}
+	return before, nil
 }
 
 func nameTaken(err error, name string) error {

@@ -43,12 +43,9 @@ func (s *Service) AddServiceAccount(ctx context.Context, caller services.Caller,
 		}
 		return nil, err
 	})
-	if taken := postgres.Violates(err, "accounts_pkey"); taken || services.Is(err, services.Conflict) && services.MayRepeat(ctx) {
-		before, beforeErr := s.repository.member(ctx, s.repository.pool, id, account)
-		switch {
-		case beforeErr == nil && before.Name != nil && *before.Name == name && before.Role == role: // the same request has made it
-			made, err = before, nil
-		case taken || beforeErr == nil:
+	if postgres.Violates(err, "accounts_pkey") { // the same request has made it
+		made, err = s.repository.member(ctx, s.repository.pool, id, account)
+		if err == nil && (made.Name == nil || *made.Name != name || made.Role != role) || services.Is(err, services.NotFound) {
 			return Member{}, services.ErrRepeated
 		}
 	}
@@ -115,6 +112,7 @@ func (r *Repository) addServiceAccount(ctx context.Context, tx pgx.Tx, id, accou
 			INSERT INTO uaol_auth.accounts (account_id, organization_id, kind, name)
 			SELECT $2::uuid, $1::uuid, 'service', $3
 			WHERE (SELECT count(*) FROM uaol_auth.accounts WHERE organization_id = $1::uuid) < $5
+				OR EXISTS (SELECT 1 FROM uaol_auth.accounts WHERE account_id = $2::uuid)
 			RETURNING account_id, organization_id
 		)
 		INSERT INTO uaol_auth.members (organization_id, account_id, role) SELECT organization_id, account_id, $4 FROM made`,

@@ -1,7 +1,6 @@
 package teams
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -210,22 +209,16 @@ func (r *Repository) invite(ctx context.Context, q postgres.Querier, organizatio
 	if organization != nil {
 		where = *organization
 	}
-	id := services.NewID(ctx, by, where, "invitation")
 	made, err := postgres.One[Invitation](ctx, q, `
 		INSERT INTO uaol_auth.invitations AS i (invitation_id, organization_id, email, role, hash, invited_by, expires_at)
 		SELECT $1, $2::uuid, $3::text, $4, $5, $6, now() + $7 * interval '1 day'
 		WHERE ($2::uuid IS NOT NULL OR NOT EXISTS (SELECT 1 FROM uaol_auth.accounts a WHERE a.email = $3::text))
 			AND (SELECT count(*) FROM uaol_auth.invitations o WHERE o.organization_id = $2::uuid AND o.expires_at > now()) < $8
+			OR EXISTS (SELECT 1 FROM uaol_auth.invitations s WHERE s.invitation_id = $1)
 		RETURNING `+invitationColumns,
-		id, organization, in.Email, string(in.Role), secretHash(secret), by, in.Days, maxInvitations)
+		services.NewID(ctx, by, where, "invitation"), organization, in.Email, string(in.Role), secretHash(secret), by, in.Days, maxInvitations)
 	if postgres.Violates(err, "invitations_pkey") {
-		return made, services.ErrRepeated
-	}
-	if services.Is(err, services.NotFound) && services.MayRepeat(ctx) { // it may be one of the many
-		there, thereErr := postgres.Value[bool](ctx, q, `SELECT EXISTS (SELECT 1 FROM uaol_auth.invitations WHERE invitation_id = $1)`, id)
-		if thereErr != nil || there {
-			return made, cmp.Or(thereErr, error(services.ErrRepeated))
-		}
+		err = services.ErrRepeated
 	}
 	return made, err
 }

@@ -64,14 +64,12 @@ func (s *Service) Create(ctx context.Context, caller services.Caller, name strin
 		}
 		return s.repository.outbox.Append(ctx, tx, happened)
 	})
-	if taken := postgres.Violates(err, "organizations_pkey"); taken || services.Is(err, services.NotFound) && services.MayRepeat(ctx) {
-		before, beforeErr := s.Organization(ctx, caller, made.ID)
-		switch {
-		case beforeErr == nil && before.Name == name: // the same request has made it
-			return before, nil
-		case taken || beforeErr == nil:
+	if postgres.Violates(err, "organizations_pkey") { // the same request has made it
+		made, err = s.Organization(ctx, caller, made.ID)
+		if err == nil && made.Name != name || services.Is(err, services.NotFound) {
 			return Organization{}, services.ErrRepeated
 		}
+		return made, err
 	}
 	if services.Is(err, services.NotFound) {
 		return Organization{}, services.Errorf(services.Conflict, "An account may own at most %d shared organisations", maxOwned)
@@ -152,6 +150,7 @@ func (r *Repository) create(ctx context.Context, tx pgx.Tx, account, id uuid.UUI
 			INSERT INTO uaol_auth.organizations (organization_id, name, personal)
 			SELECT $2::uuid, $3::text, false
 			WHERE (SELECT count(*) FROM uaol_auth.members WHERE account_id = $1 AND role = 'owner') < $4
+				OR EXISTS (SELECT 1 FROM uaol_auth.organizations WHERE organization_id = $2::uuid)
 			RETURNING organization_id
 		)
 		INSERT INTO uaol_auth.members (organization_id, account_id, role) SELECT organization_id, $1, 'owner' FROM made

@@ -25,7 +25,7 @@ func problemOf(err error) problem {
 // API's word for where they come from.
 func messageOf(err error) string {
 	if api.CodeOf(err) == services.ErrRepeated.Code {
-		return "This was sent twice, and done once. What is shown only once can't be shown again: revoke it where it is listed, and make another"
+		return "This form was sent before, and done once. To make another, open the form again; what is shown only once can't be shown again, so revoke it where it is listed"
 	}
 	return placeOf(inWords(api.MessageOf(err)))
 }
@@ -79,7 +79,7 @@ func adviceFor(err error) advice {
 	}
 	switch {
 	case code == services.ErrRepeated.Code:
-		return advice{"Nothing was made twice.", "", ""}
+		return advice{"Nothing was made twice: what was made is in the list.", "", ""}
 	case code == "WITH_KEY":
 		return advice{"Sign out, and in again with a password, with a provider, or by a link that an operator makes with `uaol admin link`.", "", ""}
 	case code == "OTHERS_TOOL":

@@ -163,7 +163,7 @@ func TestTroubleInWords(t *testing.T) {
 	require.Equal(t, "tags[1]: must be short", messageOf(err))
 	require.Equal(t, map[string]string{"name": "must not be empty"}, besides(messageOf(err), faultsOf(err)))
 	require.Empty(t, besides("Not found", nil))
-	require.Contains(t, messageOf(services.ErrRepeated), "sent twice, and done once")
+	require.Contains(t, messageOf(services.ErrRepeated), "sent before, and done once")
 	for said, want := range map[string]string{
 		"expected length >= 1": "must not be empty", "expected length >= 12": "must have at least 12 characters", "expected length <= 100": "must have at most 100 characters",
 		"expected number >= 0": "must be at least 0", "expected number <= 1e+09": "must be at most 1e+09", "expected integer": "must be a number", "is taken": "is taken",
