@@ -133,22 +133,36 @@ func TestFormsSentTwice(t *testing.T) {
 	require.Len(t, teams, 2)
 }
 
-// TestTooManyRequests: a page that is refused says for how long, in words and to programs.
+// TestTooManyRequests: a page that is refused says for how long, in words and to programs,
+// opens by itself then, and only then says what the deed before it came to.
 func TestTooManyRequests(t *testing.T) {
 	t.Parallel()
 	b := setup(t, world.Settings{"RATE_LIMIT_PER_MINUTE": "30"})
-	client := b.cookies(t, b.somebody(t))
-	for range 100 {
-		answer := b.asks(t, client, "/console/jobs", nil)
-		if answer.StatusCode == http.StatusOK {
-			continue
-		}
-		require.Equal(t, http.StatusTooManyRequests, answer.StatusCode)
-		require.Regexp(t, `^[1-9]$`, answer.Header.Get("Retry-After"), "one request becomes free every two seconds")
-		require.Contains(t, answer.text, "try again in "+answer.Header.Get("Retry-After")+" second")
-		return
+	ada := b.somebody(t)
+	client := b.cookies(t, ada)
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	removed := b.asks(t, client, "/console/members/organizations", url.Values{"name": {"Team"}})
+	require.Equal(t, http.StatusSeeOther, removed.StatusCode, removed.text)
+	next := removed.Header.Get("Location")
+	for ada.Do(t, http.MethodGet, "/jobs", nil).Status == http.StatusOK {
 	}
-	t.Fatal("nothing was refused")
+	answer := b.asks(t, client, next, nil)
+	require.Equal(t, http.StatusTooManyRequests, answer.StatusCode)
+	after := answer.Header.Get("Retry-After")
+	require.Regexp(t, `^[1-9]$`, after, "one request becomes free every two seconds")
+	require.Contains(t, answer.text, "opens by itself in "+after+" second")
+	require.Equal(t, after, answer.Header.Get("Refresh"))
+	require.NotContains(t, answer.text, "is made")
+	require.Eventually(t, func() bool { answer = b.asks(t, client, next, nil); return answer.StatusCode == http.StatusOK }, time.Minute, 100*time.Millisecond)
+	require.Contains(t, answer.text, "is made")
+
+	tab := b.enter(t, ada)
+	for ada.Do(t, http.MethodGet, "/jobs", nil).Status == http.StatusOK {
+	}
+	tab.Go("/console/files")
+	tab.Sees("main", "opens by itself")
+	tab.Sees("main", "No files yet")
+	tab.Problems() // the browser tells of the 429
 }
 
 // TestTheFault: who sends a form that is wrong gets to the field that is, and hears why.

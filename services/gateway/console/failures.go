@@ -17,7 +17,8 @@ func (v *visit) failed(err error) {
 	if v.r.Context().Err() != nil {
 		return // nobody listens
 	}
-	if isKind(err, services.Limited) {
+	limited := isKind(err, services.Limited)
+	if limited {
 		v.w.Header().Set("Retry-After", strconv.Itoa(api.RetryAfter(err)))
 	}
 	inPlace := v.r.Method == http.MethodPost && v.r.Header.Get("HX-Request") != ""
@@ -34,7 +35,12 @@ func (v *visit) failed(err error) {
 	if v.nearest != "" {
 		said.Next = advice{"Nothing was done.", v.nearest, "Go to the page above it"}
 	}
-	shown := view{Template: "error", Title: "That did not work", Status: api.StatusOf(err), Data: said}
+	shown := view{Template: "error", Title: "That did not work", Status: api.StatusOf(err)}
+	if limited && v.r.Method == http.MethodGet && v.r.Header.Get("HX-Request") == "" {
+		shown.Again = api.RetryAfter(err)
+		said.Next = advice{"Requests are limited per minute: this page opens by itself in " + plural(shown.Again, "second") + ".", "", ""}
+	}
+	shown.Data = said
 	if renderErr := v.render(shown); renderErr != nil {
 		v.console.log.Error("page", zap.Error(renderErr))
 		http.Error(v.w, messageOf(err), api.StatusOf(err))

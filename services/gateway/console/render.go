@@ -52,6 +52,9 @@ type view struct {
 	// Follows says that the live part follows from what the API says alone: as long as that
 	// is the same, the part is, and need not be rendered to know it.
 	Follows bool
+	// Again, unless it is 0, is after how many seconds the browser opens the page anew.
+	// What the page was to say of the deed before is said then.
+	Again int
 }
 
 // page is what templates see.
@@ -101,7 +104,10 @@ func (v *visit) render(shown view) error {
 			name = target
 		}
 	}
-	if name == "frame" {
+	switch {
+	case shown.Again > 0:
+		v.w.Header().Set("Refresh", strconv.Itoa(shown.Again))
+	case name == "frame":
 		p.Said = v.console.said(v.w, v.r)
 	}
 	var out bytes.Buffer

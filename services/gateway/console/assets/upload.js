@@ -36,15 +36,12 @@ function offer(form) {
     input.value = '';
     if (busy) return;
     busy = true;
-    let failed = 0, sent = 0, rest = 0;
+    let failed = 0, sent = 0;
     while (waiting.length) {
       const { file, row } = waiting.shift();
       sent++;
       const last = !waiting.length && !failed;
-      const { problem, waited } = await sendPatiently(form.action, file, last ? sent : 0, row);
-      if (problem) failed++;
-      rest = waited;
-      if (!waiting.length) await pause(rest); // or the page that comes would be refused
+      if (!await sendPatiently(form.action, file, last ? sent : 0, row)) failed++;
     }
     busy = false;
     if (!failed) location.assign(location.pathname);
@@ -64,19 +61,19 @@ function offer(form) {
   }
 }
 
-/** sends one file, later where requests are limited, and gives what went wrong */
+/** sends one file, later where requests are limited, and reports whether it is stored */
 async function sendPatiently(action, file, of, { item, bar, state }) {
   const once = crypto.randomUUID?.() ?? String(Math.random());
-  for (let waited = 0; ;) {
+  for (;;) {
     const { problem, after } = await send(action, once, file, of, { bar, state });
     if (!after) {
       state.textContent = problem ?? 'stored';
       bar.value = problem ? 0 : 1;
       item.toggleAttribute('data-failed', !!problem);
-      return { problem, waited };
+      return !problem;
     }
     state.textContent = 'waits: requests are limited by the minute';
-    await pause(waited = after);
+    await pause(after);
   }
 }
 
