@@ -116,12 +116,17 @@ func TestKeysAreChecked(t *testing.T) {
 	// A broken NUL or a name that cannot be stored is the client's fault.
 	require.Equal(t, 400, b.do(t, "POST", "/auth/keys", `{"name":"a\u0000"}`, "X-API-Key", ada.Key).Status)
 
-	for range maxKeys - 1 {
+	again := services.WithRepeatKey(t.Context(), "again")
+	_, _, err := b.service.AddKey(again, ada.Account.Caller(), KeyRequest{Name: "k"})
+	require.NoError(t, err)
+	for range maxKeys - 2 {
 		_, _, err := b.service.AddKey(t.Context(), ada.Account.Caller(), KeyRequest{Name: "k"})
 		require.NoError(t, err)
 	}
-	_, _, err := b.service.AddKey(t.Context(), ada.Account.Caller(), KeyRequest{Name: "one too many"})
-	require.Equal(t, services.Conflict, services.KindOf(err), err)
+	_, _, err = b.service.AddKey(t.Context(), ada.Account.Caller(), KeyRequest{Name: "one too many"})
+	require.ErrorContains(t, err, "at most 200 keys")
+	_, _, err = b.service.AddKey(again, ada.Account.Caller(), KeyRequest{Name: "k"})
+	require.ErrorIs(t, err, services.ErrRepeated, "what there is already is no one more")
 }
 
 func TestKeysExpire(t *testing.T) {

@@ -275,10 +275,13 @@ func TestAnOrganisationHasSoManySchedules(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	body := `{"cron":"@hourly","workflow_definition":` + string(definition(t, stepJSON{ID: "a", Tool: b.tool(t, 0)})) + `}`
+	again := services.WithRepeatKey(t.Context(), "again")
+	first, err := b.service.AddSchedule(again, b.caller, asked(t, body))
+	require.NoError(t, err)
 	const left, many = 3, 10
 	b.exec(t, `INSERT INTO uaol_jobs.schedules (schedule_id, organization_id, account_id, definition, cron, time_zone, missed, enabled, next_at)
 		SELECT gen_random_uuid(), $1, $1, '{}', '@hourly', 'UTC', 'skip', n % 2 = 0, CASE n % 2 WHEN 0 THEN now() + interval '1 day' END FROM generate_series(1, $2::bigint) n`,
-		b.caller.Organization, mostSchedules-left)
+		b.caller.Organization, mostSchedules-left-1)
 	var made, refused atomic.Int64
 	add := func() {
 		switch _, err := b.service.AddSchedule(tContext, b.caller, asked(t, body)); {
@@ -300,8 +303,11 @@ func TestAnOrganisationHasSoManySchedules(t *testing.T) {
 	require.EqualValues(t, many-left, refused.Load())
 	require.EqualValues(t, mostSchedules, b.number(t, `SELECT count(*) FROM uaol_jobs.schedules`))
 	require.Zero(t, b.number(t, `SELECT count(*) FROM uaol_jobs.turns`))
+	same, err := b.service.AddSchedule(again, b.caller, asked(t, body))
+	require.NoError(t, err, "what there is already is no one more")
+	require.Equal(t, first.ID, same.ID)
 
-	_, err := b.service.AddSchedule(t.Context(), b.user(), ScheduleChange{})
+	_, err = b.service.AddSchedule(t.Context(), b.user(), ScheduleChange{})
 	require.Equal(t, services.Invalid, services.KindOf(err), "faults come first")
 	all, err := b.service.Schedules(t.Context(), b.caller, time.Now().Add(time.Hour), uuid.Max, 1)
 	require.NoError(t, err)

@@ -244,9 +244,13 @@ func TestInvitationsAreBounded(t *testing.T) {
 	made := b.team(t, everybody)
 	b.exec(t, `
 		INSERT INTO uaol_auth.invitations (invitation_id, organization_id, email, role, hash, invited_by, expires_at)
-		SELECT gen_random_uuid(), $1, 'x', 'member', gen_random_uuid()::text::bytea, $2, now() + interval '1 day' FROM generate_series(1, 199)`,
+		SELECT gen_random_uuid(), $1, 'x', 'member', gen_random_uuid()::text::bytea, $2, now() + interval '1 day' FROM generate_series(1, 198)`,
 		made.ID, b.person(t, "owner").ID)
 	owner := b.person(t, "owner").Token
+	first := func() answer {
+		return b.do(t, owner, "POST", made.path+"/invitations", `{"email":"first@example.com"}`, "Idempotency-Key", "first")
+	}
+	require.Equal(t, 201, first().Status)
 	var statuses [2]int
 	b.atOnce(t, `SELECT 1 FROM uaol_auth.organizations WHERE organization_id = $1 FOR UPDATE`, []any{made.ID},
 		func() {
@@ -256,6 +260,7 @@ func TestInvitationsAreBounded(t *testing.T) {
 			statuses[1] = b.do(t, owner, "POST", made.path+"/invitations", `{"email":"b@example.com"}`).Status
 		})
 	require.ElementsMatch(t, []int{201, 409}, statuses[:])
+	require.Contains(t, first().Text, services.ErrRepeated.Code, "what there is already is no one more")
 	b.exec(t, `UPDATE uaol_auth.invitations SET expires_at = now() WHERE email = 'x'`)
 	require.Equal(t, 201, b.do(t, owner, "POST", made.path+"/invitations", `{"email":"c@example.com"}`).Status)
 }

@@ -105,12 +105,15 @@ type answer struct {
 }
 
 // do sends a request with a token or an API key, or with neither.
-func (b *bench) do(t testing.TB, credential, method, path, body string) answer {
+func (b *bench) do(t testing.TB, credential, method, path, body string, headers ...string) answer {
 	t.Helper()
 	request := httptest.NewRequest(method, path, strings.NewReader(body))
 	request.Header.Set("Content-Type", "application/json")
 	if credential != "" {
 		request.Header.Set("Authorization", "Bearer "+credential)
+	}
+	for i := 0; i < len(headers); i += 2 {
+		request.Header.Set(headers[i], headers[i+1])
 	}
 	recorder := httptest.NewRecorder()
 	b.engine.ServeHTTP(recorder, request)

@@ -327,8 +327,12 @@ func TestServiceAccountsAreBounded(t *testing.T) {
 	made := b.team(t, everybody)
 	b.exec(t, `
 		INSERT INTO uaol_auth.accounts (account_id, organization_id, kind, name)
-		SELECT gen_random_uuid(), $1, 'service', 'R' FROM generate_series(1, 99)`, made.ID)
+		SELECT gen_random_uuid(), $1, 'service', 'R' FROM generate_series(1, 98)`, made.ID)
 	owner := b.person(t, "owner").Token
+	first := func() int {
+		return b.do(t, owner, "POST", made.path+"/service-accounts", `{"name":"first"}`, "Idempotency-Key", "first").Status
+	}
+	require.Equal(t, 201, first())
 	statuses := make([]int, 3)
 	acts := make([]func(), len(statuses))
 	for i := range acts {
@@ -336,6 +340,7 @@ func TestServiceAccountsAreBounded(t *testing.T) {
 	}
 	b.atOnce(t, `SELECT 1 FROM uaol_auth.organizations WHERE organization_id = $1 FOR UPDATE`, []any{made.ID}, acts...)
 	require.ElementsMatch(t, []int{201, 409, 409}, statuses)
+	require.Equal(t, 201, first(), "what there is already is no one more")
 }
 
 // TestHomeIsKept while somebody acts for a shared organisation.
