@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -38,30 +37,11 @@ type Tab struct {
 	bytes    int64
 }
 
-// program is where Chromium is; it skips the test where there is none, but not in CI.
-func program(t testing.TB) string {
-	t.Helper()
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome", "chrome"} {
-		if found, err := exec.LookPath(name); err == nil {
-			return found
-		}
-	}
-	if os.Getenv("CI") != "" {
-		t.Fatal("no Chromium: the pages were not tested in a browser")
-	}
-	t.Skip("no Chromium here: the pages are not tested in a browser")
-	return ""
-}
-
-// Open starts a browser with one empty tab, for pages of the server at base. It ends with
-// the test, which fails if the tab had problems.
+// Open gives an empty tab with cookies and a store of its own, for pages of the server at
+// base. It ends with the test, which fails if the tab had problems.
 func Open(t testing.TB, base string) *Tab {
 	t.Helper()
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.NoSandbox, chromedp.DisableGPU, chromedp.ExecPath(program(t)),
-		chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost"))
-	allocator, end := chromedp.NewExecAllocator(context.Background(), options...)
-	t.Cleanup(end)
-	ctx, closeTab := chromedp.NewContext(allocator)
+	ctx, closeTab := chromedp.NewContext(running.join(t), chromedp.WithNewBrowserContext())
 	t.Cleanup(closeTab)
 	tab := &Tab{T: t, ctx: ctx, base: base}
 	require.NoError(t, chromedp.Listen(ctx, tab.note))
