@@ -616,7 +616,7 @@ func TestNoBarriersInChat(t *testing.T) {
 	tab := b.enter(t, ada)
 	look := func(width int, theme string) {
 		tab.Looks(width, theme)
-		require.Empty(t, barriers(t, tab, program), "%d %s", width, theme)
+		require.Empty(t, barriers(t, tab, program, theme), "%d %s", width, theme)
 		require.LessOrEqual(t, browser.Run[int](tab, `document.documentElement.scrollWidth`), width, "it is not wider than the screen")
 	}
 	tab.Go("/console/chat/" + conversation + "?tools=all&file=" + file)

@@ -192,7 +192,7 @@ func TestNoBarriersInAnOrganisation(t *testing.T) {
 				tab.Looks(width, theme)
 				tab.Go(path)
 				tab.Sees("main", says)
-				require.Empty(t, barriers(t, tab, program), "%s %d %s", path, width, theme)
+				require.Empty(t, barriers(t, tab, program, theme), "%s %d %s", path, width, theme)
 				require.LessOrEqual(t, browser.Run[int](tab, `document.documentElement.scrollWidth`), width, path)
 			}
 		}
