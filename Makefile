@@ -94,11 +94,11 @@ endurance: ## 30 minutes of load on two of each with a fault every two minutes
 connections: ## 10,000 open connections to one process: memory of each, and how long those wait that ask something
 	UAOL_FLEET_CONNECTIONS=10000 UAOL_FLEET_MINUTES=1 $(FLEET) -run TestConnections ./fleet
 
-pages: ## the console in a real browser: journeys, barriers (axe-core), hostile texts; what they look like in page-pictures (UAOL_TEST_PICTURES)
-	UAOL_TEST_PICTURES=$${UAOL_TEST_PICTURES:-$(CURDIR)/page-pictures} $(GO) test -count=1 -timeout 20m ./acceptance/pages
+pages: ## the console in a real browser: journeys, barriers (axe-core), hostile texts; what they look like in page-pictures (UAOL_TEST_PICTURES). Needs Chromium and npm, and fails without
+	CI=true UAOL_TEST_PICTURES=$${UAOL_TEST_PICTURES:-$(CURDIR)/page-pictures} $(GO) test -count=1 -timeout 20m ./acceptance/pages
 
-pictures: ## the pictures in README, of a UAOL that is used: docs/pictures
-	UAOL_README_PICTURES=$(CURDIR)/docs/pictures $(GO) test -count=1 -run TestPictures ./acceptance/pages
+pictures: ## the pictures in README, of a UAOL that is used: docs/pictures. Needs Chromium, and fails without
+	CI=true UAOL_README_PICTURES=$(CURDIR)/docs/pictures $(GO) test -count=1 -run TestPictures ./acceptance/pages
 
 console: ## the console's pages with 100,000 jobs, and 500 of them live at once: time, bytes, memory
 	UAOL_FLEET_JOBS=100000 UAOL_FLEET_PAGES=500 $(FLEET) -run TestConsole ./fleet

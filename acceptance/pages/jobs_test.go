@@ -85,6 +85,7 @@ func TestFirstVisit(t *testing.T) {
 	tab.Until(`document.querySelectorAll('.graph .node.good').length == 2`)
 	tab.Sees(".me", "9,990 credits")
 	tab.Pictures("job")
+	require.Less(t, browser.Run[int](tab, `document.querySelector('#definition').offsetHeight`), 100, "what is closed takes a line")
 
 	me := b.signedIn(t, "ada@example.com")
 	require.Equal(t, "9990", me.credits(t))

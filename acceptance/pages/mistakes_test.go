@@ -141,9 +141,9 @@ func TestTooManyRequests(t *testing.T) {
 	ada := b.somebody(t)
 	client := b.cookies(t, ada)
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	removed := b.asks(t, client, "/console/members/organizations", url.Values{"name": {"Team"}})
-	require.Equal(t, http.StatusSeeOther, removed.StatusCode, removed.text)
-	next := removed.Header.Get("Location")
+	made := b.asks(t, client, "/console/members/organizations", url.Values{"name": {"Team"}})
+	require.Equal(t, http.StatusSeeOther, made.StatusCode, made.text)
+	next := made.Header.Get("Location")
 	for ada.Do(t, http.MethodGet, "/jobs", nil).Status == http.StatusOK {
 	}
 	answer := b.asks(t, client, next, nil)

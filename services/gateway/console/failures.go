@@ -35,12 +35,12 @@ func (v *visit) failed(err error) {
 	if v.nearest != "" {
 		said.Next = advice{"Nothing was done.", v.nearest, "Go to the page above it"}
 	}
-	shown := view{Template: "error", Title: "That did not work", Status: api.StatusOf(err)}
+	again := 0
 	if limited && v.r.Method == http.MethodGet && v.r.Header.Get("HX-Request") == "" {
-		shown.Again = api.RetryAfter(err)
-		said.Next = advice{"Requests are limited per minute: this page opens by itself in " + plural(shown.Again, "second") + ".", "", ""}
+		again = api.RetryAfter(err)
+		said.Next = advice{"Requests are limited per minute: this page opens by itself in " + plural(again, "second") + ".", "", ""}
 	}
-	shown.Data = said
+	shown := view{Template: "error", Title: "That did not work", Status: api.StatusOf(err), Data: said, Again: again}
 	if renderErr := v.render(shown); renderErr != nil {
 		v.console.log.Error("page", zap.Error(renderErr))
 		http.Error(v.w, messageOf(err), api.StatusOf(err))
